@@ -1,0 +1,49 @@
+# What these hold reaches Python as it was typed, from the command line or the environment. `value` keeps make from
+# expanding it ($(shell ...) and the like), and the recipes hand the shell a quoted variable, never its text.
+VARIABLES := TASK PRESET SEED EPISODES LOGDIR METHOD TIME_LIMIT RUN ARGS EXTRA PYTHON
+$(foreach name,$(VARIABLES),$(eval override $(name) := $$(value $(name))))
+export $(VARIABLES)
+
+PROGRAM := .venv/bin/python -m planet_jax
+
+# The tests, and the processes that they start, compile each program once.
+PYTEST := export JAX_COMPILATION_CACHE_DIR="$${JAX_COMPILATION_CACHE_DIR:-$$PWD/.cache/jax}" \
+	JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS=0 && exec .venv/bin/python -m pytest -n 2 --dist loadfile
+
+.DEFAULT_GOAL := help
+.PHONY: help setup train evaluate smoke test test-all lint
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
+	@echo
+	@echo 'PRESET, SEED, EPISODES, LOGDIR, METHOD and TIME_LIMIT (minutes) may follow; ARGS="..." holds further options.'
+	@echo 'EXTRA=cuda12 or EXTRA=cuda13 installs JAX for NVIDIA GPUs; PYTHON=... names the interpreter.'
+
+setup: ## make .venv with the tested packages; every other target does so by itself
+	@.ci/setup
+
+# `exec`, so that signals reach Python; `set -f`, so that ARGS is split at blanks and nothing more.
+train: ## train an agent, or continue: make train TASK=walker_walk
+	@if [ -z "$$TASK" ]; then echo 'Name a task, as in: make train TASK=walker_walk' >&2; exit 2; fi
+	@.ci/setup
+	@set -f; exec $(PROGRAM) train "--task=$$TASK" $${PRESET:+"--preset=$$PRESET"} $${SEED:+"--seed=$$SEED"} \
+		$${EPISODES:+"--episodes=$$EPISODES"} $${LOGDIR:+"--logdir=$$LOGDIR"} $${METHOD:+"--method=$$METHOD"} \
+		$${TIME_LIMIT:+"--time-limit=$$TIME_LIMIT"} $$ARGS
+
+evaluate: ## evaluate a trained agent: make evaluate RUN=logs/walker_walk/rssm-cpu/0
+	@if [ -z "$$RUN" ]; then echo 'Name a run, as in: make evaluate RUN=logs/walker_walk/rssm-cpu/0' >&2; exit 2; fi
+	@.ci/setup
+	@set -f; exec $(PROGRAM) evaluate "--run=$$RUN" $${EPISODES:+"--episodes=$$EPISODES"} $$ARGS
+
+smoke: setup ## a whole tiny run, in a temporary folder
+	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && \
+		$(PROGRAM) train --task=cartpole_balance --preset=debug "--logdir=$$folder"
+
+test: setup ## the tests, but for the slow ones
+	@$(PYTEST) -m 'not slow'
+
+test-all: setup ## all tests
+	@$(PYTEST)
+
+lint: setup ## ruff
+	@.venv/bin/python -m ruff check .

@@ -1,0 +1,126 @@
+"""Algorithm 1 of the paper: collect, learn, plan."""
+
+from collections.abc import Iterator
+from typing import Literal, NamedTuple
+
+import gymnasium
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from planet_jax import agent, collector, keys, learner, replay
+from planet_jax.config import Collector, Config, Spec
+from planet_jax.networks import make_world_model
+from planet_jax.types import LearnerState, Steps, TrainState, Trajectory
+
+
+class Unit(NamedTuple):
+    """What training advances by: one call of `learn`, or one episode of every environment.
+
+    Attributes:
+        state: after it; the state given to the next unit is donated, so keep none of its arrays.
+        metrics: of a call of `learn`, [P, updates_per_call] each; of an episode, the planner's expected return [P, E].
+        episodes: [P, E, T+1, ...], or none after a call of `learn`.
+    """
+
+    state: TrainState
+    metrics: dict[str, np.ndarray]
+    episodes: Trajectory | None
+
+
+def make_steps(config: Config, spec: Spec, *, slots: int, updates_per_call: int) -> Steps:
+    """The agent and its learning as pure functions.
+
+    Args:
+        config: of the run.
+        spec: of its environment.
+        slots: N, episodes that the replay holds.
+        updates_per_call: updates in one call of `learn`.
+    """
+    model = make_world_model(config.model, spec)
+    optimizer = learner.make_optimizer(config.learner)
+    plan = agent.make_plan(model, config.planner, spec.action_size)
+
+    def init(key):
+        params = model.init(keys.stream(key, 'parameters'))
+        return TrainState(LearnerState(params, optimizer.init(params), jnp.zeros((), jnp.int32)),
+                          replay.init(spec, slots, config.learner.chunk_length), key)
+
+    def begin(params):
+        del params
+        return agent.begin(model, spec.action_size)
+
+    def add(state, episode):
+        return state.replace(replay=replay.add(state.replay, episode))
+
+    def with_precision(function):
+        def run(*arguments):
+            with jax.default_matmul_precision(config.model.precision):
+                return function(*arguments)
+        return run
+
+    update = learner.make_update(model, optimizer, config.objective)
+    return Steps(*map(with_precision, Steps(
+        init=init, begin=begin, random=agent.uniform(spec.action_size),
+        act=agent.make_act(model, plan, config.collector.noise), evaluate=agent.make_act(model, plan, 0.0),
+        learn=learner.make_learn(update, config.learner, updates_per_call), add=add)))
+
+
+def train(steps: Steps, envs: gymnasium.vector.VectorEnv, state: TrainState, config: Config, *,
+          report=lambda step: None) -> Iterator[Unit]:
+    """Algorithm 1, from whatever state it is given, without end.
+
+    What comes next follows from the counters in the state alone, so training can stop after any unit and go on later.
+
+    Args:
+        steps: with [P] in front, from `sweep.over_seeds`.
+        envs: P * E training environments.
+        state: with [P] in front; donated.
+        config: of the run.
+        report: called with the agent steps done while an episode is collected; what it raises ends the training.
+    """
+    while True:
+        match due(int(state.replay.count[0]), int(state.learner.updates[0]), config.collector):
+            case 'learn':  # Lines 3 to 6: draw chunks, descend the gradient of the bound.
+                state, metrics = steps.learn(state)
+                yield Unit(state, jax.tree.map(np.asarray, metrics), None)
+                continue
+            case 'seed':  # Line 1: seed episodes with random actions.
+                act = steps.random
+            case 'collect':  # Lines 7 to 14: filter, plan, explore.
+                act = steps.act
+        episode, value = collector.collect(act, steps.begin, envs, state.learner.params,
+                                           episode_keys(state, 'collect', envs.num_envs), report)
+        state = steps.add(state, episode)  # Line 15.
+        yield Unit(state, {'value': value}, episode)
+
+
+def due(episodes: int, updates: int, settings: Collector) -> Literal['seed', 'learn', 'collect']:
+    """What algorithm 1 does next: S seed episodes, then C updates before every further episode.
+
+    Args:
+        episodes: collected so far.
+        updates: done so far.
+        settings: S and C.
+    """
+    if episodes < settings.seed_episodes:
+        return 'seed'
+    owed = (episodes - settings.seed_episodes + 1) * settings.collect_interval
+    return 'learn' if updates < owed else 'collect'
+
+
+def episode_keys(state: TrainState, purpose: str, environments: int, counter: jax.Array | None = None) -> jax.Array:
+    """A key for each seed's and each environment's next episode.
+
+    Args:
+        state: with [P] in front.
+        purpose: the stream, 'collect' or 'evaluate'.
+        environments: P * E.
+        counter: [P]; the number of episodes so far if none is given.
+
+    Returns:
+        keys [P, E, 2].
+    """
+    counter = state.replay.count if counter is None else counter
+    return jax.vmap(lambda key, count: jax.random.split(
+        keys.stream(key, purpose, count), environments // len(counter)))(state.key, counter)

@@ -1,0 +1,1 @@
+"""The command line, and everything that touches the disk and the terminal."""

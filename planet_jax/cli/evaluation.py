@@ -1,0 +1,85 @@
+"""Evaluation: episodes without exploration, always from the same starts, side by side in rounds."""
+
+import dataclasses
+import os
+from collections.abc import Callable
+
+import gymnasium
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from planet_jax import agent, collector, envs, keys
+from planet_jax.config import Env
+from planet_jax.types import Belief, Latent, Params
+
+BASELINES = ('zero', 'uniform')
+"""Agents that look at nothing; every score is shown beside theirs."""
+
+
+def cores() -> int:
+    """Processor cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1
+
+
+def make_envs(task: str, settings: Env, episodes: int) -> gymnasium.vector.VectorEnv:
+    """As many environments as go evenly into the episodes, and never more than cores."""
+    rounds = -(-episodes // cores())
+    return envs.make_vector([task] * -(-episodes // rounds), settings)
+
+
+def evaluate(act: agent.Act, begin: Callable[[Params], Belief], vector: gymnasium.vector.VectorEnv, params: Params,
+             root: jax.Array, episodes: int, report: Callable[[int], None] = lambda steps: None) -> np.ndarray:
+    """Runs evaluation episodes; each is decided by the root key and its number.
+
+    Args:
+        act: with [P, E] in front.
+        begin: with [P] in front.
+        vector: P * E environments.
+        params: with [P].
+        root: root keys of the seeds, [P, 2].
+        episodes: of each seed.
+        report: called with the agent steps done, over all rounds.
+
+    Returns:
+        returns, [P, episodes].
+    """
+    together = vector.num_envs // len(root)
+    rounds = -(-episodes // together)
+    # The last round may have room to spare; what it makes too much is dropped.
+    numbers = np.minimum(np.arange(rounds * together), episodes - 1)
+    episode_keys = jax.vmap(lambda key: jax.vmap(lambda number: keys.stream(key, 'evaluate', number))(numbers))(root)
+    returns, done = [], 0
+    for keys_of_round in jnp.split(episode_keys, rounds, axis=1):
+        collected, _ = collector.collect(act, begin, vector, params, keys_of_round,
+                                         lambda step, done=done: report(done + step))
+        done += collected.reward.shape[-1] - 1
+        returns.append(collected.reward.sum(-1, dtype=np.float64))
+    return np.concatenate(returns, 1)[:, :episodes]
+
+
+def evaluate_baseline(name: str, task: str, settings: Env, root: jax.Array, episodes: int) -> np.ndarray:
+    """The same evaluation for an agent that looks at nothing, so that nothing need be rendered.
+
+    Args:
+        name: 'zero' or 'uniform'.
+        task: its name.
+        settings: of the environment.
+        root: root keys of the seeds, [P, 2].
+        episodes: of each seed.
+
+    Returns:
+        returns, [P, episodes].
+    """
+    settings = dataclasses.replace(settings, observation='state')
+    size = envs.spec(task, settings).action_size
+    act = agent.zero if name == 'zero' else agent.uniform(size)
+    for _ in range(2):
+        act = jax.vmap(act, (None, 0, 0, 0))
+    nothing = jnp.zeros((len(root), 0))
+    belief = Belief(Latent(nothing, nothing, nothing, nothing), jnp.zeros((len(root), size)), jnp.zeros(len(root)))
+    vector = envs.make_vector([task] * len(root), settings)
+    try:
+        return evaluate(jax.jit(act), lambda params: belief, vector, None, root, episodes)
+    finally:
+        vector.close()

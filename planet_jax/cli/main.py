@@ -1,0 +1,178 @@
+"""The `planet-jax` command: parses and checks everything, then hands over."""
+
+import argparse
+import os
+import re
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+from rich.console import Console
+
+from planet_jax import envs
+from planet_jax.config import PRESET_EPISODES, PRESETS, Config, preset
+
+PresetName = Literal['planet', 'paper', 'cpu', 'debug']
+
+
+@dataclass(frozen=True)
+class Train:
+    """Train an agent on a task, or go on with its training."""
+
+    task: str
+    """Of dm_control's suite, such as walker_walk or cup_catch; or toy_point."""
+    preset: PresetName
+    """What the configuration starts from. If none is given: that of the run folder there is, else planet on an
+    accelerator and cpu without one."""
+    logdir: Path = Path('logs')
+    """Run folders are LOGDIR/TASK/METHOD/SEED."""
+    method: str | None = None
+    """Name in the run folder; none: cell and preset, such as rssm-cpu."""
+    seed: int = 0
+    """Of everything random."""
+    episodes: int | None = None
+    """In the data at the end, the seed episodes included; none: 1000 (planet, paper), 200 (cpu), 6 (debug)."""
+    time_limit: float | None = None
+    """Minutes after which to save and stop; the same command goes on."""
+    checkpoint_minutes: float = 5.0
+    """Least time between two checkpoints."""
+    config: Annotated[Config, tyro.conf.arg(name='')] = field(default_factory=Config)
+
+    def __post_init__(self):
+        if self.method is not None and not re.fullmatch(r'\w[\w.\-]*', self.method):
+            raise ValueError(f'The method is {self.method!r}, but it is the name of a folder: use letters, digits, '
+                             f'dots, dashes and underscores.')
+        if self.episodes is not None and self.episodes < self.config.collector.seed_episodes:
+            raise ValueError(f'episodes is {self.episodes}, but the {self.config.collector.seed_episodes} seed '
+                             f'episodes count too: the nearest valid value is {self.config.collector.seed_episodes}.')
+        if self.time_limit is not None and not self.time_limit > 0:
+            raise ValueError(f'The time limit is {self.time_limit} minutes, but must be above 0.')
+        if not self.checkpoint_minutes >= 0:
+            raise ValueError(f'checkpoint_minutes is {self.checkpoint_minutes}, but must be at least 0.')
+
+
+@dataclass(frozen=True)
+class Evaluate:
+    """Evaluate a trained agent, or one that looks at nothing, from the starts that its run's evaluations use."""
+
+    run: Path
+    """Folder of the run: LOGDIR/TASK/METHOD/SEED."""
+    episodes: int = 10
+    """Of the evaluation."""
+    agent: Literal['planet', 'zero', 'uniform'] = 'planet'
+    """The trained agent, or actions that are all zero or uniform in [-1, 1]."""
+
+    def __post_init__(self):
+        if self.episodes < 1:
+            raise ValueError(f'episodes is {self.episodes}, but must be at least 1: the nearest valid value is 1.')
+
+
+@dataclass(frozen=True)
+class Info:
+    """Tell what is installed and which device computes, or what a run is and how far it is."""
+
+    run: Annotated[Path | None, tyro.conf.arg(name='run')] = None
+    """Folder of a run: LOGDIR/TASK/METHOD/SEED."""
+
+
+def prepare_process() -> None:
+    """Settles what must be known before a simulator or JAX is loaded; whatever the user has set stays."""
+    if sys.platform == 'linux':
+        os.environ.setdefault('MUJOCO_GL', 'egl')
+    cache = Path(os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache') / 'planet_jax' / 'jax'
+    os.environ.setdefault('JAX_COMPILATION_CACHE_DIR', str(cache))
+
+
+def _starting_point(arguments: Sequence[str]) -> tuple[str, str]:
+    """The preset to start from, and why, found before the command line is parsed in full."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    for name in ('task', 'preset', 'logdir', 'method', 'seed'):
+        parser.add_argument(f'--{name}')
+    try:
+        given = parser.parse_known_args(arguments)[0]
+    except argparse.ArgumentError:
+        return 'cpu', 'unused'  # The full parser will say what is wrong.
+    if given.preset in PRESETS:
+        return given.preset, 'as asked'
+    if given.preset is not None or not given.task or {'-h', '--help'} & set(arguments):
+        return 'cpu', 'unused'
+    runs = Path(given.logdir or 'logs') / given.task
+    found = sorted(runs.glob(f'{given.method or "*"}/{given.seed or 0}/config.json'))
+    if len(found) == 1:
+        from planet_jax.cli.run_folder import read_config
+        return read_config(found[0].parent)['preset'], f'that of {found[0].parent}'
+    import jax
+    if jax.default_backend() == 'cpu':
+        return 'cpu', 'there is no accelerator'
+    return 'planet', 'there is an accelerator'
+
+
+def _train(arguments: Sequence[str], console: Console) -> int:
+    name, why = _starting_point(arguments)
+    default = Train(task=tyro.MISSING, preset=name, config=preset(name))
+    command = tyro.cli(Train, args=arguments, default=default, prog='planet-jax train', config=(
+        tyro.conf.FlagConversionOff,))
+    task = envs.resolve(command.task)
+    from planet_jax.cli import runs
+    from planet_jax.cli.run_folder import run_directory
+    from planet_jax.cli.train import Training
+
+    console.print(f'Preset {name}: {why}.', highlight=False, soft_wrap=True, markup=False)
+    run = runs.Run(task.name, command.preset, command.seed, command.config)
+    method = command.method or f'{command.config.model.cell}-{command.preset}'
+    return Training(
+        run, run_directory(command.logdir, task.name, method, command.seed),
+        episodes=command.episodes or PRESET_EPISODES[command.preset], time_limit=command.time_limit,
+        checkpoint_minutes=command.checkpoint_minutes, console=console).main()
+
+
+def _evaluate(arguments: Sequence[str], console: Console) -> int:
+    command = tyro.cli(Evaluate, args=arguments, prog='planet-jax evaluate')
+    from planet_jax.cli.evaluate import evaluate_run
+    evaluate_run(command.run, command.episodes, command.agent, console)
+    return 0
+
+
+def _info(arguments: Sequence[str], console: Console) -> int:
+    command = tyro.cli(tyro.conf.Positional[Info], args=arguments, prog='planet-jax info')
+    from planet_jax.cli.info import describe_installation, describe_run
+    describe_run(command.run, console) if command.run else describe_installation(console)
+    return 0
+
+
+COMMANDS = {'train': (Train, _train), 'evaluate': (Evaluate, _evaluate), 'info': (Info, _info)}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs a command.
+
+    Args:
+        arguments: of the command line; none: this process's.
+
+    Returns:
+        the exit status: 0 if all is well, 2 if something the user can mend is wrong, 130 or 143 after a signal.
+    """
+    prepare_process()
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    name = arguments[0] if arguments else '--help'
+    if name in ('-h', '--help'):
+        print('usage: planet-jax COMMAND [OPTIONS]\n')
+        for command, (record, _) in COMMANDS.items():
+            print(f'  {command:<10}{record.__doc__}')
+        print('\nplanet-jax COMMAND --help tells the options of a command.')
+        return 0
+    errors = Console(stderr=True)
+    if name not in COMMANDS:
+        errors.print(f'There is no command {name!r}: choose one of {", ".join(COMMANDS)}.', highlight=False,
+                     markup=False)
+        return 2
+    try:
+        return COMMANDS[name][1](arguments[1:], Console())
+    except (ValueError, RuntimeError, OSError) as error:
+        if os.environ.get('PLANET_JAX_TRACEBACK'):
+            raise
+        errors.print(f'planet-jax {name}: {error}', highlight=False, markup=False, soft_wrap=True)
+        return 2

@@ -1,0 +1,254 @@
+"""A run's folder: LOGDIR/TASK/METHOD/SEED, and the files in it.
+
+| file | what |
+|---|---|
+| `config.json` | everything resolved: task, preset, seed, configuration, versions, device, commit |
+| `metrics.jsonl` | a line per episode |
+| `evaluations.jsonl` | a line per evaluation, with every return |
+| `scores.csv` | `step,reward,seed`: environment steps, and the mean return of the evaluation there |
+| `episodes/` | one archive each, written as it ends |
+| `checkpoints/` | the newest three, named by episodes and updates |
+"""
+
+import csv
+import fcntl
+import io
+import json
+import os
+import shutil
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from planet_jax import checkpoint, config, episodes
+from planet_jax.types import TrainState, Trajectory
+
+SETTLED = ('task', 'preset', 'seed', 'config')
+"""What of `config.json` may not change when a run goes on; cadences in the configuration may."""
+FREE = ('evaluation.every', 'evaluation.episodes', 'learner.updates_per_call', 'replay.capacity')
+"""Fields of the configuration that may change."""
+KEPT = 3
+"""Checkpoints kept."""
+
+
+class FolderError(ValueError):
+    """The run folder cannot be used; the message is a sentence that says why and what to do."""
+
+
+def run_directory(logdir: Path, task: str, method: str, seed: int) -> Path:
+    """LOGDIR/TASK/METHOD/SEED."""
+    return logdir / task / method / str(seed)
+
+
+def read_config(directory: Path) -> dict[str, Any]:
+    """What `config.json` holds.
+
+    Raises:
+        FolderError: there is none, or it is damaged.
+    """
+    path = directory / 'config.json'
+    if not path.exists():
+        raise FolderError(f'{directory} is not a run folder: it has no config.json.')
+    try:
+        record = json.loads(path.read_text())
+        record['config'] = config.from_dict(record['config'])
+        return record
+    except (ValueError, KeyError, TypeError) as error:
+        raise FolderError(f'{path} cannot be read: {error}') from error
+
+
+def differences(record: dict[str, Any], other: dict[str, Any]) -> list[str]:
+    """The settled fields in which two runs differ, each as a line 'field: there, here'."""
+
+    def flat(record):
+        values = {name: record[name] for name in SETTLED if name != 'config'}
+        for group, fields in config.to_dict(record['config']).items():
+            values |= {f'{group}.{name}': value for name, value in fields.items()}
+        return {name: value for name, value in values.items() if name not in FREE}
+
+    there, here = flat(record), flat(other)
+    return [f'{name}: {there.get(name)} there, {here.get(name)} now'
+            for name in there if there[name] != here.get(name)]
+
+
+def checkpoints(directory: Path) -> list[Path]:
+    """Finished checkpoints of a run, oldest first."""
+    return sorted(path for path in (directory / 'checkpoints').glob('[0-9]*-[0-9]*') if path.is_dir())
+
+
+def newest_checkpoint(directory: Path, like: TrainState) -> tuple[TrainState, dict[str, Any]]:
+    """The newest checkpoint that verifies, for use without going on with the run; nothing is changed.
+
+    Args:
+        directory: of the run.
+        like: see `checkpoint.restore`.
+
+    Raises:
+        FolderError: there is none.
+    """
+    reasons = []
+    for path in reversed(checkpoints(directory)):
+        try:
+            return checkpoint.restore(path, like)
+        except checkpoint.CheckpointError as error:
+            reasons.append(str(error))
+    raise FolderError(' '.join([f'{directory} has no checkpoint that can be used.', *reasons]))
+
+
+class RunFolder:
+    """A run folder opened for writing by this process alone."""
+
+    def __init__(self, directory: Path, record: dict[str, Any]):
+        """Makes the folder, or opens the one there is, and locks it.
+
+        Args:
+            directory: LOGDIR/TASK/METHOD/SEED.
+            record: for `config.json`; its 'config' is a `Config`.
+
+        Raises:
+            FolderError: another process uses it, it belongs to a run with other settings, or it cannot be written.
+        """
+        self.directory = directory
+        if (directory / 'config.json').exists():
+            changed = differences(read_config(directory), record)
+            if changed:
+                raise FolderError(f'{directory} belongs to a run with other settings. Go on with those, or name '
+                                  f'another folder by --method or --logdir:\n  ' + '\n  '.join(changed))
+        try:
+            (directory / 'episodes').mkdir(parents=True, exist_ok=True)
+            (directory / 'checkpoints').mkdir(exist_ok=True)
+            self._lock = open(directory / 'lock', 'a+')
+        except OSError as error:
+            raise FolderError(f'{directory} cannot be written: {error.strerror}.') from error
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            self._lock.seek(0)
+            raise FolderError(f'{directory} is in use by {self._lock.read() or "another process"}.') from error
+        self._lock.truncate(0)
+        self._lock.write(f'process {os.getpid()} on {socket.gethostname()}')
+        self._lock.flush()
+        _replace(directory / 'config.json', json.dumps(record | {'config': config.to_dict(record['config'])}, indent=1))
+
+    def close(self) -> None:
+        """Gives up the lock."""
+        self._lock.close()
+
+    def restore(self, like: TrainState, say: Callable[[str], None]) -> tuple[TrainState, dict[str, Any]] | None:
+        """The newest checkpoint that verifies; damaged ones are set aside. Everything written after it is removed.
+
+        Args:
+            like: see `checkpoint.restore`.
+            say: called with a sentence for each checkpoint that is set aside.
+
+        Returns:
+            what `checkpoint.restore` returns, or none if no checkpoint was ever finished.
+
+        Raises:
+            FolderError: there are checkpoints, but none verifies.
+        """
+        found = checkpoints(self.directory)
+        for directory in reversed(found):
+            try:
+                state, progress = checkpoint.restore(directory, like)
+            except checkpoint.CheckpointError as error:
+                aside = directory.with_name(f'damaged-{directory.name}')
+                shutil.rmtree(aside, ignore_errors=True)
+                directory.rename(aside)
+                say(f'{error} It was set aside as {aside.name}.')
+                continue
+            self._cut(progress)
+            return state, progress
+        if found or any(self.directory.glob('checkpoints/damaged-*')):
+            raise FolderError(f'None of the checkpoints in {self.directory / "checkpoints"} can be used. Remove that '
+                              f'folder and metrics.jsonl to start this run again from its seed.')
+        self._cut({'episodes': [], 'updates': 0})
+        return None
+
+    def save(self, state: TrainState, progress: dict[str, Any]) -> None:
+        """A checkpoint named by episodes and updates; all but the newest are removed. Nothing is done if it is there.
+
+        Args:
+            state: without [P].
+            progress: with 'episodes', the digests of the episode files so far, and 'updates'.
+        """
+        name = f'{len(progress["episodes"]):06d}-{progress["updates"]:09d}'
+        if (self.directory / 'checkpoints' / name).exists():
+            return
+        checkpoint.save(self.directory / 'checkpoints' / name, state, progress)
+        for old in checkpoints(self.directory)[:-KEPT]:
+            shutil.rmtree(old)
+
+    def episode_path(self, number: int) -> Path:
+        """Of the `number`-th episode, counted from 0."""
+        return self.directory / 'episodes' / f'{number:06d}.npz'
+
+    def write_episode(self, number: int, episode: Trajectory) -> str:
+        """Writes an episode and returns its digest."""
+        return episodes.write(self.episode_path(number), episode)
+
+    def read_episode(self, number: int, spec: config.Spec, digest: str) -> Trajectory:
+        """An episode that the checkpoint lists.
+
+        Raises:
+            FolderError: it is missing, damaged or changed.
+        """
+        path = self.episode_path(number)
+        try:
+            if episodes.digest(path) != digest:
+                raise ValueError(f'{path} is not as it was written.')
+            return episodes.read(path, spec)
+        except (OSError, ValueError) as error:
+            raise FolderError(f'An episode that the checkpoint needs cannot be used: {error}') from error
+
+    def append(self, name: str, line: dict[str, Any]) -> None:
+        """Adds a line to a .jsonl file."""
+        with open(self.directory / name, 'a') as file:
+            file.write(json.dumps(line) + '\n')
+
+    def lines(self, name: str) -> list[dict[str, Any]]:
+        """The lines of a .jsonl file; none if it is not there."""
+        return read_lines(self.directory / name)
+
+    def append_score(self, step: int, reward: float, seed: int) -> None:
+        """Adds a line to scores.csv."""
+        path = self.directory / 'scores.csv'
+        if not path.exists():
+            path.write_text('step,reward,seed\n')
+        with open(path, 'a') as file:
+            file.write(f'{step},{reward!r},{seed}\n')
+
+    def _cut(self, progress: dict[str, Any]) -> None:
+        """Removes what was written after a checkpoint: it will be made again, and be the same."""
+        count = len(progress['episodes'])
+        for path in (self.directory / 'episodes').glob('*.npz'):
+            if path.stem.isdecimal() and int(path.stem) >= count:
+                path.unlink()
+        for path in [*self.directory.glob('**/.*.partial')]:
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+        for name in ('metrics.jsonl', 'evaluations.jsonl'):
+            path = self.directory / name
+            if path.exists():
+                kept = [line for line in self.lines(name)
+                        if line['episodes'] <= count and line['updates'] <= progress['updates']]
+                _replace(path, ''.join(json.dumps(line) + '\n' for line in kept))
+        path = self.directory / 'scores.csv'
+        if path.exists():
+            steps = {str(line['env_steps']) for line in self.lines('evaluations.jsonl') if line['agent'] == 'planet'}
+            rows = list(csv.reader(io.StringIO(path.read_text())))
+            _replace(path, ''.join(','.join(row) + '\n' for row in rows[:1] + [r for r in rows[1:] if r[0] in steps]))
+
+
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    """The lines of a .jsonl file; none if it is not there. A last line that was cut short by a crash is left out."""
+    if not path.exists():
+        return []
+    whole = path.read_text().split('\n')[:-1]
+    return [json.loads(line) for line in whole]
+
+
+def _replace(path: Path, text: str) -> None:
+    partial = path.with_name(f'.{path.name}.partial')
+    partial.write_text(text)
+    os.replace(partial, path)

@@ -1,0 +1,143 @@
+"""What a run is, and how its parts are made: the common ground of `train`, `evaluate` and `info`."""
+
+import dataclasses
+import importlib.metadata
+import math
+import os
+import platform
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from planet_jax import algorithm, config, envs, sweep
+from planet_jax.types import Steps, TrainState
+
+PACKAGES = ('planet-jax', 'jax', 'jaxlib', 'flax', 'optax', 'distrax', 'orbax-checkpoint', 'gymnasium', 'dm_control',
+            'mujoco', 'numpy')
+"""Whose versions are recorded with a run."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """One seed of one task, and how it is to be trained.
+
+    Attributes:
+        task: its name.
+        preset: the configuration's origin.
+        seed: of everything random.
+        config: resolved.
+    """
+
+    task: str
+    preset: str
+    seed: int
+    config: config.Config
+
+    def __post_init__(self):
+        envs.resolve(self.task)
+        if not 0 <= self.seed < 2**32:
+            raise ValueError(f'The seed is {self.seed}, but must be 0 to {2**32 - 1}: the nearest valid value is '
+                             f'{min(max(self.seed, 0), 2**32 - 1)}.')
+
+    def record(self) -> dict[str, Any]:
+        """For `config.json`; the configuration is not yet taken apart."""
+        return {
+            'task': self.task, 'preset': self.preset, 'seed': self.seed,
+            'action_repeat': self.action_repeat, 'config': self.config, 'versions': versions(), 'device': device_name(),
+            'commit': commit(),
+        }
+
+    @property
+    def action_repeat(self) -> int:
+        """R, environment steps per agent step."""
+        return self.config.env.action_repeat or envs.resolve(self.task).action_repeat
+
+    def spec(self) -> config.Spec:
+        """What the model must know of the task."""
+        return envs.spec(self.task, self.config.env)
+
+    def steps(self, slots: int) -> Steps:
+        """The compiled steps of this run on the first device, with [P] = [1] in front.
+
+        Args:
+            slots: N, episodes that the replay holds.
+        """
+        return sweep.over_seeds(
+            algorithm.make_steps(self.config, self.spec(), slots=slots, updates_per_call=self.updates_per_call),
+            jax.devices()[:1])
+
+    @property
+    def updates_per_call(self) -> int:
+        """Updates in one call of `learn`: as configured, or 1 on a CPU and up to 10 elsewhere, as they divide C."""
+        if self.config.learner.updates_per_call:
+            return self.config.learner.updates_per_call
+        if jax.default_backend() == 'cpu':
+            return 1
+        return max(n for n in range(1, 11) if self.config.collector.collect_interval % n == 0)
+
+
+def one_seed(state: TrainState) -> TrainState:
+    """A state without its [1], and without its replay, which is large."""
+    return jax.tree.map(lambda leaf: leaf[0], state.replace(replay=None))
+
+
+def check_replay(spec: config.Spec, slots: int, chunk_length: int) -> int:
+    """Memory that a replay of so many episodes takes, in bytes.
+
+    Raises:
+        ValueError: there is not so much; the message says how many episodes fit.
+    """
+    row = math.prod(spec.observation_shape) * np.dtype(spec.observation_dtype).itemsize + 4 * spec.action_size + 4
+    needed = slots * max(spec.steps + 1, chunk_length) * row
+    memory = memory_bytes()
+    if memory and needed > 0.8 * memory:
+        fitting = int(0.8 * memory / needed * slots)
+        raise ValueError(f'The replay of {slots} episodes takes {needed / 1e9:.1f} GB, but there are '
+                         f'{memory / 1e9:.1f} GB of memory: set --replay.capacity to {fitting} at most, and the oldest '
+                         f'episodes are dropped.')
+    return needed
+
+
+def memory_bytes() -> int | None:
+    """Memory of the device in bytes, or of the machine on a CPU; none if it cannot be told."""
+    stats = jax.devices()[0].memory_stats()
+    if stats and 'bytes_limit' in stats:
+        return stats['bytes_limit']
+    try:
+        return os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES')
+    except (ValueError, OSError):
+        return None
+
+
+def device_name() -> str:
+    """The device that computes, in words."""
+    device = jax.devices()[0]
+    return f'{device.device_kind} ({platform.machine()}, {os.cpu_count()} cores)' if device.platform == 'cpu' else (
+        device.device_kind)
+
+
+def versions() -> dict[str, str]:
+    """Of Python and the packages that decide the numbers."""
+    found = {'python': platform.python_version()}
+    for package in PACKAGES:
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            found[package] = 'not installed'
+    return found
+
+
+def commit() -> str | None:
+    """The commit of this package's source, with '-dirty' behind it if files differ; none outside of a checkout."""
+    source = Path(__file__).resolve().parents[1]
+    try:
+        described = subprocess.run(['git', 'describe', '--always', '--dirty', '--abbrev=12', '--exclude=*'], cwd=source,
+                                   capture_output=True, text=True, timeout=10)
+        tracked = subprocess.run(['git', 'ls-files', '--error-unmatch', '__init__.py'], cwd=source, capture_output=True,
+                                 timeout=10)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return described.stdout.strip() if described.returncode == tracked.returncode == 0 else None

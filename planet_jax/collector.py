@@ -1,0 +1,76 @@
+"""Episodes from environments: the host's loop around a compiled agent step."""
+
+from collections.abc import Callable
+
+import gymnasium
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from planet_jax import keys as key_streams
+from planet_jax.agent import Act
+from planet_jax.types import Belief, Params, Trajectory
+
+
+@jax.jit
+def _environment_seeds(keys: jax.Array) -> jax.Array:
+    return jax.vmap(lambda key: key_streams.stream(key, 'environment')[1])(keys.reshape(-1, 2))
+
+
+@jax.jit
+def _step_keys(keys: jax.Array, step: jax.Array) -> jax.Array:
+    return jax.vmap(jax.vmap(lambda key: key_streams.stream(key, 'step', step)))(keys)
+
+
+def collect(act: Act, begin: Callable[[Params], Belief], envs: gymnasium.vector.VectorEnv, params: Params,
+            keys: jax.Array, report: Callable[[int], None] = lambda step: None) -> tuple[Trajectory, np.ndarray]:
+    """One episode in each environment, side by side (algorithm 1, lines 7 to 15).
+
+    Every number of an episode follows from its key: the environment's start, the agent's samples and its noise.
+
+    Args:
+        act: `random`, `act` or `evaluate` of `Steps` with [P, E] in front.
+        begin: of the same `Steps`, with [P] in front.
+        envs: P * E environments that end together.
+        params: of the model, with [P].
+        keys: [P, E, 2].
+        report: called with the number of agent steps done, after each; what it raises ends the collection.
+
+    Returns:
+        the episodes as NumPy arrays, [P, E, T+1, ...], and the planner's expected return, averaged over each episode's
+        steps, [P, E].
+
+    Raises:
+        ValueError: the environments are not as many as the keys.
+    """
+    shape = keys.shape[:2]
+    if envs.num_envs != shape[0] * shape[1]:
+        raise ValueError(f'There are {envs.num_envs} environments for {shape[0]} seeds with {shape[1]} episodes each.')
+
+    def split(rows):
+        return np.asarray(rows).reshape(*shape, *np.shape(rows)[1:])
+
+    observation, _ = envs.reset(seed=[int(seed) for seed in _environment_seeds(keys)])
+    belief = jax.tree.map(
+        lambda leaf: jnp.broadcast_to(leaf[:, None], (*shape, *leaf.shape[1:])), begin(params))
+    size = belief.action.shape[-1]
+    observations, actions, rewards = [split(observation).copy()], [np.zeros((*shape, size), np.float32)], [
+        np.zeros(shape, np.float32)]
+    values, length, over = [], np.zeros(shape, np.int32), False
+    while not over:
+        belief = act(params, _step_keys(keys, len(values)), belief, observations[-1])
+        action = np.array(belief.action)
+        observation, reward, _, truncated, info = envs.step(action.reshape(-1, size))
+        observations.append(split(observation).copy())
+        actions.append(action)
+        rewards.append(split(reward).astype(np.float32))
+        values.append(np.array(belief.value))
+        length, over = split(info['length']).astype(np.int32) + 1, bool(truncated.all())
+        report(len(values))
+
+    episodes = Trajectory(*(np.stack(rows, 2) for rows in (observations, actions, rewards)), length)
+    valid = np.arange(len(rewards)) < length[..., None]
+    for rows in (episodes.observation, episodes.action, episodes.reward):
+        rows[~valid] = 0
+    expected = np.where(valid[..., 1:], np.stack(values, 2), 0).sum(2) / np.maximum(length - 1, 1)
+    return episodes, expected

@@ -1,0 +1,369 @@
+"""Static configuration: every choice of a run, checked once, at construction.
+
+Each group is a frozen dataclass of plain values, so it is hashable, can be closed over by a jitted function and can be
+written to JSON. `__post_init__` is the only validator: whatever holds a `Config` may rely on it. The symbols in the
+field descriptions (H, J, K, ...) are those of the table in `planet_jax/types.py`.
+"""
+
+import dataclasses
+import math
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple, get_args, get_origin
+
+
+class Spec(NamedTuple):
+    """What the model must know of an environment; static.
+
+    Attributes:
+        observation_shape: (height, width, 3) for images, (size,) for vectors.
+        observation_dtype: 'uint8' for images, 'float32' for vectors.
+        action_size: A, the number of action dimensions; each lies in [-1, 1].
+        steps: T, agent steps in an episode.
+    """
+
+    observation_shape: tuple[int, ...]
+    observation_dtype: str
+    action_size: int
+    steps: int
+
+
+def _at_least(group: str, values: dict[str, float], smallest: float) -> None:
+    for name, value in values.items():
+        if not (math.isfinite(value) and value >= smallest):
+            raise ValueError(f'{group}.{name} is {value}, but must be at least {smallest}: the nearest valid value is '
+                             f'{smallest}.')
+
+
+def _above_zero(group: str, values: dict[str, float]) -> None:
+    for name, value in values.items():
+        if not (math.isfinite(value) and value > 0):
+            raise ValueError(f'{group}.{name} is {value}, but must be a positive number.')
+
+
+def _choices(group: str, settings: Any) -> None:
+    for entry in dataclasses.fields(settings):
+        value, words = getattr(settings, entry.name), get_args(entry.type)
+        if get_origin(entry.type) is Literal and value not in words:
+            raise ValueError(f'{group}.{entry.name} is {value!r}, but must be one of '
+                             f'{", ".join(map(repr, words))}.')
+
+
+@dataclass(frozen=True)
+class Env:
+    """What the agent sees of the task."""
+
+    observation: Literal['pixels', 'state'] = 'pixels'
+    """Camera images, or the task's own vector observations for quick work."""
+    size: int = 64
+    """Height and width of an image, in pixels."""
+    supersample: int = 1
+    """Render at this multiple of `size` and average: smoother edges for small images."""
+    camera: int = 0
+    """Index of the MuJoCo camera."""
+    quality: Literal['suite', 'fast'] = 'suite'
+    """`suite`: as dm_control ships it; `fast`: no shadows, no multisampling, a small off-screen buffer."""
+    action_repeat: int | None = None
+    """R, environment steps per agent step; none: the task's own (the paper's appendix A for its six tasks)."""
+
+    def __post_init__(self):
+        _choices('env', self)
+        _at_least('env', {'size': self.size}, 8)
+        _at_least('env', {'supersample': self.supersample}, 1)
+        _at_least('env', {'camera': self.camera}, -1)
+        if self.size * self.supersample > 2048:
+            raise ValueError(f'env.size {self.size} times env.supersample {self.supersample} is '
+                             f'{self.size * self.supersample} pixels, but frames are rendered at 2048 at most.')
+        if self.action_repeat is not None:
+            _at_least('env', {'action_repeat': self.action_repeat}, 1)
+
+
+@dataclass(frozen=True)
+class Model:
+    """Sizes and variants of the world model (appendix A of the paper)."""
+
+    cell: Literal['rssm', 'ssm', 'rnn'] = 'rssm'
+    """Recurrent state-space model, its purely stochastic part, or its purely deterministic part (section 3)."""
+    stochastic: int = 30
+    """Z, size of the stochastic part of the latent state."""
+    deterministic: int = 200
+    """D, units of the GRU (the SSM has none)."""
+    hidden: int = 200
+    """Units of the layers before the GRU, of the prior and of the posterior."""
+    min_std: float = 0.1
+    """Added to the softplus that makes a standard deviation (released code)."""
+    gru: Literal['reset_before', 'reset_after'] = 'reset_before'
+    """Whether the GRU's reset gate acts before the candidate's matrix product (TensorFlow, Cho et al.) or after it."""
+    image_bits: int = 5
+    """Bits kept of each colour channel; uniform noise fills the rest (appendix A)."""
+    encoder_channels: tuple[int, ...] = (32, 64, 128, 256)
+    """Channels of the encoder's convolutions, kernel 4, stride 2."""
+    decoder_channels: tuple[int, ...] = (128, 64, 32)
+    """Channels of the decoder's transposed convolutions, stride 2; the last one has the image's."""
+    decoder_kernels: tuple[int, ...] = (5, 5, 6, 6)
+    """Kernel sizes of the decoder's transposed convolutions; they decide the size of its image."""
+    decoder_units: int = 1024
+    """Units of the dense layer before the transposed convolutions."""
+    vector_layers: int = 2
+    """Layers of the encoder and of the decoder of vector observations."""
+    vector_units: int = 200
+    """Units of these layers."""
+    reward_layers: int = 3
+    """Layers of the reward head (paper: 2; released code: 3)."""
+    reward_units: int = 300
+    """Units of these layers (paper: 200; released code: 300)."""
+    precision: Literal['default', 'tensorfloat32', 'float32'] = 'default'
+    """Of matrix products. `default` is the device's: float32 on a CPU, TF32 on a recent NVIDIA GPU."""
+
+    def __post_init__(self):
+        _choices('model', self)
+        _at_least('model', {n: getattr(self, n) for n in (
+            'stochastic', 'deterministic', 'hidden', 'decoder_units', 'vector_layers', 'vector_units',
+            'reward_layers', 'reward_units')}, 1)
+        _at_least('model', {'min_std': self.min_std}, 0)
+        if not 1 <= self.image_bits <= 8:
+            raise ValueError(f'model.image_bits is {self.image_bits}, but a colour channel has 1 to 8 bits: the '
+                             f'nearest valid value is {min(max(self.image_bits, 1), 8)}.')
+        for name in ('encoder_channels', 'decoder_channels', 'decoder_kernels'):
+            if any(value < 1 for value in getattr(self, name)):
+                raise ValueError(f'model.{name} is {getattr(self, name)}, but every entry must be at least 1.')
+        if not self.encoder_channels:
+            raise ValueError('model.encoder_channels is empty, but the encoder needs at least one convolution.')
+        if len(self.decoder_kernels) != len(self.decoder_channels) + 1:
+            raise ValueError(f'model.decoder_kernels has {len(self.decoder_kernels)} entries and '
+                             f'model.decoder_channels {len(self.decoder_channels)}, but there must be exactly one more '
+                             f'kernel: the last convolution has the channels of the image.')
+
+    def encoded_size(self, size: int) -> int:
+        """Height and width of the encoder's last feature map for an image of `size` pixels; 0 if none is left."""
+        for _ in self.encoder_channels:
+            size = (size - 4) // 2 + 1 if size >= 4 else 0
+        return size
+
+    def decoded_size(self) -> int:
+        """Height and width of the image that the decoder makes, in pixels."""
+        size = 1
+        for kernel in self.decoder_kernels:
+            size = 2 * (size - 1) + kernel
+        return size
+
+
+@dataclass(frozen=True)
+class Objective:
+    """Weights of the variational bound (equation 3 of the paper)."""
+
+    reward_scale: float = 10.0
+    """Factor of the reward's log-likelihood (paper: 1; released code: 10)."""
+    divergence_scale: float = 1.0
+    """Factor of the divergence from posterior to prior."""
+    free_nats: float = 3.0
+    """Divergence per step that costs nothing (for the RNN, whose divergence is a regression, use 0)."""
+
+    def __post_init__(self):
+        _at_least('objective', dataclasses.asdict(self), 0)
+
+
+@dataclass(frozen=True)
+class Planner:
+    """The cross-entropy method (algorithm 2 of the paper)."""
+
+    horizon: int = 12
+    """H, agent steps that a plan looks ahead."""
+    iterations: int = 10
+    """I, refits of the action distribution."""
+    candidates: int = 1000
+    """J, action sequences per iteration."""
+    elites: int = 100
+    """K, the best candidates, to which the distribution is refitted."""
+    spread: Literal['std', 'mean_absolute'] = 'std'
+    """Refit the population standard deviation (released code) or the mean absolute deviation (paper)."""
+    start: Literal['shared', 'per_candidate'] = 'shared'
+    """One sample of the belief for all candidates (released code) or one for each (paper)."""
+
+    def __post_init__(self):
+        _choices('planner', self)
+        _at_least('planner', {n: getattr(self, n) for n in ('horizon', 'iterations', 'candidates', 'elites')}, 1)
+        if self.elites > self.candidates:
+            raise ValueError(f'planner.elites is {self.elites} and planner.candidates is {self.candidates}, but the '
+                             f'elites are some of the candidates: the nearest valid value of elites is '
+                             f'{self.candidates}.')
+
+
+@dataclass(frozen=True)
+class Learner:
+    """Gradient descent on chunks of episodes."""
+
+    batch: int = 50
+    """B, chunks per update."""
+    chunk_length: int = 50
+    """L, rows per chunk."""
+    learning_rate: float = 1e-3
+    """Of Adam."""
+    adam_epsilon: float = 1e-4
+    """Of Adam."""
+    adam_epsilon_hat: bool = False
+    """Add epsilon before the bias correction, as TensorFlow does."""
+    clip_norm: float = 1000.0
+    """Largest global norm of the gradient."""
+    updates_per_call: int = 0
+    """Updates in one call of the compiled step; 0: 1 on a CPU, 10 elsewhere. It changes no number, only how often
+    progress is shown and a signal is obeyed."""
+
+    def __post_init__(self):
+        _at_least('learner', {n: getattr(self, n) for n in ('batch', 'chunk_length')}, 1)
+        _above_zero('learner', {n: getattr(self, n) for n in ('learning_rate', 'adam_epsilon', 'clip_norm')})
+        _at_least('learner', {'updates_per_call': self.updates_per_call}, 0)
+
+
+@dataclass(frozen=True)
+class Replay:
+    """Where episodes are kept for sampling."""
+
+    capacity: int | None = None
+    """N, episodes kept in memory, the oldest dropped; none: all of the run."""
+
+    def __post_init__(self):
+        if self.capacity is not None:
+            _at_least('replay', {'capacity': self.capacity}, 1)
+
+
+@dataclass(frozen=True)
+class Collector:
+    """How episodes are gathered (algorithm 1 of the paper)."""
+
+    seed_episodes: int = 5
+    """S, episodes of uniform random actions before the first update."""
+    collect_interval: int = 100
+    """C, updates between two collected episodes."""
+    noise: float = 0.3
+    """Standard deviation of the Gaussian noise added to planned actions."""
+
+    def __post_init__(self):
+        _at_least('collector', {n: getattr(self, n) for n in ('seed_episodes', 'collect_interval')}, 1)
+        _at_least('collector', {'noise': self.noise}, 0)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Episodes without exploration noise, always from the same starts; they are not learned from."""
+
+    every: int = 25
+    """Episodes of data between two evaluations, and one at the end; 0: never."""
+    episodes: int = 10
+    """Episodes of an evaluation."""
+
+    def __post_init__(self):
+        _at_least('evaluation', {'every': self.every}, 0)
+        _at_least('evaluation', {'episodes': self.episodes}, 1)
+
+
+@dataclass(frozen=True)
+class Config:
+    """Everything that decides the numbers of a run, but for its task and seed."""
+
+    env: Env = field(default_factory=Env)
+    model: Model = field(default_factory=Model)
+    objective: Objective = field(default_factory=Objective)
+    planner: Planner = field(default_factory=Planner)
+    learner: Learner = field(default_factory=Learner)
+    replay: Replay = field(default_factory=Replay)
+    collector: Collector = field(default_factory=Collector)
+    evaluation: Evaluation = field(default_factory=Evaluation)
+
+    def __post_init__(self):
+        if self.env.observation == 'pixels':
+            if self.model.encoded_size(self.env.size) < 1:
+                raise ValueError(f'env.size is {self.env.size}, but the {len(self.model.encoder_channels)} '
+                                 f'convolutions of model.encoder_channels leave nothing of such an image: make it '
+                                 f'larger, or use fewer convolutions.')
+            if self.model.decoded_size() != self.env.size:
+                raise ValueError(f'env.size is {self.env.size}, but the decoder with model.decoder_kernels '
+                                 f'{self.model.decoder_kernels} makes images of {self.model.decoded_size()} pixels: '
+                                 f'set env.size to {self.model.decoded_size()}, or change the kernels.')
+        if self.collector.collect_interval % (self.learner.updates_per_call or 1):
+            raise ValueError(f'collector.collect_interval is {self.collector.collect_interval}, which is not a '
+                             f'multiple of learner.updates_per_call, {self.learner.updates_per_call}.')
+        if self.replay.capacity is not None and self.replay.capacity < self.collector.seed_episodes:
+            raise ValueError(f'replay.capacity is {self.replay.capacity} and collector.seed_episodes is '
+                             f'{self.collector.seed_episodes}, but the replay must hold the seed episodes: the nearest '
+                             f'valid capacity is {self.collector.seed_episodes}.')
+
+
+def _planet() -> Config:
+    return Config()
+
+
+def _paper() -> Config:
+    return Config(
+        model=Model(reward_layers=2, reward_units=200),
+        objective=Objective(reward_scale=1.0),
+        planner=Planner(spread='mean_absolute', start='per_candidate'),
+    )
+
+
+def _cpu() -> Config:
+    return Config(
+        env=Env(size=32, supersample=2, quality='fast'),
+        model=Model(deterministic=128, hidden=128, encoder_channels=(16, 32, 64), decoder_channels=(32, 16),
+                    decoder_kernels=(5, 6, 6), decoder_units=256, reward_layers=2, reward_units=128),
+        planner=Planner(iterations=5, candidates=300, elites=30),
+        learner=Learner(batch=16, chunk_length=32),
+        evaluation=Evaluation(every=10),
+    )
+
+
+def _debug() -> Config:
+    return Config(
+        env=Env(size=32, quality='fast'),
+        model=Model(stochastic=8, deterministic=16, hidden=16, encoder_channels=(4, 8, 16), decoder_channels=(8, 4),
+                    decoder_kernels=(5, 6, 6), decoder_units=32, reward_layers=2, reward_units=16),
+        planner=Planner(horizon=6, iterations=2, candidates=20, elites=4),
+        learner=Learner(batch=4, chunk_length=10),
+        collector=Collector(seed_episodes=2, collect_interval=4),
+        evaluation=Evaluation(every=2, episodes=2),
+    )
+
+
+PRESETS = {'planet': _planet, 'paper': _paper, 'cpu': _cpu, 'debug': _debug}
+"""Name to a function that makes the configuration."""
+
+PRESET_EPISODES = {'planet': 1000, 'paper': 1000, 'cpu': 200, 'debug': 6}
+"""Episodes of a run when none are asked for, seed episodes included."""
+
+
+def preset(name: str) -> Config:
+    """The configuration of a preset.
+
+    Raises:
+        ValueError: there is no preset of that name; the message lists them.
+    """
+    if name not in PRESETS:
+        raise ValueError(f'There is no preset {name!r}: choose one of {", ".join(PRESETS)}.')
+    return PRESETS[name]()
+
+
+def to_dict(config: Config) -> dict[str, dict[str, Any]]:
+    """Nested plain values, as JSON keeps them."""
+    groups = dataclasses.asdict(config)
+    return {group: {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
+            for group, values in groups.items()}
+
+
+def from_dict(values: dict[str, dict[str, Any]]) -> Config:
+    """The configuration that `to_dict` took apart.
+
+    Raises:
+        ValueError: a group or a field is unknown, or a value is out of its range.
+    """
+    groups = {}
+    for group in dataclasses.fields(Config):
+        given = dict(values.get(group.name, {}))
+        known = {f.name for f in dataclasses.fields(group.default_factory)}
+        if set(given) - known:
+            raise ValueError(f'The configuration names {group.name}.{min(set(given) - known)}, which this version does '
+                             f'not know.')
+        groups[group.name] = group.default_factory(
+            **{name: tuple(value) if isinstance(value, list) else value for name, value in given.items()})
+    if set(values) - set(groups):
+        raise ValueError(f'The configuration has a group {min(set(values) - set(groups))!r}, which this version does '
+                         f'not know.')
+    return Config(**groups)

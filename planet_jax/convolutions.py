@@ -1,0 +1,223 @@
+"""Strided convolutions that are fast on every platform: the library's on accelerators, matrix products on the CPU.
+
+XLA's gradients of strided and transposed convolutions are 10 to 20 times slower than their arithmetic on a CPU
+(docs/performance.md), so there a convolution is a copy of the image's patches and one matrix product, in slices of
+images whose patches stay in cache. Each function chooses by platform inside `jit`.
+
+Convolution, transposed convolution and the kernel's gradient are the three derivatives of one trilinear form,
+sum over i, j, a, b of x[s i + a, s j + b] . kernel[a, b] . y[i, j], and each one's gradients are the other two. They are
+primitives rather than `jax.custom_vjp`, because `vmap` of the latter would compute a kernel's gradient for every element
+and then sum; as primitives they fold a mapped axis into the images, at any order of `grad`, `vmap` and `checkpoint`.
+
+Inside, every array has a leading axis P, the number of kernels, which `vmap` over kernels fills: x [P, N, H, W, Ci],
+y [P, N, h, w, Co], kernel [P, k, k, Ci, Co], where x is the image with the higher resolution.
+"""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jax.extend.core import Primitive
+from jax.interpreters import ad, batching, mlir
+
+_SLICE_BYTES = 8e6
+"""Patches made at a time on the CPU. They are four to nine times larger than the image: all at once, they would miss the
+caches, and the operating system would have to find and clear fresh pages for them in every update."""
+
+
+def conv(x, kernel, stride=2):
+    """Convolves without padding: x [..., H, W, Ci] and kernel [k, k, Ci, Co] -> [..., (H - k) // stride + 1, ..., Co].
+
+    Raises ValueError if the channels differ, the kernel is not square, or the image is smaller than the kernel.
+    """
+    _check(x, kernel, 2, at_least=kernel.shape[0])
+    y = _conv.bind(x.reshape(1, -1, *x.shape[-3:]), kernel[None], stride=stride)
+    return y.reshape(*x.shape[:-3], *y.shape[-3:])
+
+
+def conv_transpose(x, kernel, stride=2):
+    """The gradient of `conv` by its image: out[stride i + a, stride j + b] += kernel[a, b] @ x[i, j], without padding.
+
+    As in TensorFlow's conv2d_transpose, the kernel is that of the convolution, so its output channels come first:
+    x [..., H, W, Ci] and kernel [k, k, Co, Ci] -> [..., stride * (H - 1) + k, ..., Co].
+
+    Raises ValueError if the channels differ or the kernel is not square.
+    """
+    _check(x, kernel, 3, at_least=1)
+    size = tuple(stride * (s - 1) + kernel.shape[0] for s in x.shape[-3:-1])
+    y = _conv_transpose.bind(x.reshape(1, -1, *x.shape[-3:]), kernel[None], stride=stride, size=size)
+    return y.reshape(*x.shape[:-3], *y.shape[-3:])
+
+
+def _check(x, kernel, axis, at_least):
+    if x.ndim < 3 or kernel.ndim != 4 or x.shape[-1] != kernel.shape[axis] or kernel.shape[0] != kernel.shape[1]:
+        raise ValueError(f'images {x.shape} do not fit the kernel {kernel.shape}: axis {axis} of a square kernel is for '
+                         'the channels, the last axis, of [..., H, W, C]')
+    if min(x.shape[-3:-1]) < at_least:
+        raise ValueError(f'images {x.shape} are smaller than the kernel {kernel.shape} or empty')
+
+
+# The library's operations, on one kernel.
+
+
+def _library_conv(x, kernel, *, stride):
+    return lax.conv_general_dilated(x, kernel, (stride, stride), 'VALID', dimension_numbers=('NHWC', 'HWIO', 'NHWC'))
+
+
+def _library_conv_transpose(y, kernel, *, stride, size):
+    x = jax.ShapeDtypeStruct((y.shape[0], *size, kernel.shape[2]), y.dtype)
+    return jax.linear_transpose(lambda x: _library_conv(x, kernel, stride=stride), x)(y)[0]
+
+
+def _library_kernel_gradient(x, y, *, stride, k):
+    kernel = jax.ShapeDtypeStruct((k, k, x.shape[-1], y.shape[-1]), x.dtype)
+    return jax.linear_transpose(lambda kernel: _library_conv(x, kernel, stride=stride), kernel)(y)[0]
+
+
+# The same as matrix products. A grid [N, H / s, s, W / s, s C] shows an image in blocks of s x s pixels, so the part of a
+# patch that lies in one row of one block is contiguous.
+
+
+def _pieces(k, stride, channels):
+    """Yields a patch's pieces: row of blocks, row in the block, column of blocks, and length in numbers."""
+    for a in range(k):
+        for b in range(0, k, stride):
+            yield a // stride, a % stride, b // stride, min(stride, k - b) * channels
+
+
+def _resize(x, height, width):
+    more = [(0, 0, 0), (0, height - x.shape[1], 0), (0, width - x.shape[2], 0), (0, 0, 0)]
+    return lax.pad(x, jnp.zeros((), x.dtype), more)
+
+
+def _patches(x, k, stride):
+    """[N, H, W, C] -> [N, h, w, k k C]."""
+    n, height, width, c = x.shape
+    h, w, blocks = (height - k) // stride + 1, (width - k) // stride + 1, -(-k // stride) - 1
+    grid = _resize(x, stride * (h + blocks), stride * (w + blocks))
+    grid = grid.reshape(n, h + blocks, stride, w + blocks, stride * c)
+    return jnp.concatenate([grid[:, i:i + h, r, j:j + w, :m] for i, r, j, m in _pieces(k, stride, c)], -1)
+
+
+def _overlap_add(patches, k, stride, size):
+    """The transpose of `_patches`: [N, h, w, k k C] -> [N, *size, C]."""
+    n, h, w, numbers = patches.shape
+    c, blocks, at = numbers // k**2, -(-k // stride) - 1, 0
+    grid = jnp.zeros((n, h + blocks, stride, w + blocks, stride * c), patches.dtype)
+    for i, r, j, m in _pieces(k, stride, c):
+        piece = lax.slice(grid, (0, i, r, j, 0), (n, i + h, r + 1, j + w, m)) + patches[:, :, None, :, at:at + m]
+        grid, at = lax.dynamic_update_slice(grid, piece, (0, i, r, j, 0)), at + m
+    return _resize(grid.reshape(n, stride * (h + blocks), stride * (w + blocks), c), *size)
+
+
+def _in_slices(function, image_bytes, *xs):
+    """Applies `function(*xs [n, ...]) -> (ys [n, ...], total)` to slices of images; joins the ys and sums the totals."""
+    n = xs[0].shape[0]
+    most = max(1, int(_SLICE_BYTES // image_bytes))
+    size = next((s for s in range(min(n, most), most // 2, -1) if n % s == 0), most)
+    if n <= size:
+        return function(*xs)
+    whole = n // size * size
+    sliced = [x[:whole].reshape(-1, size, *x.shape[1:]) for x in xs]
+    total = jax.eval_shape(function, *[x[0] for x in sliced])[1]
+
+    def step(total, xs):
+        y, part = function(*xs)
+        return jax.tree.map(jnp.add, total, part), y
+
+    total, y = lax.scan(step, jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), total), sliced)
+    y = jax.tree.map(lambda y: y.reshape(whole, *y.shape[2:]), y)
+    if whole < n:
+        last, part = function(*[x[whole:] for x in xs])
+        y, total = jax.tree.map(lambda *y: jnp.concatenate(y), y, last), jax.tree.map(jnp.add, total, part)
+    return y, total
+
+
+def _matrix_conv(x, kernel, *, stride):
+    k, matrix = kernel.shape[0], kernel.reshape(-1, kernel.shape[3])
+    positions = ((x.shape[1] - k) // stride + 1) * ((x.shape[2] - k) // stride + 1)
+    return _in_slices(lambda x: (_patches(x, k, stride) @ matrix, ()), 4 * positions * len(matrix), x)[0]
+
+
+def _matrix_conv_transpose(y, kernel, *, stride, size):
+    k, matrix = kernel.shape[0], kernel.reshape(-1, kernel.shape[3])
+    image_bytes = 4 * y.shape[1] * y.shape[2] * len(matrix)
+    return _in_slices(lambda y: (_overlap_add(y @ matrix.T, k, stride, size), ()), image_bytes, y)[0]
+
+
+def _matrix_kernel_gradient(x, y, *, stride, k):
+    def product(x, y):
+        # y on the left: the product with the patches on the left is up to twice as slow
+        return (), jnp.einsum('nhwo,nhwp->op', y, _patches(x, k, stride))
+
+    matrix = _in_slices(product, 4 * y.shape[1] * y.shape[2] * k**2 * x.shape[3], x, y)[1]
+    return matrix.T.reshape(k, k, x.shape[3], y.shape[3])
+
+
+# The primitives, on P kernels. `batch` gets and returns operands whose mapped axis is the first, or None.
+
+
+def _primitive(name, library, matrix, static, batch):
+    def on_platform(lhs, rhs, **static):
+        def one(lhs, rhs):
+            return lax.platform_dependent(lhs, rhs, cpu=partial(matrix, **static), default=partial(library, **static))
+
+        return one(lhs[0], rhs[0])[None] if lhs.shape[0] == 1 else jax.vmap(one)(lhs, rhs)
+
+    def shape(lhs, rhs, **static):
+        return jax.eval_shape(jax.vmap(partial(library, **static)), lhs, rhs)
+
+    primitive = Primitive(name)
+    primitive.def_impl(jax.jit(on_platform, static_argnames=static))
+    primitive.def_abstract_eval(lambda *xs, **static: jax.core.ShapedArray(shape(*xs, **static).shape, xs[0].dtype))
+    mlir.register_lowering(primitive, mlir.lower_fun(on_platform, multiple_results=False))
+    batching.primitive_batchers[primitive] = partial(batch, primitive)
+    return primitive
+
+
+def _batch_images(primitive, operands, axes, **static):
+    """Maps a product of images and kernels: over images alone, they are more images; else there are more kernels."""
+    x, kernel = operands
+    size = x.shape[axes[0]] if axes[0] is not None else kernel.shape[axes[1]]
+    if axes[1] is None:
+        x = jnp.moveaxis(x, axes[0], 1)
+        out = primitive.bind(x.reshape(x.shape[0], -1, *x.shape[3:]), kernel, **static)
+        return out.reshape(out.shape[0], size, -1, *out.shape[2:]), 1
+    return _batch_both(primitive, operands, axes, **static)
+
+
+def _batch_both(primitive, operands, axes, **static):
+    """Maps anything, as more kernels."""
+    size = next(x.shape[a] for x, a in zip(operands, axes, strict=True) if a is not None)
+    operands = [jnp.broadcast_to(x, (size, *x.shape)) if a is None else jnp.moveaxis(x, a, 0)
+                for x, a in zip(operands, axes, strict=True)]
+    out = primitive.bind(*[x.reshape(-1, *x.shape[2:]) for x in operands], **static)
+    return out.reshape(size, -1, *out.shape[1:]), 0
+
+
+_conv = _primitive('conv', _library_conv, _matrix_conv, ('stride',), _batch_images)
+_conv_transpose = _primitive(
+    'conv_transpose', _library_conv_transpose, _matrix_conv_transpose, ('stride', 'size'), _batch_images)
+_kernel_gradient = _primitive(
+    'conv_kernel_gradient', _library_kernel_gradient, _matrix_kernel_gradient, ('stride', 'k'), _batch_both)
+
+
+def _to_x(y, kernel, x, stride):
+    return _conv_transpose.bind(y, kernel, stride=stride, size=x.aval.shape[2:4])
+
+
+def _to_kernel(x, y, kernel, stride):
+    return _kernel_gradient.bind(x, y, stride=stride, k=kernel.aval.shape[1])
+
+
+# Each rule: cotangent, the two operands, of which the one asked for is known by its shape only, and the static parameters.
+ad.defbilinear(_conv,
+               lambda y, x, kernel, stride: _to_x(y, kernel, x, stride),
+               lambda y, x, kernel, stride: _to_kernel(x, y, kernel, stride))
+ad.defbilinear(_conv_transpose,
+               lambda x, y, kernel, stride, size: _conv.bind(x, kernel, stride=stride),
+               lambda x, y, kernel, stride, size: _to_kernel(x, y, kernel, stride))
+ad.defbilinear(_kernel_gradient,
+               lambda kernel, x, y, stride, k: _to_x(y, kernel, x, stride),
+               lambda kernel, x, y, stride, k: _conv.bind(x, kernel, stride=stride))

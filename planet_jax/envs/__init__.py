@@ -1,0 +1,116 @@
+"""Environments: dm_control's suite and a toy task, as `gymnasium` environments with actions in [-1, 1].
+
+Importing this package leaves jax and dm_control unimported and sets no environment variable. Images of the suite need
+OpenGL: on Linux set `MUJOCO_GL=egl` before the first environment is made.
+"""
+
+import dataclasses
+import functools
+import multiprocessing
+import signal
+from collections.abc import Sequence
+
+import gymnasium
+from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv, VectorEnv
+
+from planet_jax.config import Env, Spec
+from planet_jax.envs.fixed_length import FixedLength
+from planet_jax.envs.padded_actions import PaddedActions
+from planet_jax.envs.suite import Suite
+from planet_jax.envs.tasks import Task, resolve, task_names
+from planet_jax.envs.toy import ToyPoint
+
+__all__ = ['FixedLength', 'PaddedActions', 'Suite', 'Task', 'ToyPoint', 'make', 'make_vector', 'resolve', 'spec',
+           'task_names']
+
+
+def make(task_name: str, config: Env, shared: Spec | None = None) -> gymnasium.Env:
+    """A task whose episodes last exactly T agent steps.
+
+    `reset(seed=...)` begins an episode that depends on the seed only. Rewards are finite floats, summed over the action
+    repeat; `info['length']` counts the steps simulated so far (see `FixedLength`).
+
+    Args:
+        task_name: see `resolve`.
+        config: what is observed.
+        shared: the `spec` of several tasks, whose action size and T this one takes; none: its own.
+
+    Raises:
+        ValueError: there is no such task, it has no such camera, or it does not fit `shared`.
+        RuntimeError: images cannot be rendered here; the message says what to do.
+    """
+    env = _bare(task_name, config)
+    if shared is None:
+        return FixedLength(env, env.steps)
+    if env.action_space.shape[0] != shared.action_size:
+        env = PaddedActions(env, shared.action_size)
+    return FixedLength(env, shared.steps)
+
+
+def spec(task_names: str | Sequence[str], config: Env) -> Spec:
+    """What the model must know of a task, or of several at once. It needs no OpenGL.
+
+    Args:
+        task_names: one name, or several: then the action size and T are the largest of all.
+        config: what is observed.
+
+    Raises:
+        ValueError: there is no such task, none is given, or the vectors of several tasks have different sizes.
+    """
+    names = [task_names] if isinstance(task_names, str) else list(dict.fromkeys(task_names))
+    if not names:
+        raise ValueError('No task is given: name at least one.')
+    envs = [_bare(name, dataclasses.replace(config, observation='state')) for name in names]
+    if config.observation == 'pixels':
+        shapes, dtype = {(config.size, config.size, 3)}, 'uint8'
+    else:
+        shapes, dtype = {env.observation_space.shape for env in envs}, 'float32'
+    if len(shapes) > 1:
+        raise ValueError(f'The vector observations of {", ".join(names)} have different sizes: set env.observation to '
+                         f'pixels to learn them together.')
+    action_size, steps = max(env.action_space.shape[0] for env in envs), max(env.steps for env in envs)
+    for env in envs:
+        env.close()
+    return Spec(shapes.pop(), dtype, action_size, steps)
+
+
+def make_vector(task_names: Sequence[str], config: Env, workers: int | None = None) -> VectorEnv:
+    """One environment for each name, side by side, all with the T and the action size of `spec(task_names, config)`.
+
+    Observations are copies, [E, ...]. Nothing resets by itself: all environments truncate at step T together, and every
+    episode begins with `reset(seed=[...])`, one int for each. `infos['length']`, int [E], counts the steps that were
+    simulated. A fault makes the vector useless: `close(terminate=True)` and make another.
+
+    Args:
+        task_names: E names, also the same one several times.
+        config: what is observed.
+        workers: processes: 0, all environments in this one, or E, one for each; none: 0 up to two environments, else E.
+            They are spawned, never forked, inherit `MUJOCO_GL`, and leave Ctrl-C to this process. A program that
+            starts them guards its entry with `if __name__ == '__main__'`.
+
+    Raises:
+        ValueError: as `make` and `spec`, or the number of workers is neither 0 nor E.
+        RuntimeError: images cannot be rendered here; the message says what to do.
+    """
+    count = len(task_names)
+    if workers is None:
+        workers = 0 if count <= 2 else count
+    if workers not in (0, count):
+        raise ValueError(f'{workers} workers were asked for, but {count} environments run in 0 or {count} of them.')
+    shared = spec(task_names, config)
+    makers = [functools.partial(_make_in_worker, name, config, shared) for name in task_names]
+    if workers == 0:
+        return SyncVectorEnv(makers, autoreset_mode=AutoresetMode.DISABLED)
+    return AsyncVectorEnv(makers, context='spawn', autoreset_mode=AutoresetMode.DISABLED)
+
+
+def _bare(task_name, config):
+    task = resolve(task_name)
+    return (ToyPoint if task.domain == 'toy' else Suite)(task, config)
+
+
+def _make_in_worker(task_name, config, shared):
+    # Gymnasium also calls this in the parent, to learn the spaces; only its workers are daemons.
+    if multiprocessing.current_process().daemon:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    return make(task_name, config, shared)

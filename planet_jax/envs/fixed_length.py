@@ -1,0 +1,53 @@
+"""Episodes of one length, so that environments side by side begin and end together."""
+
+import gymnasium
+
+
+class FixedLength(gymnasium.Wrapper):
+    """Makes every episode last exactly `steps` agent steps.
+
+    After the environment's own end (terminated or truncated alike) the last observation is repeated with reward 0 and
+    nothing is simulated. `info['length']`, at the reset and at every step, is the number of agent steps simulated so
+    far in this episode: the number of valid steps. `terminated` is never true; `truncated` is true at step `steps`.
+    """
+
+    def __init__(self, env: gymnasium.Env, steps: int):
+        """Wrap `env`.
+
+        Args:
+            env: the environment.
+            steps: T, agent steps in an episode.
+
+        Raises:
+            ValueError: `steps` is below 1.
+        """
+        if steps < 1:
+            raise ValueError(f'An episode has {steps} steps, but must have at least 1.')
+        super().__init__(env)
+        self.steps = steps
+        self._left = 0
+        self._length = 0
+        self._ended = True
+        self._observation = None
+
+    def reset(self, *, seed=None, options=None):
+        """Begin an episode: (observation, info)."""
+        self._observation, info = self.env.reset(seed=seed, options=options)
+        self._left, self._length, self._ended = self.steps, 0, False
+        return self._observation.copy(), {**info, 'length': 0}
+
+    def step(self, action):
+        """One agent step: (observation, reward, False, whether this was step `steps`, info).
+
+        Raises:
+            RuntimeError: the episode is over or has not begun.
+        """
+        if not self._left:
+            raise RuntimeError('The episode is over or has not begun: call reset before step.')
+        reward, info = 0.0, {}
+        if not self._ended:
+            self._observation, reward, terminated, truncated, info = self.env.step(action)
+            self._length += 1
+            self._ended = terminated or truncated
+        self._left -= 1
+        return self._observation.copy(), reward, False, self._left == 0, {**info, 'length': self._length}

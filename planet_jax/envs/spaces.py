@@ -1,0 +1,50 @@
+"""The spaces of observations and actions, and the check at the door of every `step`."""
+
+import gymnasium
+import numpy as np
+
+
+def images(size: int) -> gymnasium.spaces.Box:
+    """Images, uint8 [size, size, 3]."""
+    return gymnasium.spaces.Box(0, 255, (size, size, 3), np.uint8)
+
+
+def vectors(size: int) -> gymnasium.spaces.Box:
+    """Vectors, float32 [size], unbounded."""
+    return gymnasium.spaces.Box(-np.inf, np.inf, (size,), np.float32)
+
+
+def actions(size: int) -> gymnasium.spaces.Box:
+    """Actions, float32 [A] in [-1, 1]."""
+    return gymnasium.spaces.Box(-1.0, 1.0, (size,), np.float32)
+
+
+def check_action(action, size: int) -> np.ndarray:
+    """The action as float64 [A].
+
+    Args:
+        action: array-like [A]
+        size: A
+
+    Raises:
+        ValueError: its shape is another one, or a number is not within [-1, 1] (NaN is not). The simulator would take
+            the latter without a word.
+    """
+    action = np.asarray(action, np.float64)
+    if action.shape != (size,):
+        raise ValueError(f'The action has shape {action.shape}, but this task takes shape ({size},).')
+    if not np.all(np.abs(action) <= 1):
+        raise ValueError(f'The action is {action.tolist()}, but every number must be within [-1, 1].')
+    return action
+
+
+def episode_steps(steps: int, repeat: int) -> int:
+    """T = steps // R, agent steps in an episode of `steps` environment steps.
+
+    Raises:
+        ValueError: R is larger than the episode.
+    """
+    if repeat > steps:
+        raise ValueError(f'env.action_repeat is {repeat}, but an episode of this task has {steps} environment steps: '
+                         f'the nearest valid value is {steps}.')
+    return steps // repeat

@@ -1,0 +1,115 @@
+"""Tasks of dm_control's suite, seen through a camera or as vectors."""
+
+import math
+
+import gymnasium
+import numpy as np
+
+from planet_jax.config import Env
+from planet_jax.envs import rendering, spaces
+from planet_jax.envs.tasks import Task
+
+STEPS = 1000
+"""Environment steps in an episode of every task of the suite."""
+
+
+class Suite(gymnasium.Env):
+    """A task of `dm_control.suite` with actions in [-1, 1] and action repeat.
+
+    Observations are uint8 [size, size, 3], rendered natively at `size * supersample` pixels and averaged (see
+    `rendering.average`), or float32 [n]: the task's own observations, flattened and joined in their order. Vectors need
+    no OpenGL, but for quadruped_escape, which hands its random terrain to the renderer at every reset.
+
+    Quality 'suite' renders as shipped, 'fast' without shadows and multisampling and into a buffer no larger than the
+    image.
+
+    Attributes:
+        steps: T = 1000 // R, agent steps in an episode
+    """
+
+    def __init__(self, task: Task, config: Env):
+        """Load the task and, for images, open its camera.
+
+        Args:
+            task: which task.
+            config: what is observed, and the action repeat if not the task's own.
+
+        Raises:
+            ValueError: the model has no such camera, or the action repeat is longer than an episode.
+            RuntimeError: images cannot be rendered here; the message says what to do.
+        """
+        self._repeat = config.action_repeat or task.action_repeat
+        self.steps = spaces.episode_steps(STEPS, self._repeat)
+        self._name = task.name
+        suite, _ = rendering.library()
+        self._env = suite.load(task.domain, task.task)
+        bounds = self._env.action_spec()
+        self._low, self._high = bounds.minimum, bounds.maximum
+        self.action_space = spaces.actions(bounds.shape[0])
+        self._supersample = config.supersample
+        self._camera = None
+        self._left = 0
+        if config.observation == 'pixels':
+            self.observation_space = spaces.images(config.size)
+            self._camera = rendering.open_camera(task.name, self._env.physics, config)
+        else:
+            shapes = [entry.shape for entry in self._env.observation_spec().values()]
+            self.observation_space = spaces.vectors(sum(math.prod(shape) for shape in shapes))
+
+    def reset(self, *, seed=None, options=None):
+        """Begin an episode: (observation, {}).
+
+        With a seed, in 0 .. 2**32 - 1, the episode is that of `suite.load(..., task_kwargs={'random': seed})`, whatever
+        came before; without one, it goes on drawing from the last.
+
+        Raises:
+            ValueError: the seed is out of range.
+            RuntimeError: this task needs OpenGL at every reset, and there is none; the message says what to do.
+        """
+        if seed is not None:
+            self._env.task.random.seed(int(seed))
+        if self._env.physics.model.nhfield:
+            rendering.open_context(self._name, self._env.physics)
+        timestep = self._env.reset()
+        self._left = self.steps
+        return self._observe(timestep), {}
+
+    def step(self, action):
+        """One agent step, R environment steps: (observation, summed reward, terminated, truncated, {}).
+
+        The repeat stops early where the task ends. The episode is truncated by the task's limit or at step T.
+
+        Raises:
+            ValueError: the action is not [A] within [-1, 1].
+            RuntimeError: the episode is over or has not begun, or the reward is not finite.
+            dm_control.rl.control.PhysicsError: the simulation diverged; a reset repairs it.
+        """
+        action = spaces.check_action(action, self.action_space.shape[0])
+        if not self._left:
+            raise RuntimeError('The episode is over or has not begun: call reset before step.')
+        left, self._left = self._left - 1, 0  # an error on the way ends the episode
+        # Exact for the bounds -1 and 1; the clip takes away what rounding adds to others.
+        control = (self._high + self._low) / 2 + action * (self._high - self._low) / 2
+        control = np.clip(control, self._low, self._high)
+        reward = 0.0
+        for _ in range(self._repeat):
+            timestep = self._env.step(control)
+            reward += float(timestep.reward)
+            if timestep.last():
+                break
+        if not math.isfinite(reward):
+            raise RuntimeError(f'The reward of {self._name} is {reward}: the simulation diverged; a reset repairs it.')
+        self._left = 0 if timestep.last() else left
+        terminated = timestep.last() and timestep.discount == 0
+        return self._observe(timestep), reward, terminated, self._left == 0 and not terminated, {}
+
+    def close(self):
+        """Free the renderer and the simulator. A second call does nothing; any other call afterwards fails."""
+        if self._env is not None:
+            self._env.physics.free()
+        self._env = self._camera = None
+
+    def _observe(self, timestep):
+        if self._camera is not None:
+            return rendering.average(self._camera.render(), self._supersample)
+        return np.concatenate([np.ravel(entry) for entry in timestep.observation.values()]).astype(np.float32)

@@ -1,0 +1,98 @@
+"""Names of tasks, and what they stand for.
+
+The table of the suite is written out, so that a name is accepted or refused without importing the simulator; a test
+holds it against `dm_control.suite.ALL_TASKS`.
+"""
+
+import difflib
+from dataclasses import dataclass
+
+DEFAULT_ACTION_REPEAT = 2
+"""R of suite tasks for which the paper names none."""
+
+TOY = 'toy_point'
+"""The built-in task, which needs no simulator."""
+
+_SUITE = {
+    'acrobot': ('swingup', 'swingup_sparse'),
+    'ball_in_cup': ('catch',),
+    'cartpole': ('balance', 'balance_sparse', 'swingup', 'swingup_sparse', 'two_poles', 'three_poles'),
+    'cheetah': ('run',),
+    'dog': ('stand', 'walk', 'trot', 'run', 'fetch'),
+    'finger': ('spin', 'turn_easy', 'turn_hard'),
+    'fish': ('upright', 'swim'),
+    'hopper': ('stand', 'hop'),
+    'humanoid': ('stand', 'walk', 'run', 'run_pure_state'),
+    'humanoid_CMU': ('stand', 'walk', 'run'),
+    'lqr': ('lqr_2_1', 'lqr_6_2'),
+    'manipulator': ('bring_ball', 'bring_peg', 'insert_ball', 'insert_peg'),
+    'pendulum': ('swingup',),
+    'point_mass': ('easy', 'hard'),
+    'quadruped': ('walk', 'run', 'escape', 'fetch'),
+    'reacher': ('easy', 'hard'),
+    'stacker': ('stack_2', 'stack_4'),
+    'swimmer': ('swimmer6', 'swimmer15'),
+    'walker': ('stand', 'walk', 'run'),
+}
+
+
+@dataclass(frozen=True)
+class Task:
+    """A task and the action repeat that goes with it.
+
+    Attributes:
+        name: as it is written in a command.
+        domain: of `dm_control.suite`; 'toy' for the built-in task.
+        task: of that domain.
+        action_repeat: R, environment steps per agent step, where the configuration asks for none.
+    """
+
+    name: str
+    domain: str
+    task: str
+    action_repeat: int
+
+
+_PAPER = {task.name: task for task in (
+    Task('cartpole_swingup', 'cartpole', 'swingup', 8),
+    Task('reacher_easy', 'reacher', 'easy', 4),
+    Task('cheetah_run', 'cheetah', 'run', 4),
+    Task('finger_spin', 'finger', 'spin', 2),
+    Task('cup_catch', 'ball_in_cup', 'catch', 4),
+    Task('walker_walk', 'walker', 'walk', 2),
+    Task('cartpole_balance', 'cartpole', 'balance', 8),
+)}
+
+# The suite's own name of cup_catch is the same task, so it has the same action repeat.
+_REPEATS = {(task.domain, task.task): task.action_repeat for task in _PAPER.values()}
+
+# Names are matched whole: both halves may contain underscores, so they cannot be split.
+_TASKS = _PAPER | {
+    f'{domain}_{task}': Task(f'{domain}_{task}', domain, task, _REPEATS.get((domain, task), DEFAULT_ACTION_REPEAT))
+    for domain, tasks in _SUITE.items() for task in tasks
+} | {TOY: Task(TOY, 'toy', 'point', 1)}
+
+
+def task_names() -> list[str]:
+    """Every name that `resolve` accepts: the paper's tasks (its appendix A), the rest of the suite, the toy."""
+    return [name for name, task in _TASKS.items() if task.domain != 'lqr']
+
+
+def resolve(name: str) -> Task:
+    """The task of a name, without importing the simulator.
+
+    Args:
+        name: a name of the paper's tasks (`cup_catch`), `domain_task` of the suite (`ball_in_cup_catch`,
+            `cartpole_balance_sparse`), or `toy_point`.
+
+    Raises:
+        ValueError: there is no such task, or it has neither action bounds nor an end (lqr).
+    """
+    task = _TASKS.get(name)
+    if task is None:
+        nearest = difflib.get_close_matches(name, task_names(), cutoff=0.0)
+        raise ValueError(f'There is no task {name!r}: the nearest names are {", ".join(nearest)}.')
+    if task.domain == 'lqr':
+        raise ValueError(f'The task {name!r} has neither action bounds nor a time limit, so it cannot be used: choose '
+                         f'another task.')
+    return task

@@ -1,0 +1,37 @@
+"""Images as the model sees them: few bits, centred, with noise that fills the bits left out."""
+
+import jax
+import jax.numpy as jnp
+
+
+def prepare(key: jax.Array, image: jax.Array, bits: int) -> jax.Array:
+    """Reduces the colour depth and adds uniform noise within a level (appendix A; Kingma and Dhariwal, 2018).
+
+    floor(image / 2^(8 - bits)) / 2^bits + U(0, 1 / 2^bits) - 1/2, so values lie in [-1/2, 1/2). The noise is drawn
+    afresh at every use: a stored image stays uint8.
+
+    Args:
+        key: uint32 [2].
+        image: [..., height, width, channels], uint8.
+        bits: kept of each channel, 1 to 8.
+
+    Returns:
+        The same shape, float32.
+
+    Raises:
+        TypeError: the image is not uint8.
+    """
+    if image.dtype != jnp.uint8:
+        raise TypeError(f'Images must be uint8, 0 to 255, but this one is {image.dtype}.')
+    levels = 2**bits
+    noise = jax.random.uniform(key, image.shape)
+    return ((image >> (8 - bits)).astype(jnp.float32) + noise) / levels - 0.5
+
+
+def restore(prepared: jax.Array) -> jax.Array:
+    """uint8 images to look at, from the model's range; values outside it are clipped.
+
+    Args:
+        prepared: [..., height, width, channels], float32, about [-1/2, 1/2].
+    """
+    return (jnp.clip(prepared + 0.5, 0, 1) * 255).round().astype(jnp.uint8)

@@ -1,0 +1,5 @@
+"""The neural networks: the only part of the package that knows flax."""
+
+from planet_jax.networks.model import make_world_model
+
+__all__ = ['make_world_model']

@@ -1,0 +1,61 @@
+"""What all tests share: the renderer, JAX on two CPU devices with one compilation cache, and processes of their own."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+# Before JAX and dm_control are imported, which read them once. Processes that tests start inherit them.
+os.environ.setdefault('MUJOCO_GL', 'egl')
+os.environ.setdefault('JAX_PLATFORMS', 'cpu')
+os.environ.setdefault('JAX_COMPILATION_CACHE_DIR', str(ROOT / '.cache' / 'jax'))
+os.environ.setdefault('JAX_PERSISTENT_COMPILATION_CACHE_MIN_COMPILE_TIME_SECS', '0')
+
+
+def pytest_configure(config):
+    import jax
+
+    # Not by XLA_FLAGS, which processes would inherit: what they do must be what a user's single device does.
+    jax.config.update('jax_num_cpu_devices', 2)
+
+
+@pytest.fixture(scope='session')
+def fresh_python():
+    """Runs a program in a process of its own, with additions to its environment, and returns what it prints."""
+    def run(program, **settings):
+        ran = subprocess.run([sys.executable, '-W', 'ignore', '-c', program], capture_output=True, text=True,
+                             env=environment(settings))
+        assert ran.returncode == 0, ran.stderr
+        return ran.stdout
+    return run
+
+
+@pytest.fixture(scope='session')
+def planet_jax():
+    """Starts `python -m planet_jax` in a folder: a `Popen` whose output, errors included, is a pipe of text."""
+    def start(*arguments, cwd, **settings):
+        return subprocess.Popen([sys.executable, '-m', 'planet_jax', *map(str, arguments)], cwd=cwd, text=True,
+                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment(settings))
+    return start
+
+
+@pytest.fixture(scope='session')
+def run_planet_jax(planet_jax):
+    """Runs `python -m planet_jax` to its end: (exit status, what it printed, errors included)."""
+    def run(*arguments, cwd, timeout=120, **settings):
+        with planet_jax(*arguments, cwd=cwd, **settings) as process:
+            try:
+                printed, _ = process.communicate(timeout=timeout)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                raise
+        return process.returncode, printed
+    return run
+
+
+def environment(settings):
+    return {**os.environ, 'PYTHONPATH': os.pathsep.join([str(ROOT), *filter(None, sys.path)]), **settings}

@@ -1,0 +1,62 @@
+import pytest
+
+from planet_jax import envs
+from planet_jax.envs import tasks
+
+
+@pytest.mark.parametrize('name, domain, task, repeat', [
+    ('cartpole_swingup', 'cartpole', 'swingup', 8),
+    ('reacher_easy', 'reacher', 'easy', 4),
+    ('cheetah_run', 'cheetah', 'run', 4),
+    ('finger_spin', 'finger', 'spin', 2),
+    ('cup_catch', 'ball_in_cup', 'catch', 4),
+    ('walker_walk', 'walker', 'walk', 2),
+    ('cartpole_balance', 'cartpole', 'balance', 8),
+    ('cartpole_balance_sparse', 'cartpole', 'balance_sparse', 2),
+    ('humanoid_CMU_run', 'humanoid_CMU', 'run', 2),
+])
+def test_names_of_the_table_and_of_the_suite(name, domain, task, repeat):
+    assert envs.resolve(name) == envs.Task(name, domain, task, repeat)
+
+
+def test_both_names_of_cup_catch_have_one_action_repeat():
+    assert envs.resolve('ball_in_cup_catch') == envs.Task('ball_in_cup_catch', 'ball_in_cup', 'catch', 4)
+
+
+def test_the_written_table_is_that_of_the_suite():
+    from dm_control import suite
+    written = {(domain, task) for domain, tasks_ in tasks._SUITE.items() for task in tasks_}
+    assert written == set(suite.ALL_TASKS)
+
+
+def test_task_names_are_what_resolves():
+    names = envs.task_names()
+    assert len(names) == len(set(names)) and {'cup_catch', 'walker_run', 'toy_point'} < set(names)
+    assert all(envs.resolve(name).name == name for name in names)
+    assert not any(name.startswith('lqr') for name in names)
+
+
+def test_unknown_names_are_answered_with_the_nearest():
+    with pytest.raises(ValueError) as caught:
+        envs.resolve('cartpol_swingup')
+    assert str(caught.value).startswith("There is no task 'cartpol_swingup': the nearest names are cartpole_swingup, ")
+    assert str(caught.value).count('\n') == 0 and len(str(caught.value)) < 150
+    with pytest.raises(ValueError, match='nearest names are .+, .+, .+'):
+        envs.resolve('a; rm -rf x')
+
+
+def test_lqr_is_refused():
+    with pytest.raises(ValueError, match='neither action bounds nor a time limit'):
+        envs.resolve('lqr_lqr_2_1')
+
+
+def test_importing_and_resolving_leaves_jax_and_the_simulator_alone(fresh_python):
+    program = (
+        'import os, sys; before = dict(os.environ)\n'
+        'import planet_jax.envs as envs\n'
+        'envs.resolve("cup_catch"); envs.resolve("fish_swim"); envs.task_names()\n'
+        'try: envs.resolve("unknown")\n'
+        'except ValueError: pass\n'
+        'assert dict(os.environ) == before\n'
+        'print([name for name in ("jax", "dm_control", "mujoco", "OpenGL") if name in sys.modules])')
+    assert fresh_python(program) == '[]\n'

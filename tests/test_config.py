@@ -1,0 +1,250 @@
+"""The configuration: what is refused, the way to JSON and back, and the presets."""
+
+import ast
+import dataclasses
+import json
+import math
+from pathlib import Path
+
+import pytest
+
+from planet_jax import config
+from planet_jax.config import Collector, Config, Env, Evaluation, Learner, Model, Objective, Planner, Replay
+
+GROUPS = {'env': Env, 'model': Model, 'objective': Objective, 'planner': Planner, 'learner': Learner, 'replay': Replay,
+          'collector': Collector, 'evaluation': Evaluation}
+
+
+# To JSON and back.
+
+
+@pytest.mark.parametrize('name', config.PRESETS)
+def test_a_preset_survives_json(name):
+    original = config.preset(name)
+    values = config.to_dict(original)
+    assert config.from_dict(values) == original
+    assert config.from_dict(json.loads(json.dumps(values))) == original
+    assert hash(config.from_dict(values)) == hash(original)
+    assert set(values) == set(GROUPS)
+
+
+def test_every_field_survives_json():
+    changed = Config(
+        env=Env('state', 32, 2, 1, 'fast', 3), model=Model(
+            'ssm', 5, 6, 7, 0.2, 'reset_after', 4, (3, 4), (5, 6), (5, 6, 6), 8, 1, 9, 1, 10, 'float32'),
+        objective=Objective(2, 0.5, 1.5), planner=Planner(3, 4, 50, 6, 'mean_absolute', 'per_candidate'),
+        learner=Learner(7, 8, 0.1, 0.2, True, 10, 2), replay=Replay(20), collector=Collector(1, 4, 0.5),
+        evaluation=Evaluation(0, 3))
+    for group in GROUPS:
+        for field in dataclasses.fields(GROUPS[group]):
+            default = getattr(getattr(Config(), group), field.name)
+            assert getattr(getattr(changed, group), field.name) != default, f'{group}.{field.name} is the default'
+    assert config.from_dict(json.loads(json.dumps(config.to_dict(changed)))) == changed
+
+
+def test_absent_values_are_the_defaults():
+    assert config.from_dict({}) == Config()
+    assert config.from_dict({'planner': {'horizon': 3}}) == Config(planner=Planner(horizon=3))
+
+
+def test_to_dict_shares_nothing_with_the_configuration():
+    values = config.to_dict(Config())
+    values['model']['encoder_channels'].append(1)
+    values['planner']['horizon'] = 1
+    assert config.to_dict(Config()) != values
+    assert Config() == config.preset('planet')
+
+
+@pytest.mark.parametrize('values, named', [
+    ({'planner': {'horizons': 3}}, 'planner.horizons'),
+    ({'model': {'cell': 'rssm', 'unit': 1}}, 'model.unit'),
+    ({'plan': {}}, "'plan'"),
+    ({'planner': {}, 'seed': {'a': 1}}, "'seed'"),
+])
+def test_unknown_names_are_refused(values, named):
+    with pytest.raises(ValueError, match=named):
+        config.from_dict(values)
+
+
+def test_from_dict_checks_values_too():
+    with pytest.raises(ValueError, match='planner.horizon is 0'):
+        config.from_dict({'planner': {'horizon': 0}})
+
+
+def test_a_configuration_cannot_change():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        Config().planner.horizon = 3
+    assert hash(Config()) == hash(Config())
+
+
+# What is refused.
+
+AT_LEAST = [
+    *[('env', name, value, smallest) for name, smallest in [('size', 8), ('supersample', 1), ('camera', -1),
+                                                            ('action_repeat', 1)] for value in (smallest - 1, -100)],
+    *[('model', name, value, 1) for name in ('stochastic', 'deterministic', 'hidden', 'decoder_units', 'vector_layers',
+                                             'vector_units', 'reward_layers', 'reward_units') for value in (0, -5)],
+    *[('model', 'min_std', value, 0) for value in (-0.1, math.nan, math.inf)],
+    *[('objective', name, value, 0) for name in ('reward_scale', 'divergence_scale', 'free_nats')
+      for value in (-1.0, math.nan, math.inf)],
+    *[('planner', name, value, 1) for name in ('horizon', 'iterations', 'candidates', 'elites') for value in (0, -1)],
+    *[('learner', name, value, 1) for name in ('batch', 'chunk_length') for value in (0, -1)],
+    ('learner', 'updates_per_call', -1, 0),
+    *[('replay', 'capacity', value, 1) for value in (0, -1)],
+    *[('collector', name, value, 1) for name in ('seed_episodes', 'collect_interval') for value in (0, -1)],
+    *[('collector', 'noise', value, 0) for value in (-0.3, math.nan)],
+    ('evaluation', 'every', -1, 0),
+    ('evaluation', 'episodes', 0, 1),
+]
+
+
+@pytest.mark.parametrize('group, name, value, smallest', AT_LEAST)
+def test_values_below_the_smallest_are_refused(group, name, value, smallest):
+    with pytest.raises(ValueError) as error:
+        GROUPS[group](**{name: value})
+    message = str(error.value)
+    assert f'{group}.{name} is {value}' in message
+    assert f'nearest valid value is {smallest}.' in message
+    # It says the truth: that value is taken. The default number of elites needs as many candidates.
+    needed = {'elites': 1} if name == 'candidates' else {}
+    assert getattr(GROUPS[group](**{name: smallest}, **needed), name) == smallest
+
+
+@pytest.mark.parametrize('name', ['learner.learning_rate', 'learner.adam_epsilon', 'learner.clip_norm'])
+@pytest.mark.parametrize('value', [0.0, -1e-3, math.nan, math.inf])
+def test_values_that_are_not_positive_are_refused(name, value):
+    with pytest.raises(ValueError, match=f'{name} is {value}, but must be a positive number'):
+        Learner(**{name.split('.')[1]: value})
+
+
+CHOICES = [(group, field.name) for group, settings in GROUPS.items() for field in dataclasses.fields(settings)
+           if isinstance(field.default, str)]
+
+
+@pytest.mark.parametrize('group, name', CHOICES)
+def test_words_that_are_no_choice_are_refused(group, name):
+    default = getattr(GROUPS[group](), name)
+    with pytest.raises(ValueError) as error:
+        GROUPS[group](**{name: default + 's'})
+    assert f"{group}.{name} is '{default}s'" in str(error.value)
+    assert repr(default) in str(error.value)
+
+
+@pytest.mark.parametrize('make, words', [
+    (lambda: Model(image_bits=0), ['model.image_bits is 0', 'nearest valid value is 1']),
+    (lambda: Model(image_bits=9), ['model.image_bits is 9', 'nearest valid value is 8']),
+    (lambda: Model(encoder_channels=()), ['model.encoder_channels is empty']),
+    (lambda: Model(encoder_channels=(32, 0)), ['model.encoder_channels is (32, 0)', 'at least 1']),
+    (lambda: Model(decoder_channels=(32, -1)), ['model.decoder_channels is (32, -1)', 'at least 1']),
+    (lambda: Model(decoder_kernels=(5, 0, 6, 6)), ['model.decoder_kernels is (5, 0, 6, 6)', 'at least 1']),
+    (lambda: Model(decoder_kernels=(5, 5, 6)), ['model.decoder_kernels has 3', 'model.decoder_channels 3']),
+    (lambda: Env(size=1024, supersample=3), ['env.size 1024', 'env.supersample 3', '3072', '2048']),
+    (lambda: Planner(candidates=50), ['planner.elites is 100', 'planner.candidates is 50', 'of elites is 50']),
+    (lambda: Config(env=Env(size=65)), ['env.size is 65', 'makes images of 64 pixels', 'set env.size to 64']),
+    (lambda: Config(env=Env(size=32)), ['env.size is 32', 'the 4 convolutions', 'leave nothing']),
+    (lambda: Config(learner=Learner(updates_per_call=3)), ['collect_interval is 100', 'updates_per_call, 3']),
+    (lambda: Config(replay=Replay(capacity=4)), ['replay.capacity is 4', 'seed_episodes is 5', 'capacity is 5']),
+])
+def test_impossible_combinations_are_refused(make, words):
+    with pytest.raises(ValueError) as error:
+        make()
+    for word in words:
+        assert word in str(error.value)
+
+
+def test_image_sizes_bind_images_only():
+    assert Config(env=Env(observation='state', size=16)).env.size == 16
+
+
+def test_an_unknown_preset_is_refused_with_the_known_ones():
+    with pytest.raises(ValueError) as error:
+        config.preset('plane')
+    assert "'plane'" in str(error.value)
+    for name in config.PRESETS:
+        assert name in str(error.value)
+
+
+def test_sizes_of_feature_maps():
+    sizes = [Model(encoder_channels=(1,) * layers).encoded_size(64) for layers in range(1, 6)]
+    assert sizes == [31, 14, 6, 2, 0]
+    kernels = [5, 5, 6, 6]
+    made = [Model(decoder_channels=(1,) * layers, decoder_kernels=tuple(kernels[:layers + 1])).decoded_size()
+            for layers in range(4)]
+    assert made == [5, 13, 30, 64]
+
+
+# The presets.
+
+
+def test_planet_is_the_released_code():
+    planet = config.preset('planet')
+    assert planet == Config()
+    assert planet.env == Env('pixels', size=64, supersample=1, camera=0, quality='suite', action_repeat=None)
+    model = planet.model
+    assert (model.cell, model.stochastic, model.deterministic, model.hidden) == ('rssm', 30, 200, 200)
+    assert (model.min_std, model.gru, model.image_bits) == (0.1, 'reset_before', 5)
+    assert (model.encoder_channels, model.decoder_channels) == ((32, 64, 128, 256), (128, 64, 32))
+    assert (model.decoder_kernels, model.decoder_units) == ((5, 5, 6, 6), 1024)
+    assert (model.reward_layers, model.reward_units) == (3, 300)
+    assert planet.objective == Objective(reward_scale=10, divergence_scale=1, free_nats=3)
+    assert planet.planner == Planner(12, 10, 1000, 100, 'std', 'shared')
+    learner = planet.learner
+    assert (learner.batch, learner.chunk_length, learner.learning_rate) == (50, 50, 1e-3)
+    assert (learner.adam_epsilon, learner.adam_epsilon_hat, learner.clip_norm) == (1e-4, False, 1000)
+    assert planet.replay.capacity is None
+    assert planet.collector == Collector(seed_episodes=5, collect_interval=100, noise=0.3)
+    assert planet.evaluation == Evaluation(every=25, episodes=10)
+
+
+def test_paper_differs_in_what_the_paper_states():
+    planet, paper = (config.to_dict(config.preset(name)) for name in ('planet', 'paper'))
+    different = {f'{group}.{name}': value for group, values in paper.items() for name, value in values.items()
+                 if value != planet[group][name]}
+    assert different == {'model.reward_layers': 2, 'model.reward_units': 200, 'objective.reward_scale': 1,
+                         'planner.spread': 'mean_absolute', 'planner.start': 'per_candidate'}
+
+
+def test_cpu_is_smaller_and_whole():
+    cpu = config.preset('cpu')
+    assert cpu.env.observation == 'pixels' and cpu.env.size >= 32 and cpu.env.quality == 'fast'
+    assert cpu.model.cell == 'rssm' and cpu.model.stochastic > 1 and cpu.model.deterministic > 1
+    assert cpu.planner.horizon == 12 and cpu.planner.iterations >= 5
+    assert cpu.evaluation.every == 10 and cpu.evaluation.episodes == 10
+
+
+def test_debug_learns_twice_and_evaluates_planned_episodes():
+    debug, episodes = config.preset('debug'), config.PRESET_EPISODES['debug']
+    assert debug.env.observation == 'pixels' and debug.env.quality == 'fast'
+    assert episodes - debug.collector.seed_episodes >= 2
+    assert 0 < debug.evaluation.every <= episodes
+    assert debug.planner.iterations >= 2 and debug.planner.elites < debug.planner.candidates
+
+
+def test_every_preset_says_how_many_episodes():
+    assert set(config.PRESET_EPISODES) == set(config.PRESETS)
+    for name, episodes in config.PRESET_EPISODES.items():
+        assert episodes > config.preset(name).collector.seed_episodes
+
+
+# Its documentation.
+
+
+def test_every_field_is_documented():
+    # No tool checks strings after fields, and the command line shows them as its help.
+    found = set()
+    for group in ast.parse(Path(config.__file__).read_text()).body:
+        if isinstance(group, ast.ClassDef) and group.name in {settings.__name__ for settings in GROUPS.values()}:
+            assert ast.get_docstring(group), group.name
+            for statement, follower in zip(group.body, group.body[1:] + [None]):
+                if isinstance(statement, ast.AnnAssign):
+                    name = f'{group.name}.{statement.target.id}'
+                    found.add(name)
+                    assert isinstance(follower, ast.Expr) and isinstance(follower.value.value, str), name
+                    assert follower.value.value.strip(), name
+    assert found == {f'{settings.__name__}.{field.name}' for settings in GROUPS.values()
+                     for field in dataclasses.fields(settings)}
+
+
+def test_every_entry_of_a_spec_is_documented():
+    for name in config.Spec._fields:
+        assert f'{name}: ' in config.Spec.__doc__

@@ -1,0 +1,325 @@
+"""The planner: problems with a known answer, its formulae, its edges, and that it stands alone."""
+
+import functools
+import shutil
+import subprocess
+import sys
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from planet_jax import planner
+
+KEY = jax.random.PRNGKey(0)
+
+refit = jax.jit(planner.refit, static_argnames=('elites', 'spread'))
+search = jax.jit(planner.search, static_argnames=('score', 'action_size', 'horizon', 'iterations', 'candidates',
+                                                  'elites', 'spread'))
+cem = jax.jit(planner.cem, static_argnames=('dynamics', 'sample_root', 'action_size', 'horizon', 'iterations',
+                                            'candidates', 'elites'))
+
+
+def walk(params, key, state, action):
+    """Whole steps left and right on a line. Every reward is a whole number, so its sum has no rounding."""
+    del key
+    state = state + jnp.sign(action).sum()
+    return state, -jnp.abs(state - params)
+
+
+walk_options = dict(action_size=2, horizon=3, iterations=2, candidates=32, elites=8)
+
+
+def plan_walk(key, state):
+    return planner.cem(3.0, key, state, walk, **walk_options)
+
+
+# Problems with a known answer.
+
+
+@pytest.mark.parametrize('spread', ['std', 'mean_absolute'])
+def test_finds_the_top_of_a_quadratic(spread):
+    target = jnp.array([[0.5, -0.25], [-0.75, 0.0], [0.1, 0.9]])
+    plan = search(KEY, lambda key, actions: -jnp.square(actions - target).sum((1, 2)), action_size=2, horizon=3,
+                          iterations=15, candidates=300, elites=30, spread=spread)
+    np.testing.assert_allclose(plan.mean, target, atol=0.02)
+    assert plan.returns.shape == (15, 30)
+    assert (np.diff(plan.returns, axis=1) <= 0).all()
+    assert plan.returns[-1, -1] > plan.returns[0, 0]
+    assert (plan.std < 0.05).all()
+
+
+def follow(dynamics, start, steps, **options):
+    """Replans at every step and takes the first action of each plan; returns all states."""
+
+    def step(state, key):
+        plan = planner.cem(None, key, state, dynamics, action_size=1, **options)
+        state, _ = dynamics(None, key, state, plan.mean[0])
+        return state, state
+
+    return jax.jit(lambda key: jax.lax.scan(step, start, jax.random.split(key, steps))[1])(KEY)
+
+
+def test_brings_a_double_integrator_to_its_target():
+    def dynamics(params, key, state, action):
+        del params, key
+        position, velocity = state
+        velocity = velocity + 0.2 * action[0]
+        position = position + 0.2 * velocity
+        return (position, velocity), -jnp.square(position - 1) - 0.1 * jnp.square(velocity)
+
+    position, velocity = follow(dynamics, (jnp.float32(-1), jnp.float32(0)), 50, horizon=15, iterations=8,
+                                candidates=200, elites=20)
+    assert np.abs(position[-5:] - 1).max() < 0.05
+    assert np.abs(velocity[-5:]).max() < 0.1
+
+
+def test_swings_a_pendulum_up():
+    # With a torque of 2 against gravity's 10 it must swing back and forth first; angle 0 is up.
+    def dynamics(params, key, state, action):
+        del params, key
+        angle, velocity = state
+        velocity = jnp.clip(velocity + 0.05 * (15 * jnp.sin(angle) + 3 * 2 * action[0]), -8, 8)
+        angle = angle + 0.05 * velocity
+        return (angle, velocity), jnp.cos(angle) - 0.01 * jnp.square(velocity)
+
+    angle, _ = follow(dynamics, (jnp.float32(jnp.pi), jnp.float32(0)), 120, horizon=20, iterations=4, candidates=100,
+                      elites=10)
+    assert np.cos(angle[0]) < -0.9
+    assert np.cos(angle[-10:]).min() > 0.95
+
+
+# What it is made of.
+
+
+def test_one_iteration_with_one_elite_is_random_shooting(monkeypatch):
+    proposed, propose = [], planner.propose
+
+    def record(*arguments, **options):
+        proposed.append(propose(*arguments, **options))
+        return proposed[-1]
+
+    monkeypatch.setattr(planner, 'propose', record)
+    with jax.disable_jit():
+        plan = planner.cem(3.0, KEY, jnp.float32(0), walk, action_size=2, horizon=4, iterations=1, candidates=16,
+                           elites=1)
+    [actions] = np.asarray(proposed)
+    returns = -np.abs(np.sign(actions).sum(2).cumsum(1) - 3).sum(1)
+    np.testing.assert_array_equal(plan.mean, actions[returns.argmax()])
+    np.testing.assert_array_equal(plan.returns, [[returns.max()]])
+    assert np.unique(returns).size > 1
+
+
+def test_proposals_are_normal_and_clipped():
+    mean, std = jnp.full((2, 1), 0.5), jnp.array([[0.1], [2.0]])
+    actions = np.asarray(planner.propose(KEY, mean, std, candidates=4000))
+    assert actions.shape == (4000, 2, 1)
+    np.testing.assert_allclose([actions[:, 0].mean(), actions[:, 0].std()], [0.5, 0.1], atol=0.01)
+    # P(x > 1) and P(x < -1) of Normal(0.5, 2).
+    np.testing.assert_allclose([(actions[:, 1] == 1).mean(), (actions[:, 1] == -1).mean()], [0.401, 0.227], atol=0.03)
+    assert np.abs(actions).max() <= 1
+
+
+@pytest.mark.parametrize('elites', [2, 5, 20])
+def test_spreads_are_their_formulae(elites):
+    rng = np.random.default_rng(0)
+    actions, returns = rng.uniform(-1, 1, (20, 3, 2)).astype('float32'), rng.permutation(20).astype('float32')
+    order = np.argsort(-returns)[:elites]
+    chosen = actions[order]
+    center = chosen.sum(0) / elites
+    expected = {
+        'std': np.sqrt(((chosen - center)**2).sum(0) / elites + 1e-6),
+        'mean_absolute': np.abs(chosen - center).sum(0) / (elites - 1),
+    }
+    for spread, value in expected.items():
+        mean, deviation, best = refit(jnp.asarray(actions), jnp.asarray(returns), elites=elites, spread=spread)
+        np.testing.assert_allclose(mean, center, rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(deviation, value, rtol=1e-5)
+        np.testing.assert_array_equal(best, returns[order])
+
+
+@pytest.mark.parametrize('spread', ['std', 'mean_absolute'])
+def test_one_elite_has_no_spread(spread):
+    actions = jnp.arange(6.0).reshape(3, 2, 1)
+    mean, deviation, best = refit(actions, jnp.array([0.0, 2.0, 1.0]), elites=1, spread=spread)
+    np.testing.assert_array_equal(mean, actions[1])
+    np.testing.assert_array_equal(deviation, np.zeros((2, 1)))
+    assert best == 2
+
+
+def test_not_a_number_ranks_last_after_minus_infinity():
+    returns = jnp.array([jnp.nan, -jnp.inf, 1.0, -jnp.nan, 2.0, -jnp.inf, jnp.inf])
+    actions = 2.0**jnp.arange(7)[:, None, None]  # The mean of powers of two says which ones were chosen.
+    for elites, chosen in [(1, [6]), (3, [6, 4, 2]), (5, [6, 4, 2, 1, 5]), (6, [6, 4, 2, 1, 5, 0])]:
+        mean, _, best = refit(actions, returns, elites=elites)
+        np.testing.assert_allclose(mean[0, 0] * elites, sum(2.0**i for i in chosen), rtol=1e-6)
+        np.testing.assert_array_equal(best, returns[jnp.array(chosen)])
+
+
+@pytest.mark.parametrize('target, expected', [((-9, 9), (-2, 3)), ((9, -9), (0.5, 1)), ((-1, 2), (-1, 2))])
+def test_bounds_of_each_action_dimension(target, expected):
+    plan = search(KEY, lambda key, actions: -jnp.square(actions - jnp.array(target)).sum((1, 2)), action_size=2,
+                          horizon=2, iterations=15, candidates=400, elites=40, low=jnp.array([-2.0, 1.0]),
+                          high=jnp.array([0.5, 3.0]))
+    np.testing.assert_allclose(plan.mean, [expected] * 2, atol=0.03)
+
+
+def test_first_proposal_comes_from_the_given_mean_and_std():
+    mean = jnp.linspace(-0.5, 0.5, 6).reshape(3, 2)
+    plan = search(KEY, lambda key, actions: jnp.zeros(50), action_size=2, horizon=3, iterations=1,
+                          candidates=50, elites=50, mean=mean, std=0.01)
+    np.testing.assert_allclose(plan.mean, mean, atol=0.01)
+    np.testing.assert_allclose(plan.std, np.full((3, 2), 0.01), rtol=0.5)
+
+
+def test_score_is_the_sum_of_the_rewards_of_the_next_states():
+    def count(params, key, state, action):
+        return state + 1, (state + 1) * params
+
+    plan = cem(10.0, KEY, jnp.float32(0), count, action_size=1, horizon=4, iterations=2, candidates=3, elites=2)
+    np.testing.assert_array_equal(plan.returns, np.full((2, 2), 10.0 * (1 + 2 + 3 + 4)))
+
+
+def test_sample_root_gives_each_candidate_a_start_of_its_own():
+    def stay(params, key, state, action):
+        return state, state['x']
+
+    def returns(sample_root):
+        return cem(None, KEY, {'x': jnp.float32(5)}, stay, action_size=1, horizon=2, iterations=1,
+                           candidates=400, elites=400, sample_root=sample_root).returns[0]
+
+    np.testing.assert_array_equal(returns(None), np.full(400, 10.0))
+    sampled = np.asarray(returns(lambda key, root: {'x': root['x'] + jax.random.normal(key)}))
+    assert np.unique(sampled).size > 390
+    np.testing.assert_allclose([sampled.mean(), sampled.std()], [10, 2], atol=0.3)
+
+
+def test_candidates_steps_and_iterations_have_noise_of_their_own():
+    def noisy(params, key, state, action):
+        return state, jax.random.normal(key)
+
+    plan = cem(None, KEY, jnp.float32(0), noisy, action_size=1, horizon=9, iterations=3, candidates=400,
+                       elites=400)
+    assert np.unique(plan.returns).size > 1190
+    # Nine draws of one normal would have a deviation of 9, or of 0 if they were all one.
+    np.testing.assert_allclose(plan.returns.std(1), np.full(3, 3.0), rtol=0.15)
+
+
+# The same numbers however it is run.
+
+
+def test_many_states_at_once_are_many_plans():
+    keys, states = jax.random.split(KEY, 6), jnp.arange(-3.0, 3.0)
+    together = jax.jit(jax.vmap(plan_walk))(keys, states)
+    one = jax.jit(plan_walk)
+    alone = jax.tree.map(lambda *leaves: jnp.stack(leaves), *map(one, keys, states))
+    np.testing.assert_array_equal(together.returns, alone.returns)
+    np.testing.assert_allclose(together.mean, alone.mean, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(together.std, alone.std, rtol=1e-5, atol=1e-6)
+    assert np.unique(alone.returns[:, -1, 0]).size > 1
+
+
+def test_jit_changes_nothing():
+    compiled = jax.jit(plan_walk)(KEY, jnp.float32(0))
+    with jax.disable_jit():
+        plain = plan_walk(KEY, jnp.float32(0))
+    np.testing.assert_array_equal(compiled.returns, plain.returns)
+    np.testing.assert_allclose(compiled.mean, plain.mean, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(compiled.std, plain.std, rtol=1e-5, atol=1e-6)
+
+
+def test_other_keys_make_other_plans():
+    first, second = (planner.propose(key, jnp.zeros((2, 1)), jnp.full((2, 1), 0.1), candidates=3)
+                     for key in jax.random.split(KEY))
+    assert not np.isin(first, second).any()
+
+
+# Whatever the scores are.
+
+
+@functools.partial(jax.jit, static_argnames='spread')
+def plan_with(key, returns, mean, std, low, high, spread):
+    return planner.search(key, lambda key, actions: returns, action_size=2, horizon=2, iterations=3, candidates=5,
+                          elites=3, low=low, high=high, mean=mean, std=std, spread=spread)
+
+
+# Bounds that are no power of two are kept up to the rounding of a mean.
+bounds = st.lists(st.floats(-10, 10, width=32, allow_subnormal=False), min_size=2, max_size=2)
+returns = st.one_of(
+    st.sampled_from([0.0, 1e38, -1e38, jnp.nan, jnp.inf, -jnp.inf]).map(lambda value: [value] * 5),
+    st.lists(st.floats(width=32), min_size=5, max_size=5))
+
+
+@settings(max_examples=60, deadline=None, derandomize=True, database=None)
+@given(returns=returns, first=bounds, second=bounds, mean=st.sampled_from([0.0, 0.3, -20.0]),
+       std=st.sampled_from([0.0, 1e-30, 1.0, 1e6]), spread=st.sampled_from(['std', 'mean_absolute']))
+def test_actions_stay_finite_and_inside_their_bounds(returns, first, second, mean, std, spread):
+    low, high = np.minimum(first, second).astype('float32'), np.maximum(first, second).astype('float32')
+    plan = plan_with(KEY, jnp.array(returns, jnp.float32), mean, std, low, high, spread)
+    assert np.isfinite(plan.mean).all() and np.isfinite(plan.std).all()
+    assert (plan.std >= 0).all()
+    slack = 1e-6 * np.maximum(np.abs(low), np.abs(high))
+    assert (plan.mean >= low - slack).all() and (plan.mean <= high + slack).all()
+
+
+@pytest.mark.parametrize('elites', [1, 3, 7, 10, 49, 100])
+def test_the_mean_of_elites_at_a_bound_is_that_bound_exactly_at_most(elites):
+    plan = search(KEY, lambda key, actions: actions.sum((1, 2)), action_size=1, horizon=1, iterations=2,
+                          candidates=100, elites=elites, std=1e3)
+    assert plan.mean <= 1
+
+
+# What is refused.
+
+
+@pytest.mark.parametrize('options, message', [
+    (dict(elites=5), 'There are 4 candidates, so elites must be 1 to 4, not 5'),
+    (dict(elites=0), 'elites must be 1 to 4, not 0'),
+    (dict(horizon=0), 'must be at least 1, not 0 and 2'),
+    (dict(iterations=0), 'must be at least 1, not 3 and 0'),
+    (dict(spread='variance'), "must be 'std' or 'mean_absolute', not 'variance'"),
+])
+def test_impossible_settings_are_refused(options, message):
+    options = dict(action_size=1, horizon=3, iterations=2, candidates=4, elites=2) | options
+    with pytest.raises(ValueError, match=message):
+        planner.search(KEY, lambda key, actions: actions.sum((1, 2)), **options)
+
+
+@pytest.mark.parametrize('score', [lambda key, actions: actions.sum(), lambda key, actions: actions.sum(2)])
+def test_scores_of_another_shape_are_refused(score):
+    with pytest.raises(ValueError, match='one number for each of the 4 candidates'):
+        planner.search(KEY, score, action_size=1, horizon=3, iterations=1, candidates=4, elites=2)
+
+
+# Alone in the world.
+
+
+def test_the_file_alone_plans(tmp_path):
+    shutil.copy(planner.__file__, tmp_path)
+    program = """
+import sys
+
+class Refuse:
+    def find_spec(self, name, path=None, target=None):
+        if name.split('.')[0] in ('planet_jax', 'distrax', 'gymnasium', 'dm_control', 'mujoco'):
+            raise AssertionError(f'{name} was imported')
+
+sys.meta_path.insert(0, Refuse())
+import planner
+import jax, jax.numpy as jnp
+
+def dynamics(params, key, position, action):
+    position = position + 0.1 * action
+    return position, -jnp.square(position - params).sum()
+
+plan = planner.cem(jnp.array([0.3, -0.2]), jax.random.key(0), jnp.zeros(2), dynamics, action_size=2, horizon=5)
+position = 0.1 * plan.mean.sum(0)
+assert planner.__file__ == sys.argv[1], planner.__file__
+assert jnp.abs(position - jnp.array([0.3, -0.2])).max() < 0.02, position
+"""
+    path = str(tmp_path / 'planner.py')
+    ran = subprocess.run([sys.executable, '-c', program, path], cwd=tmp_path, capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr
