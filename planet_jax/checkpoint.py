@@ -65,7 +65,7 @@ def verify(directory: Path) -> None:
     """
     try:
         manifest = json.loads((directory / 'manifest.json').read_text())
-        schema, files = manifest['schema'], manifest['files']
+        schema, files = manifest['schema'], dict(manifest['files'])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CheckpointError(f'{directory} has no readable manifest.json: it was not finished, or is damaged.'
                               ) from error

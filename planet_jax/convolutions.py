@@ -1,16 +1,16 @@
 """Strided convolutions that are fast on every platform: the library's on accelerators, matrix products on the CPU.
 
-XLA's gradients of strided and transposed convolutions are 10 to 20 times slower than their arithmetic on a CPU
-(docs/performance.md), so there a convolution is a copy of the image's patches and one matrix product, in slices of
-images whose patches stay in cache. Each function chooses by platform inside `jit`.
+XLA's gradients of strided and transposed convolutions take 10 to 20 times their arithmetic on a CPU (docs/performance.md),
+so there a convolution is a copy of the image's patches and one matrix product, in slices of images whose patches stay in
+cache. Each function chooses by platform inside `jit`.
 
-Convolution, transposed convolution and the kernel's gradient are the three derivatives of one trilinear form,
-sum over i, j, a, b of x[s i + a, s j + b] . kernel[a, b] . y[i, j], and each one's gradients are the other two. They are
-primitives rather than `jax.custom_vjp`, because `vmap` of the latter would compute a kernel's gradient for every element
-and then sum; as primitives they fold a mapped axis into the images, at any order of `grad`, `vmap` and `checkpoint`.
+Convolution, transposed convolution and the kernel's gradient are the three derivatives of one trilinear form, the sum of
+x[s i + a, s j + b] . kernel[a, b] . y[i, j], and the gradients of each are the other two. They are primitives and not
+`jax.custom_vjp`s, since `vmap` of these computes a kernel's gradient for every element and then sums; the primitives turn
+a mapped axis into more images, in any order of `grad`, `vmap` and `checkpoint`.
 
 Inside, every array has a leading axis P, the number of kernels, which `vmap` over kernels fills: x [P, N, H, W, Ci],
-y [P, N, h, w, Co], kernel [P, k, k, Ci, Co], where x is the image with the higher resolution.
+y [P, N, h, w, Co], kernel [P, k, k, Ci, Co], where x is the image of the higher resolution.
 """
 
 from functools import partial
@@ -22,7 +22,7 @@ from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
 _SLICE_BYTES = 8e6
-"""Patches made at a time on the CPU. They are four to nine times larger than the image: all at once, they would miss the
+"""Patches made at a time on the CPU. They are four to nine times larger than the images: all at once they would miss the
 caches, and the operating system would have to find and clear fresh pages for them in every update."""
 
 
@@ -52,8 +52,8 @@ def conv_transpose(x, kernel, stride=2):
 
 def _check(x, kernel, axis, at_least):
     if x.ndim < 3 or kernel.ndim != 4 or x.shape[-1] != kernel.shape[axis] or kernel.shape[0] != kernel.shape[1]:
-        raise ValueError(f'images {x.shape} do not fit the kernel {kernel.shape}: axis {axis} of a square kernel is for '
-                         'the channels, the last axis, of [..., H, W, C]')
+        raise ValueError(f'images {x.shape} do not fit the kernel {kernel.shape}: it must be square, '
+                         f'and its axis {axis} as long as the last of [..., H, W, C]')
     if min(x.shape[-3:-1]) < at_least:
         raise ValueError(f'images {x.shape} are smaller than the kernel {kernel.shape} or empty')
 
@@ -66,17 +66,20 @@ def _library_conv(x, kernel, *, stride):
 
 
 def _library_conv_transpose(y, kernel, *, stride, size):
-    x = jax.ShapeDtypeStruct((y.shape[0], *size, kernel.shape[2]), y.dtype)
-    return jax.linear_transpose(lambda x: _library_conv(x, kernel, stride=stride), x)(y)[0]
+    k = kernel.shape[0]
+    padding = [(k - 1, s - stride * (n - 1) - 1) for s, n in zip(size, y.shape[1:3], strict=True)]
+    return lax.conv_general_dilated(y, lax.rev(kernel, (0, 1)), (1, 1), padding, lhs_dilation=(stride, stride),
+                                    dimension_numbers=('NHWC', 'HWOI', 'NHWC'))
 
 
 def _library_kernel_gradient(x, y, *, stride, k):
-    kernel = jax.ShapeDtypeStruct((k, k, x.shape[-1], y.shape[-1]), x.dtype)
-    return jax.linear_transpose(lambda kernel: _library_conv(x, kernel, stride=stride), kernel)(y)[0]
+    padding = [(0, k + stride * (n - 1) - s) for s, n in zip(x.shape[1:3], y.shape[1:3], strict=True)]
+    return lax.conv_general_dilated(x, y, (1, 1), padding, rhs_dilation=(stride, stride),
+                                    dimension_numbers=('CHWN', 'IHWO', 'HWNC'))
 
 
-# The same as matrix products. A grid [N, H / s, s, W / s, s C] shows an image in blocks of s x s pixels, so the part of a
-# patch that lies in one row of one block is contiguous.
+# The same as matrix products. A grid [N, H / s, s, W / s, s C] shows images in blocks of s x s pixels, so the piece of a
+# patch in one row of one block is contiguous.
 
 
 def _pieces(k, stride, channels):
@@ -112,26 +115,22 @@ def _overlap_add(patches, k, stride, size):
 
 
 def _in_slices(function, image_bytes, *xs):
-    """Applies `function(*xs [n, ...]) -> (ys [n, ...], total)` to slices of images; joins the ys and sums the totals."""
+    """Applies `function(*xs [n, ...]) -> (ys [n, ...], total)` to equal slices of images; joins ys and sums totals."""
     n = xs[0].shape[0]
-    most = max(1, int(_SLICE_BYTES // image_bytes))
-    size = next((s for s in range(min(n, most), most // 2, -1) if n % s == 0), most)
-    if n <= size:
+    fewest = max(1, -(-n // max(1, int(_SLICE_BYTES // image_bytes))))
+    slices = next((m for m in range(fewest, n) if n % m == 0), max(1, n))
+    if slices == 1:
         return function(*xs)
-    whole = n // size * size
-    sliced = [x[:whole].reshape(-1, size, *x.shape[1:]) for x in xs]
-    total = jax.eval_shape(function, *[x[0] for x in sliced])[1]
+    sliced = [x.reshape(slices, -1, *x.shape[1:]) for x in xs]
 
     def step(total, xs):
         y, part = function(*xs)
         return jax.tree.map(jnp.add, total, part), y
 
-    total, y = lax.scan(step, jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), total), sliced)
-    y = jax.tree.map(lambda y: y.reshape(whole, *y.shape[2:]), y)
-    if whole < n:
-        last, part = function(*[x[whole:] for x in xs])
-        y, total = jax.tree.map(lambda *y: jnp.concatenate(y), y, last), jax.tree.map(jnp.add, total, part)
-    return y, total
+    shapes = jax.eval_shape(function, *[x[0] for x in sliced])[1]
+    total = jax.tree.map(lambda s: jnp.zeros_like(xs[0], shape=s.shape), shapes)
+    total, y = lax.scan(step, total, sliced)
+    return jax.tree.map(lambda y: y.reshape(n, *y.shape[2:]), y), total
 
 
 def _matrix_conv(x, kernel, *, stride):
@@ -155,52 +154,44 @@ def _matrix_kernel_gradient(x, y, *, stride, k):
     return matrix.T.reshape(k, k, x.shape[3], y.shape[3])
 
 
-# The primitives, on P kernels. `batch` gets and returns operands whose mapped axis is the first, or None.
+# The primitives, on P kernels.
 
 
-def _primitive(name, library, matrix, static, batch):
+def _primitive(name, library, matrix, static, rhs_is_kernel=True):
     def on_platform(lhs, rhs, **static):
         def one(lhs, rhs):
             return lax.platform_dependent(lhs, rhs, cpu=partial(matrix, **static), default=partial(library, **static))
 
         return one(lhs[0], rhs[0])[None] if lhs.shape[0] == 1 else jax.vmap(one)(lhs, rhs)
 
-    def shape(lhs, rhs, **static):
-        return jax.eval_shape(jax.vmap(partial(library, **static)), lhs, rhs)
+    def abstract(lhs, rhs, **static):
+        # updating an operand keeps the axes of a mesh over which it varies, for shard_map
+        return lhs.update(shape=jax.eval_shape(jax.vmap(partial(library, **static)), lhs, rhs).shape, weak_type=False)
+
+    def batch(operands, axes, **static):
+        size = next(x.shape[a] for x, a in zip(operands, axes, strict=True) if a is not None)
+        if rhs_is_kernel and axes[1] is None:  # the same kernel for all: more images
+            x, kernel = jnp.moveaxis(operands[0], axes[0], 1), operands[1]
+            out = primitive.bind(x.reshape(x.shape[0], -1, *x.shape[3:]), kernel, **static)
+            return out.reshape(out.shape[0], size, -1, *out.shape[2:]), 1
+        # a kernel for each element, or the gradient of each: more kernels
+        operands = [jnp.broadcast_to(x, (size, *x.shape)) if a is None else jnp.moveaxis(x, a, 0)
+                    for x, a in zip(operands, axes, strict=True)]
+        out = primitive.bind(*[x.reshape(-1, *x.shape[2:]) for x in operands], **static)
+        return out.reshape(size, -1, *out.shape[1:]), 0
 
     primitive = Primitive(name)
     primitive.def_impl(jax.jit(on_platform, static_argnames=static))
-    primitive.def_abstract_eval(lambda *xs, **static: jax.core.ShapedArray(shape(*xs, **static).shape, xs[0].dtype))
+    primitive.def_abstract_eval(abstract)
     mlir.register_lowering(primitive, mlir.lower_fun(on_platform, multiple_results=False))
-    batching.primitive_batchers[primitive] = partial(batch, primitive)
+    batching.primitive_batchers[primitive] = batch
     return primitive
 
 
-def _batch_images(primitive, operands, axes, **static):
-    """Maps a product of images and kernels: over images alone, they are more images; else there are more kernels."""
-    x, kernel = operands
-    size = x.shape[axes[0]] if axes[0] is not None else kernel.shape[axes[1]]
-    if axes[1] is None:
-        x = jnp.moveaxis(x, axes[0], 1)
-        out = primitive.bind(x.reshape(x.shape[0], -1, *x.shape[3:]), kernel, **static)
-        return out.reshape(out.shape[0], size, -1, *out.shape[2:]), 1
-    return _batch_both(primitive, operands, axes, **static)
-
-
-def _batch_both(primitive, operands, axes, **static):
-    """Maps anything, as more kernels."""
-    size = next(x.shape[a] for x, a in zip(operands, axes, strict=True) if a is not None)
-    operands = [jnp.broadcast_to(x, (size, *x.shape)) if a is None else jnp.moveaxis(x, a, 0)
-                for x, a in zip(operands, axes, strict=True)]
-    out = primitive.bind(*[x.reshape(-1, *x.shape[2:]) for x in operands], **static)
-    return out.reshape(size, -1, *out.shape[1:]), 0
-
-
-_conv = _primitive('conv', _library_conv, _matrix_conv, ('stride',), _batch_images)
-_conv_transpose = _primitive(
-    'conv_transpose', _library_conv_transpose, _matrix_conv_transpose, ('stride', 'size'), _batch_images)
+_conv = _primitive('conv', _library_conv, _matrix_conv, ('stride',))
+_conv_transpose = _primitive('conv_transpose', _library_conv_transpose, _matrix_conv_transpose, ('stride', 'size'))
 _kernel_gradient = _primitive(
-    'conv_kernel_gradient', _library_kernel_gradient, _matrix_kernel_gradient, ('stride', 'k'), _batch_both)
+    'kernel_gradient', _library_kernel_gradient, _matrix_kernel_gradient, ('stride', 'k'), rhs_is_kernel=False)
 
 
 def _to_x(y, kernel, x, stride):
@@ -211,7 +202,7 @@ def _to_kernel(x, y, kernel, stride):
     return _kernel_gradient.bind(x, y, stride=stride, k=kernel.aval.shape[1])
 
 
-# Each rule: cotangent, the two operands, of which the one asked for is known by its shape only, and the static parameters.
+# A rule gets the cotangent, both operands (the one it is for known by its shape only) and the static parameters.
 ad.defbilinear(_conv,
                lambda y, x, kernel, stride: _to_x(y, kernel, x, stride),
                lambda y, x, kernel, stride: _to_kernel(x, y, kernel, stride))

@@ -45,13 +45,18 @@ class Train:
         if self.method is not None and not re.fullmatch(r'\w[\w.\-]*', self.method):
             raise ValueError(f'The method is {self.method!r}, but it is the name of a folder: use letters, digits, '
                              f'dots, dashes and underscores.')
-        if self.episodes is not None and self.episodes < self.config.collector.seed_episodes:
-            raise ValueError(f'episodes is {self.episodes}, but the {self.config.collector.seed_episodes} seed '
+        if self.total_episodes < self.config.collector.seed_episodes:
+            raise ValueError(f'episodes is {self.total_episodes}, but the {self.config.collector.seed_episodes} seed '
                              f'episodes count too: the nearest valid value is {self.config.collector.seed_episodes}.')
         if self.time_limit is not None and not self.time_limit > 0:
             raise ValueError(f'The time limit is {self.time_limit} minutes, but must be above 0.')
         if not self.checkpoint_minutes >= 0:
             raise ValueError(f'checkpoint_minutes is {self.checkpoint_minutes}, but must be at least 0.')
+
+    @property
+    def total_episodes(self) -> int:
+        """Episodes asked for, or the preset's number."""
+        return PRESET_EPISODES[self.preset] if self.episodes is None else self.episodes
 
 
 @dataclass(frozen=True)
@@ -123,10 +128,11 @@ def _train(arguments: Sequence[str], console: Console) -> int:
     console.print(f'Preset {name}: {why}.', highlight=False, soft_wrap=True, markup=False)
     run = runs.Run(task.name, command.preset, command.seed, command.config)
     method = command.method or f'{command.config.model.cell}-{command.preset}'
-    return Training(
-        run, run_directory(command.logdir, task.name, method, command.seed),
-        episodes=command.episodes or PRESET_EPISODES[command.preset], time_limit=command.time_limit,
-        checkpoint_minutes=command.checkpoint_minutes, console=console).main()
+    with console.status('starting the simulator and compiling'):
+        training = Training(
+            run, run_directory(command.logdir, task.name, method, command.seed), episodes=command.total_episodes,
+            time_limit=command.time_limit, checkpoint_minutes=command.checkpoint_minutes, console=console)
+    return training.main()
 
 
 def _evaluate(arguments: Sequence[str], console: Console) -> int:
@@ -171,6 +177,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     try:
         return COMMANDS[name][1](arguments[1:], Console())
+    except KeyboardInterrupt:
+        return 130
     except (ValueError, RuntimeError, OSError) as error:
         if os.environ.get('PLANET_JAX_TRACEBACK'):
             raise

@@ -46,21 +46,17 @@ class Training:
         Args:
             run: what to train.
             directory: of the run.
-            episodes: in the data at the end, seed episodes included.
+            episodes: in the data at the end, seed episodes included, so at least these.
             time_limit: minutes; none for no limit.
             checkpoint_minutes: least time between two checkpoints, but for the last.
             console: for a person.
 
         Raises:
-            ValueError: the episodes are fewer than the seed episodes, or the replay does not fit the memory.
+            ValueError: the replay does not fit the memory.
             RuntimeError: images cannot be rendered here.
             FolderError: see `RunFolder`.
         """
         self.run, self.config, self.episodes, self.console = run, run.config, episodes, console
-        seed_episodes = self.config.collector.seed_episodes
-        if episodes < seed_episodes:
-            raise ValueError(f'episodes is {episodes}, but the {seed_episodes} seed episodes count too: the nearest '
-                             f'valid value is {seed_episodes}.')
         self.spec = run.spec()
         slots = self.config.replay.capacity or episodes
         needed = runs.check_replay(self.spec, slots, self.config.learner.chunk_length)
@@ -75,9 +71,10 @@ class Training:
         self.save_every, self.saved = 60 * checkpoint_minutes, time.monotonic()
         self.plan_seconds = 0.0
         self.state = self.steps.init(keys.root(run.seed)[None])
-        self._print(f'{run.task}, preset {run.preset}, seed {run.seed}: {episodes} episodes of {self.spec.steps} agent '
-                    f'steps ({self.spec.steps * run.action_repeat} environment steps) on {runs.device_name()}; replay '
-                    f'{needed / 1e9:.2f} GB; {directory}')
+        self._print(f'{run.task}, preset {run.preset}, seed {run.seed}, on {runs.device_name()}; replay '
+                    f'{needed / 1e9:.2f} GB')
+        self._print(f'{episodes} episodes of {self.spec.steps} agent steps, {self.spec.steps * run.action_repeat} '
+                    f'environment steps, in {directory}')
 
     def main(self) -> int:
         """Trains until the episodes are there or it is time to stop; returns the exit status."""
@@ -200,6 +197,8 @@ class Training:
             'seconds': {name: round(value, 3) for name, value in (tally.seconds | paces).items() if value is not None},
         })
         tally.pending = {}
+        pace = self.clock.pace('collect' if tally.updates else 'seed')
+        self.display.facts(len(tally.episodes), steps_per_second=f'{(int(episode.length) - 1) / pace:.3g}')
         told = f', loss {losses["loss"]:.1f}' if losses else ' (random actions)'
         self.display.say(f'episode {len(tally.episodes)}: return {total:.1f}{told}, {self._env_steps()} environment '
                          f'steps, time left {self._time_left()}')
@@ -226,7 +225,8 @@ class Training:
         if self.evaluation_envs is None:
             self.evaluation_envs = evaluation.make_envs(self.run.task, self.config.env, settings.episodes)
         rounds = -(-settings.episodes // self.evaluation_envs.num_envs)
-        self.display.phase(f'evaluating {settings.episodes} episodes', rounds * self.spec.steps, 'steps')
+        work = 'evaluating' if self.clock.times('evaluate') else 'compiling, evaluating'
+        self.display.phase(work, rounds * self.spec.steps, 'steps')
         with self.clock.measure('evaluate'):
             returns = evaluation.evaluate(
                 self.steps.evaluate, self.steps.begin, self.evaluation_envs, self.state.learner.params, self.state.key,
