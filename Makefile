@@ -6,6 +6,9 @@ export $(VARIABLES)
 
 PROGRAM := .venv/bin/python -m planet_jax
 
+# Huge pages for the temporary arrays of a CPU, which glibc would otherwise clear page by page in every update.
+export GLIBC_TUNABLES ?= glibc.malloc.hugetlb=1
+
 # The tests, and the processes that they start, compile each program once.
 PYTEST := export JAX_COMPILATION_CACHE_DIR="$${JAX_COMPILATION_CACHE_DIR:-$$PWD/.cache/jax}" \
 	JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS=0 && exec .venv/bin/python -m pytest -n 2 --dist loadfile

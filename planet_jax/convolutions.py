@@ -1,13 +1,13 @@
 """Strided convolutions that are fast on every platform: the library's on accelerators, matrix products on the CPU.
 
-XLA's gradients of strided and transposed convolutions take 10 to 20 times their arithmetic on a CPU (docs/performance.md),
-so there a convolution is a copy of the image's patches and one matrix product, in slices of images whose patches stay in
-cache. Each function chooses by platform inside `jit`.
+XLA's gradients of strided and transposed convolutions take 10 to 20 times their arithmetic on a CPU
+(docs/performance.md), so there a convolution is a copy of the images' patches and one matrix product, in slices of
+images whose patches stay in cache. Each function chooses by platform inside `jit`.
 
-Convolution, transposed convolution and the kernel's gradient are the three derivatives of one trilinear form, the sum of
-x[s i + a, s j + b] . kernel[a, b] . y[i, j], and the gradients of each are the other two. They are primitives and not
-`jax.custom_vjp`s, since `vmap` of these computes a kernel's gradient for every element and then sums; the primitives turn
-a mapped axis into more images, in any order of `grad`, `vmap` and `checkpoint`.
+Convolution, transposed convolution and the kernel's gradient are the three derivatives of one trilinear form, the sum
+of x[s i + a, s j + b] . kernel[a, b] . y[i, j], and the gradients of each are the other two. They are primitives and
+not `jax.custom_vjp`s, since `vmap` of these computes a kernel's gradient for every element and then sums; the
+primitives turn a mapped axis into more images, in any order of `grad`, `vmap` and `checkpoint`.
 
 Inside, every array has a leading axis P, the number of kernels, which `vmap` over kernels fills: x [P, N, H, W, Ci],
 y [P, N, h, w, Co], kernel [P, k, k, Ci, Co], where x is the image of the higher resolution.
@@ -22,8 +22,8 @@ from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
 _SLICE_BYTES = 8e6
-"""Patches made at a time on the CPU. They are four to nine times larger than the images: all at once they would miss the
-caches, and the operating system would have to find and clear fresh pages for them in every update."""
+"""Patches made at a time on the CPU. They are four to nine times larger than the images: all at once they would miss
+the caches, and the operating system would have to find and clear fresh pages for them in every update."""
 
 
 def conv(x, kernel, stride=2):
@@ -78,8 +78,8 @@ def _library_kernel_gradient(x, y, *, stride, k):
                                     dimension_numbers=('CHWN', 'IHWO', 'HWNC'))
 
 
-# The same as matrix products. A grid [N, H / s, s, W / s, s C] shows images in blocks of s x s pixels, so the piece of a
-# patch in one row of one block is contiguous.
+# The same as matrix products. A grid [N, H / s, s, W / s, s C] shows images in blocks of s x s pixels, so the piece of
+# a patch in one row of one block is contiguous.
 
 
 def _pieces(k, stride, channels):
@@ -193,22 +193,16 @@ _conv_transpose = _primitive('conv_transpose', _library_conv_transpose, _matrix_
 _kernel_gradient = _primitive(
     'kernel_gradient', _library_kernel_gradient, _matrix_kernel_gradient, ('stride', 'k'), rhs_is_kernel=False)
 
-
-def _to_x(y, kernel, x, stride):
-    return _conv_transpose.bind(y, kernel, stride=stride, size=x.aval.shape[2:4])
-
-
-def _to_kernel(x, y, kernel, stride):
-    return _kernel_gradient.bind(x, y, stride=stride, k=kernel.aval.shape[1])
-
-
 # A rule gets the cotangent, both operands (the one it is for known by its shape only) and the static parameters.
-ad.defbilinear(_conv,
-               lambda y, x, kernel, stride: _to_x(y, kernel, x, stride),
-               lambda y, x, kernel, stride: _to_kernel(x, y, kernel, stride))
-ad.defbilinear(_conv_transpose,
-               lambda x, y, kernel, stride, size: _conv.bind(x, kernel, stride=stride),
-               lambda x, y, kernel, stride, size: _to_kernel(x, y, kernel, stride))
-ad.defbilinear(_kernel_gradient,
-               lambda kernel, x, y, stride, k: _to_x(y, kernel, x, stride),
-               lambda kernel, x, y, stride, k: _conv.bind(x, kernel, stride=stride))
+ad.defbilinear(
+    _conv,
+    lambda y, x, kernel, stride: _conv_transpose.bind(y, kernel, stride=stride, size=x.aval.shape[2:4]),
+    lambda y, x, kernel, stride: _kernel_gradient.bind(x, y, stride=stride, k=kernel.aval.shape[1]))
+ad.defbilinear(
+    _conv_transpose,
+    lambda x, y, kernel, stride, size: _conv.bind(x, kernel, stride=stride),
+    lambda x, y, kernel, stride, size: _kernel_gradient.bind(x, y, stride=stride, k=kernel.aval.shape[1]))
+ad.defbilinear(
+    _kernel_gradient,
+    lambda kernel, x, y, stride, k: _conv_transpose.bind(y, kernel, stride=stride, size=x.aval.shape[2:4]),
+    lambda kernel, x, y, stride, k: _conv.bind(x, kernel, stride=stride))

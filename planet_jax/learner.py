@@ -47,7 +47,7 @@ def make_update(model: WorldModel, optimizer: optax.GradientTransformation, sett
         gradient, metrics = jax.grad(mean_loss, has_aux=True)(learner.params, key, batch)
         change, opt_state = optimizer.update(gradient, learner.opt_state, learner.params)
         params = optax.apply_updates(learner.params, change)
-        metrics['gradient_norm'] = optax.global_norm(gradient)
+        metrics['gradient_norm'] = optax.tree.norm(gradient)
         return LearnerState(params, opt_state, learner.updates + 1), metrics
 
     return update

@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parent.parent
 os.environ.setdefault('MUJOCO_GL', 'egl')
 os.environ.setdefault('JAX_PLATFORMS', 'cpu')
 os.environ.setdefault('JAX_COMPILATION_CACHE_DIR', str(ROOT / '.cache' / 'jax'))
-os.environ.setdefault('JAX_PERSISTENT_COMPILATION_CACHE_MIN_COMPILE_TIME_SECS', '0')
+os.environ.setdefault('JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS', '0')
 
 
 def pytest_configure(config):
@@ -46,7 +46,7 @@ def planet_jax():
 @pytest.fixture(scope='session')
 def run_planet_jax(planet_jax):
     """Runs `python -m planet_jax` to its end: (exit status, what it printed, errors included)."""
-    def run(*arguments, cwd, timeout=120, **settings):
+    def run(*arguments, cwd, timeout=400, **settings):
         with planet_jax(*arguments, cwd=cwd, **settings) as process:
             try:
                 printed, _ = process.communicate(timeout=timeout)

@@ -16,11 +16,16 @@ from planet_jax import planner
 
 KEY = jax.random.PRNGKey(0)
 
-refit = jax.jit(planner.refit, static_argnames=('elites', 'spread'))
-search = jax.jit(planner.search, static_argnames=('score', 'action_size', 'horizon', 'iterations', 'candidates',
-                                                  'elites', 'spread'))
-cem = jax.jit(planner.cem, static_argnames=('dynamics', 'sample_root', 'action_size', 'horizon', 'iterations',
-                                            'candidates', 'elites'))
+def compiled(function, **options):
+    """Jitted, with NumPy results: looking at parts of JAX arrays would compile a program for each shape."""
+    jitted = jax.jit(function, **options)
+    return lambda *arguments, **named: jax.tree.map(np.asarray, jitted(*arguments, **named))
+
+
+sizes = ('action_size', 'horizon', 'iterations', 'candidates', 'elites')
+refit = compiled(planner.refit, static_argnames=('elites', 'spread'))
+search = compiled(planner.search, static_argnames=('score', 'spread', *sizes))
+cem = compiled(planner.cem, static_argnames=('dynamics', 'sample_root', *sizes))
 
 
 def walk(params, key, state, action):
@@ -60,7 +65,7 @@ def follow(dynamics, start, steps, **options):
         state, _ = dynamics(None, key, state, plan.mean[0])
         return state, state
 
-    return jax.jit(lambda key: jax.lax.scan(step, start, jax.random.split(key, steps))[1])(KEY)
+    return compiled(lambda: jax.lax.scan(step, start, jax.random.split(KEY, steps))[1])()
 
 
 def test_brings_a_double_integrator_to_its_target():
@@ -71,7 +76,7 @@ def test_brings_a_double_integrator_to_its_target():
         position = position + 0.2 * velocity
         return (position, velocity), -jnp.square(position - 1) - 0.1 * jnp.square(velocity)
 
-    position, velocity = follow(dynamics, (jnp.float32(-1), jnp.float32(0)), 50, horizon=15, iterations=8,
+    position, velocity = follow(dynamics, (np.float32(-1), np.float32(0)), 50, horizon=15, iterations=8,
                                 candidates=200, elites=20)
     assert np.abs(position[-5:] - 1).max() < 0.05
     assert np.abs(velocity[-5:]).max() < 0.1
@@ -86,7 +91,7 @@ def test_swings_a_pendulum_up():
         angle = angle + 0.05 * velocity
         return (angle, velocity), jnp.cos(angle) - 0.01 * jnp.square(velocity)
 
-    angle, _ = follow(dynamics, (jnp.float32(jnp.pi), jnp.float32(0)), 120, horizon=20, iterations=4, candidates=100,
+    angle, _ = follow(dynamics, (np.float32(np.pi), np.float32(0)), 120, horizon=20, iterations=4, candidates=100,
                       elites=10)
     assert np.cos(angle[0]) < -0.9
     assert np.cos(angle[-10:]).min() > 0.95
@@ -114,8 +119,8 @@ def test_one_iteration_with_one_elite_is_random_shooting(monkeypatch):
 
 
 def test_proposals_are_normal_and_clipped():
-    mean, std = jnp.full((2, 1), 0.5), jnp.array([[0.1], [2.0]])
-    actions = np.asarray(planner.propose(KEY, mean, std, candidates=4000))
+    mean, std = np.full((2, 1), 0.5, 'float32'), np.array([[0.1], [2.0]], 'float32')
+    actions = compiled(lambda: planner.propose(KEY, mean, std, candidates=4000))()
     assert actions.shape == (4000, 2, 1)
     np.testing.assert_allclose([actions[:, 0].mean(), actions[:, 0].std()], [0.5, 0.1], atol=0.01)
     # P(x > 1) and P(x < -1) of Normal(0.5, 2).
@@ -135,7 +140,7 @@ def test_spreads_are_their_formulae(elites):
         'mean_absolute': np.abs(chosen - center).sum(0) / (elites - 1),
     }
     for spread, value in expected.items():
-        mean, deviation, best = refit(jnp.asarray(actions), jnp.asarray(returns), elites=elites, spread=spread)
+        mean, deviation, best = refit(actions, returns, elites=elites, spread=spread)
         np.testing.assert_allclose(mean, center, rtol=1e-5, atol=1e-6)
         np.testing.assert_allclose(deviation, value, rtol=1e-5)
         np.testing.assert_array_equal(best, returns[order])
@@ -143,32 +148,33 @@ def test_spreads_are_their_formulae(elites):
 
 @pytest.mark.parametrize('spread', ['std', 'mean_absolute'])
 def test_one_elite_has_no_spread(spread):
-    actions = jnp.arange(6.0).reshape(3, 2, 1)
-    mean, deviation, best = refit(actions, jnp.array([0.0, 2.0, 1.0]), elites=1, spread=spread)
+    actions = np.arange(6, dtype='float32').reshape(3, 2, 1)
+    mean, deviation, best = refit(actions, np.array([0, 2, 1], 'float32'), elites=1, spread=spread)
     np.testing.assert_array_equal(mean, actions[1])
     np.testing.assert_array_equal(deviation, np.zeros((2, 1)))
     assert best == 2
 
 
 def test_not_a_number_ranks_last_after_minus_infinity():
-    returns = jnp.array([jnp.nan, -jnp.inf, 1.0, -jnp.nan, 2.0, -jnp.inf, jnp.inf])
-    actions = 2.0**jnp.arange(7)[:, None, None]  # The mean of powers of two says which ones were chosen.
+    returns = np.array([np.nan, -np.inf, 1, -np.nan, 2, -np.inf, np.inf], 'float32')
+    # The mean of powers of two says which ones were chosen.
+    actions = (2**np.arange(7)).astype('float32')[:, None, None]
     for elites, chosen in [(1, [6]), (3, [6, 4, 2]), (5, [6, 4, 2, 1, 5]), (6, [6, 4, 2, 1, 5, 0])]:
         mean, _, best = refit(actions, returns, elites=elites)
         np.testing.assert_allclose(mean[0, 0] * elites, sum(2.0**i for i in chosen), rtol=1e-6)
-        np.testing.assert_array_equal(best, returns[jnp.array(chosen)])
+        np.testing.assert_array_equal(best, returns[chosen])
 
 
 @pytest.mark.parametrize('target, expected', [((-9, 9), (-2, 3)), ((9, -9), (0.5, 1)), ((-1, 2), (-1, 2))])
 def test_bounds_of_each_action_dimension(target, expected):
     plan = search(KEY, lambda key, actions: -jnp.square(actions - jnp.array(target)).sum((1, 2)), action_size=2,
-                          horizon=2, iterations=15, candidates=400, elites=40, low=jnp.array([-2.0, 1.0]),
-                          high=jnp.array([0.5, 3.0]))
+                          horizon=2, iterations=15, candidates=400, elites=40, low=np.array([-2, 1], 'float32'),
+                  high=np.array([0.5, 3], 'float32'))
     np.testing.assert_allclose(plan.mean, [expected] * 2, atol=0.03)
 
 
 def test_first_proposal_comes_from_the_given_mean_and_std():
-    mean = jnp.linspace(-0.5, 0.5, 6).reshape(3, 2)
+    mean = np.linspace(-0.5, 0.5, 6, dtype='float32').reshape(3, 2)
     plan = search(KEY, lambda key, actions: jnp.zeros(50), action_size=2, horizon=3, iterations=1,
                           candidates=50, elites=50, mean=mean, std=0.01)
     np.testing.assert_allclose(plan.mean, mean, atol=0.01)
@@ -212,10 +218,9 @@ def test_candidates_steps_and_iterations_have_noise_of_their_own():
 
 
 def test_many_states_at_once_are_many_plans():
-    keys, states = jax.random.split(KEY, 6), jnp.arange(-3.0, 3.0)
-    together = jax.jit(jax.vmap(plan_walk))(keys, states)
-    one = jax.jit(plan_walk)
-    alone = jax.tree.map(lambda *leaves: jnp.stack(leaves), *map(one, keys, states))
+    keys, states = np.asarray(jax.random.split(KEY, 6)), np.arange(-3, 3, dtype='float32')
+    together = compiled(jax.vmap(plan_walk))(keys, states)
+    alone = jax.tree.map(lambda *leaves: np.stack(leaves), *map(compiled(plan_walk), keys, states))
     np.testing.assert_array_equal(together.returns, alone.returns)
     np.testing.assert_allclose(together.mean, alone.mean, rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(together.std, alone.std, rtol=1e-5, atol=1e-6)
@@ -223,24 +228,24 @@ def test_many_states_at_once_are_many_plans():
 
 
 def test_jit_changes_nothing():
-    compiled = jax.jit(plan_walk)(KEY, jnp.float32(0))
+    once = compiled(plan_walk)(KEY, jnp.float32(0))
     with jax.disable_jit():
         plain = plan_walk(KEY, jnp.float32(0))
-    np.testing.assert_array_equal(compiled.returns, plain.returns)
-    np.testing.assert_allclose(compiled.mean, plain.mean, rtol=1e-5, atol=1e-6)
-    np.testing.assert_allclose(compiled.std, plain.std, rtol=1e-5, atol=1e-6)
+    np.testing.assert_array_equal(once.returns, plain.returns)
+    np.testing.assert_allclose(once.mean, plain.mean, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(once.std, plain.std, rtol=1e-5, atol=1e-6)
 
 
 def test_other_keys_make_other_plans():
-    first, second = (planner.propose(key, jnp.zeros((2, 1)), jnp.full((2, 1), 0.1), candidates=3)
-                     for key in jax.random.split(KEY))
+    first, second = compiled(lambda: [planner.propose(key, jnp.zeros((2, 1)), jnp.full((2, 1), 0.1), candidates=3)
+                                      for key in jax.random.split(KEY)])()
     assert not np.isin(first, second).any()
 
 
 # Whatever the scores are.
 
 
-@functools.partial(jax.jit, static_argnames='spread')
+@functools.partial(compiled, static_argnames='spread')
 def plan_with(key, returns, mean, std, low, high, spread):
     return planner.search(key, lambda key, actions: returns, action_size=2, horizon=2, iterations=3, candidates=5,
                           elites=3, low=low, high=high, mean=mean, std=std, spread=spread)
@@ -258,7 +263,7 @@ returns = st.one_of(
        std=st.sampled_from([0.0, 1e-30, 1.0, 1e6]), spread=st.sampled_from(['std', 'mean_absolute']))
 def test_actions_stay_finite_and_inside_their_bounds(returns, first, second, mean, std, spread):
     low, high = np.minimum(first, second).astype('float32'), np.maximum(first, second).astype('float32')
-    plan = plan_with(KEY, jnp.array(returns, jnp.float32), mean, std, low, high, spread)
+    plan = plan_with(KEY, np.array(returns, 'float32'), mean, std, low, high, spread)
     assert np.isfinite(plan.mean).all() and np.isfinite(plan.std).all()
     assert (plan.std >= 0).all()
     slack = 1e-6 * np.maximum(np.abs(low), np.abs(high))

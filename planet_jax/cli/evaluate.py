@@ -37,7 +37,7 @@ def evaluate_run(directory: Path, episodes: int, agent: str, console: Console) -
     else:
         steps = run.steps(slots=1)
         restored, progress = newest_checkpoint(directory, runs.one_seed(steps.init(root)))
-        params = jax.device_put(jax.tree.map(lambda leaf: leaf[None], restored.learner.params), jax.devices()[0])
+        params = jax.tree.map(lambda leaf: jax.device_put(leaf[None]), restored.learner.params)
         trained = f' after {len(progress["episodes"])} episodes and {progress["updates"]} updates'
         vector = evaluation.make_envs(run.task, run.config.env, episodes)
         try:

@@ -105,7 +105,8 @@ def _starting_point(arguments: Sequence[str]) -> tuple[str, str]:
     if given.preset is not None or not given.task or {'-h', '--help'} & set(arguments):
         return 'cpu', 'unused'
     runs = Path(given.logdir or 'logs') / given.task
-    found = sorted(runs.glob(f'{given.method or "*"}/{given.seed or 0}/config.json'))
+    found = [path for path in runs.glob('*/*/config.json')
+             if path.parts[-2] == (given.seed or '0') and given.method in (None, path.parts[-3])]
     if len(found) == 1:
         from planet_jax.cli.run_folder import read_config
         return read_config(found[0].parent)['preset'], f'that of {found[0].parent}'

@@ -112,9 +112,9 @@ class Training:
         restored, progress = found
         self.tally = Tally(**progress)
         self.clock = Clock(self.tally.seconds)
-        device, = self.state.key.devices()
+        # Not put on a device by name: that would be another signature, and every step would be compiled anew.
         self.state = self.state.replace(
-            learner=jax.tree.map(lambda leaf: jax.device_put(leaf[None], device), restored.learner))
+            learner=jax.tree.map(lambda leaf: jax.device_put(leaf[None]), restored.learner))
         for number, digest in enumerate(self.tally.episodes):
             episode = self.folder.read_episode(number, self.spec, digest)
             self.state = self.steps.add(self.state, jax.tree.map(lambda leaf: leaf[None, None], episode))

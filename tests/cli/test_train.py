@@ -1,0 +1,264 @@
+"""Whole runs of the command: what they leave, and that the same command continues them, whatever happened."""
+
+import csv
+import hashlib
+import json
+import os
+import shutil
+import signal
+from pathlib import Path
+
+import numpy as np
+import orbax.checkpoint
+import pytest
+
+from planet_jax import checkpoint
+from planet_jax.cli import stop
+from planet_jax.cli.main import main
+
+# The capacity changes no number here, but with it runs of other lengths use the same compiled program.
+TOY = ['train', '--task', 'toy_point', '--preset', 'debug', '--replay.capacity', '6']
+EPISODES, SEED_EPISODES, INTERVAL = 6, 2, 4
+LOGDIR = 'meine Läufe 走る'
+RUN = Path(LOGDIR, 'toy_point', 'rssm-debug', '0')
+LOSSES = {'loss', 'image_loss', 'reward_loss', 'divergence', 'prior_entropy', 'posterior_entropy', 'gradient_norm'}
+
+
+@pytest.fixture(scope='module')
+def finished(tmp_path_factory, run_planet_jax):
+    """A run without interruption, and what it printed. It is not to be changed: copy it."""
+    folder = tmp_path_factory.mktemp('finished run')
+    status, printed = run_planet_jax(*TOY, '--logdir', LOGDIR, '--checkpoint-minutes', 0, cwd=folder)
+    assert status == 0, printed
+    return folder / RUN, printed
+
+
+@pytest.fixture
+def copied(finished, tmp_path):
+    """A copy of the finished run, with the folder to start the command in."""
+    shutil.copytree(finished[0], tmp_path / RUN)
+    return tmp_path / RUN
+
+
+def lines(path):
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def numbers(directory):
+    """All that a run has found out: everything but clock readings."""
+    names = sorted((directory / 'checkpoints').glob('0*'))
+    progress = json.loads((names[-1] / 'progress.json').read_text())
+    checkpointer = orbax.checkpoint.StandardCheckpointer()
+    with checkpointer:
+        state = checkpointer.restore((names[-1] / 'state').absolute())
+    leaves = orbax.checkpoint.utils.to_flat_dict(state, sep='/')
+    return {
+        'metrics': [{name: value for name, value in line.items() if name != 'seconds'}
+                    for line in lines(directory / 'metrics.jsonl')],
+        'evaluations': (directory / 'evaluations.jsonl').read_text(),
+        'scores': (directory / 'scores.csv').read_text(),
+        'episodes': {path.name: hashlib.sha256(path.read_bytes()).hexdigest()
+                     for path in (directory / 'episodes').iterdir()},
+        'progress': {name: value for name, value in progress.items() if name != 'seconds'},
+        'state': {name: (str(leaf.dtype), np.asarray(leaf).tobytes()) for name, leaf in leaves.items()},
+    }
+
+
+def assert_same(directory, other):
+    found, expected = numbers(directory), numbers(other)
+    for name in expected:
+        assert found[name] == expected[name], name
+
+
+def read_until(process, text):
+    """Waits for a line of output with this text; returns what was printed up to there."""
+    printed = ''
+    for line in process.stdout:
+        printed += line
+        if text in line:
+            return printed
+    raise AssertionError(f'It ended without saying {text!r}:\n{printed}')
+
+
+def refused(arguments, capsys):
+    """Runs a command in this process, which must refuse it, and returns what it said."""
+    assert main([str(argument) for argument in arguments]) == 2
+    return capsys.readouterr().err
+
+
+def test_every_file_is_there(finished):
+    directory, _ = finished
+    assert {path.name for path in directory.iterdir()} == {
+        'config.json', 'metrics.jsonl', 'evaluations.jsonl', 'scores.csv', 'episodes', 'checkpoints', 'lock'}
+    assert sorted(path.name for path in (directory / 'episodes').iterdir()) == [f'{n:06d}.npz' for n in range(EPISODES)]
+    assert sorted(path.name for path in (directory / 'checkpoints').iterdir()) == [
+        '000004-000000008', '000005-000000012', '000006-000000016']
+    record = json.loads((directory / 'config.json').read_text())
+    assert (record['task'], record['preset'], record['seed']) == ('toy_point', 'debug', 0)
+    assert record['config']['replay']['capacity'] == 6 and record['config']['model']['decoder_kernels'] == [5, 6, 6]
+    assert {'python', 'jax', 'mujoco', 'planet-jax'} <= set(record['versions'])
+    assert 'cpu' in record['device'] and 'commit' in record
+
+
+def test_a_line_of_metrics_per_episode(finished):
+    metrics = lines(finished[0] / 'metrics.jsonl')
+    counts = {'episodes', 'updates', 'agent_steps', 'env_steps', 'return', 'seconds'}
+    assert len(metrics) == EPISODES
+    for number, line in enumerate(metrics, 1):
+        updates = max(number - SEED_EPISODES, 0) * INTERVAL
+        assert (line['episodes'], line['updates'], line['agent_steps'], line['env_steps']) == (
+            number, updates, 25 * number, 25 * number)
+        assert set(line) == counts | (LOSSES | {'elites_return'} if updates else set())
+        values = [value for name, value in line.items() if name != 'seconds'] + list(line['seconds'].values())
+        assert np.isfinite(values).all()
+        with np.load(finished[0] / 'episodes' / f'{number - 1:06d}.npz', allow_pickle=False) as episode:
+            assert line['return'] == pytest.approx(float(episode['reward'].sum(dtype=np.float64)))
+            assert episode['observation'].shape == (26, 32, 32, 3)
+    assert {'learn', 'collect', 'evaluate', 'learn_each'} <= set(metrics[-1]['seconds'])
+
+
+def test_scores_are_the_means_of_the_evaluations(finished):
+    evaluations = lines(finished[0] / 'evaluations.jsonl')
+    assert [line['agent'] for line in evaluations] == ['zero', 'uniform', 'planet', 'planet']
+    assert all(len(line['returns']) == 2 for line in evaluations)
+    assert [(line['episodes'], line['updates'], line['env_steps']) for line in evaluations[2:]] == [
+        (4, 8, 100), (6, 16, 150)]
+    with open(finished[0] / 'scores.csv') as file:
+        rows = list(csv.reader(file))
+    assert rows[0] == ['step', 'reward', 'seed']
+    assert [(int(step), float(reward), int(seed)) for step, reward, seed in rows[1:]] == [
+        (line['env_steps'], float(np.mean(line['returns'])), 0) for line in evaluations[2:]]
+
+
+def test_what_it_prints(finished):
+    printed = finished[1]
+    for text in ('Preset debug: as asked.', str(RUN), 'zero actions', 'uniform actions', 'episode 6: return',
+                 'evaluation after 4 episodes', 'evaluation after 6 episodes', '6 episodes, 16 updates; last score'):
+        assert text in printed
+    assert 'nan' not in printed.replace(LOGDIR, '').lower()
+    assert 'Traceback' not in printed and 'Error' not in printed
+
+
+def test_more_episodes_continue_the_run(finished, tmp_path, run_planet_jax):
+    command = [*TOY, '--logdir', LOGDIR, '--episodes']
+    status, printed = run_planet_jax(*command, 4, cwd=tmp_path)
+    assert status == 0 and '4 episodes, 8 updates' in printed, printed
+    status, printed = run_planet_jax(*command, 6, cwd=tmp_path)
+    assert status == 0 and 'Going on after 4 episodes and 8 updates.' in printed, printed
+    assert_same(tmp_path / RUN, finished[0])
+
+
+def test_interruptions_change_nothing(finished, tmp_path, planet_jax, run_planet_jax, capsys):
+    command = [*TOY, '--logdir', tmp_path / LOGDIR]
+    status, printed = run_planet_jax(*command, '--time-limit', 1e-4, cwd=tmp_path)
+    assert status == 0 and 'Stopping: the time limit is reached.' in printed, printed
+
+    with planet_jax(*command, cwd=tmp_path) as process:
+        printed = read_until(process, 'To compare with')
+        assert 'Going on after 0 episodes and 0 updates.' in printed
+        process.send_signal(signal.SIGSTOP)
+        try:
+            assert f'is in use by process {process.pid} on' in refused(command, capsys)
+        finally:
+            process.send_signal(signal.SIGCONT)
+        read_until(process, 'episode 2:')
+        # The first update has yet to be traced.
+        process.send_signal(signal.SIGTERM)
+        printed, _ = process.communicate(timeout=300)
+    assert process.returncode == 128 + signal.SIGTERM and 'Stopping: SIGTERM was received.' in printed, printed
+    assert len(lines(tmp_path / RUN / 'metrics.jsonl')) < EPISODES
+
+    with planet_jax(*command, cwd=tmp_path) as process:
+        read_until(process, 'Going on after 2 episodes')
+        process.send_signal(signal.SIGINT)
+        printed, _ = process.communicate(timeout=300)
+    assert process.returncode == 128 + signal.SIGINT and 'Stopping: SIGINT was received.' in printed, printed
+
+    status, printed = run_planet_jax(*command, cwd=tmp_path)
+    assert status == 0 and 'Going on after 2 episodes' in printed, printed
+    assert_same(tmp_path / RUN, finished[0])
+
+
+def test_damaged_checkpoints_are_set_aside_and_what_follows_is_made_again(finished, copied, tmp_path, run_planet_jax):
+    newest, second = copied / 'checkpoints' / '000006-000000016', copied / 'checkpoints' / '000005-000000012'
+    files = [path for path in (newest / 'state').rglob('*') if path.is_file()]
+    damaged = max(files, key=lambda path: path.stat().st_size)
+    content = bytearray(damaged.read_bytes())
+    content[len(content) // 2] ^= 1
+    damaged.write_bytes(content)
+    (second / 'manifest.json').unlink()
+    # Traces of a process that was killed while it wrote.
+    (copied / 'checkpoints' / '.000007-000000020.partial').mkdir()
+    (copied / 'episodes' / '.000006.npz.partial').write_bytes(b'half')
+    with open(copied / 'metrics.jsonl', 'a') as file:
+        file.write('{"episodes": 7, "upda')
+
+    status, printed = run_planet_jax(*TOY, '--logdir', LOGDIR, cwd=tmp_path)
+    assert status == 0, printed
+    assert f'{damaged.relative_to(tmp_path)} is not as it was written' in printed
+    assert 'It was set aside as damaged-000006-000000016.' in printed
+    assert 'has no readable manifest.json' in printed and 'It was set aside as damaged-000005-000000012.' in printed
+    assert 'Going on after 4 episodes and 8 updates.' in printed
+    assert_same(copied, finished[0])
+    assert not list(copied.rglob('.*'))
+    checkpoint.verify(newest)
+
+
+def test_if_no_checkpoint_verifies_nothing_is_touched(copied, tmp_path, capsys):
+    for path in (copied / 'checkpoints').iterdir():
+        (path / 'progress.json').write_text('')
+    files = [*copied.glob('*.jsonl'), *copied.glob('episodes/*'), copied / 'scores.csv']
+    before = {path: path.read_bytes() for path in files}
+    for _ in range(2):
+        told = refused([*TOY, '--logdir', tmp_path / LOGDIR], capsys)
+        assert 'None of the checkpoints in' in told and 'Remove that folder' in told
+    assert {path: path.read_bytes() for path in files} == before and len(files) == 3 + EPISODES
+
+
+def test_another_configuration_is_refused_naming_the_fields(copied, tmp_path, capsys):
+    before = {path: path.read_bytes() for path in copied.rglob('*') if path.is_file()}
+    told = refused([*TOY, '--logdir', tmp_path / LOGDIR, '--planner.horizon', 7, '--learner.learning-rate', 0.01,
+                    '--evaluation.every', 3], capsys)
+    assert 'belongs to a run with other settings' in told
+    assert 'planner.horizon: 6 there, 7 now' in told and 'learner.learning_rate: 0.001 there, 0.01 now' in told
+    assert 'evaluation.every' not in told
+    told = refused([*TOY[:3], '--preset', 'cpu', '--method', 'rssm-debug', '--logdir', tmp_path / LOGDIR], capsys)
+    assert 'preset: debug there, cpu now' in told and 'model.deterministic: 16 there, 128 now' in told
+    assert {path: path.read_bytes() for path in copied.rglob('*') if path.is_file()} == before
+
+
+def test_other_cadences_are_accepted_and_the_preset_is_that_of_the_run(finished, copied, tmp_path, run_planet_jax):
+    command = ['train', '--task', 'toy_point', '--logdir', LOGDIR, '--episodes', '6', '--evaluation.every', '3',
+               '--evaluation.episodes', '1', '--checkpoint-minutes', '60', '--learner.updates-per-call', '2']
+    status, printed = run_planet_jax(*command, cwd=tmp_path)
+    assert status == 0, printed
+    assert f'Preset debug: that of {RUN}.' in printed
+    assert 'All 6 episodes are there: nothing is left to do.' in printed
+    assert_same(copied, finished[0])
+
+
+def test_without_a_run_the_preset_is_that_of_the_device(tmp_path, capsys):
+    (tmp_path / 'file').touch()
+    assert main(['train', '--task', 'toy_point', '--logdir', str(tmp_path / 'file')]) == 2
+    printed = capsys.readouterr()
+    assert 'Preset cpu: there is no accelerator.' in printed.out
+    assert 'file/toy_point/rssm-cpu/0 cannot be written: Not a directory.' in printed.err
+
+
+@pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGINT])
+def test_a_second_signal_ends_the_process_at_once(number, monkeypatch):
+    ended = []
+    monkeypatch.setattr(os, '_exit', ended.append)
+    before = signal.getsignal(number)
+    stopping = stop.Stop(None)
+    try:
+        assert not stopping.asked()
+        signal.raise_signal(number)
+        assert stopping.asked() and stopping.status == 128 + number and ended == []
+        with pytest.raises(stop.Stopped):
+            stopping.check()
+        signal.raise_signal(number)
+        assert ended == [128 + number]
+    finally:
+        stopping.close()
+    assert signal.getsignal(number) is before

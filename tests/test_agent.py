@@ -1,0 +1,214 @@
+"""The agent: filtering, planning and exploring, one step at a time."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from planet_jax import agent, world_model
+from planet_jax.config import Model, Planner, Spec
+from planet_jax.networks import make_world_model
+from planet_jax.types import Belief, Latent
+
+KEY = jax.random.PRNGKey(0)
+SPEC = Spec((3,), 'float32', 2, 10)
+OBSERVATION = np.array([0.3, -1.0, 2.0], 'float32')
+SETTINGS = dict(horizon=2, iterations=2, candidates=16, elites=4)
+
+
+def make(cell='rssm'):
+    model = make_world_model(Model(cell=cell, stochastic=4, deterministic=6, hidden=8, vector_units=8, reward_layers=1,
+                                   reward_units=8), SPEC)
+    rng = np.random.default_rng(0)
+    return model, jax.tree.map(lambda leaf: rng.normal(0, 0.5, leaf.shape).astype('float32'),
+                               jax.eval_shape(model.init, KEY))
+
+
+def latent(seed=0):
+    rng = np.random.default_rng(seed)
+    mean, std, stochastic = rng.normal(size=(3, 4)).astype('float32')
+    return Latent(mean, abs(std) + 0.5, stochastic, rng.normal(size=6).astype('float32'))
+
+
+def belief(action=(0.5, -0.5), seed=0):
+    return Belief(latent(seed), np.array(action, 'float32'), np.float32(0))
+
+
+def fixed_plan(params, key, latent):
+    """Takes 0.9 and -0.2, whatever the state."""
+    return jnp.array([0.9, -0.2]), jnp.float32(7)
+
+
+@pytest.fixture(scope='module')
+def rssm():
+    return make()
+
+
+@pytest.fixture(scope='module')
+def plans(rssm):
+    model, params = rssm
+
+    def make_plan(start):
+        plan = jax.jit(agent.make_plan(model, Planner(**SETTINGS, start=start), 2))
+        return lambda key, latent: tuple(map(np.asarray, plan(params, key, latent)))
+
+    return {start: make_plan(start) for start in ('shared', 'per_candidate')}
+
+
+@pytest.fixture(scope='module')
+def acts(rssm):
+    """By their noise, many keys at once: keys -> Belief."""
+    model, params = rssm
+    made = {noise: jax.jit(jax.vmap(agent.make_act(model, fixed_plan, noise), (None, 0, None, None)))
+            for noise in (0.0, 0.3)}
+    return {noise: lambda keys, act=act: jax.tree.map(np.asarray, act(params, keys, belief(), OBSERVATION))
+            for noise, act in made.items()}
+
+
+KEYS = jax.random.split(KEY, 2000)
+
+
+# Filtering.
+
+
+def test_filter_is_one_row_of_observing():
+    # The RNN is without noise, so the keys do not matter.
+    model, params = make('rnn')
+    before = belief()
+    filtered = jax.jit(lambda belief: agent.filter(model, params, KEY, belief, OBSERVATION))(before)
+
+    @jax.jit
+    def observe(latent, action):
+        embeddings = model.encode(params, OBSERVATION)[None]
+        return world_model.observe(model, params, KEY, embeddings, action[None], latent)[1]
+
+    observed = observe(before.latent, before.action)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b[0], rtol=1e-4, atol=1e-6), filtered, observed)
+
+
+def test_filter_uses_the_previous_action_state_and_the_observation(rssm):
+    model, params = rssm
+    run = jax.jit(lambda key, belief, observation: agent.filter(model, params, key, belief, observation))
+    plain = run(KEY, belief(), OBSERVATION)
+    for changed in (run(KEY, belief(action=(0.5, 0.5)), OBSERVATION), run(KEY, belief(seed=1), OBSERVATION)):
+        assert (changed.deterministic != plain.deterministic).all()
+    seen = run(KEY, belief(), OBSERVATION + 1)
+    np.testing.assert_array_equal(seen.deterministic, plain.deterministic)
+    assert (seen.mean != plain.mean).any()
+    sampled = run(jax.random.PRNGKey(1), belief(), OBSERVATION)
+    np.testing.assert_array_equal(sampled.mean, plain.mean)
+    assert (sampled.stochastic != plain.stochastic).all()
+
+
+@pytest.mark.parametrize('cell, deterministic', [('rssm', 6), ('ssm', 0), ('rnn', 6)])
+def test_an_episode_begins_with_a_zero_state_and_action(cell, deterministic):
+    first = jax.tree.map(np.asarray, agent.begin(make(cell)[0], 2))
+    assert first.action.shape == (2,) and first.value.shape == ()
+    assert first.latent.deterministic.shape == (deterministic,)
+    assert not any(leaf.any() for leaf in jax.tree.leaves(first))
+
+
+# Planning.
+
+
+def test_a_plan_is_an_action_and_its_expected_return(plans):
+    action, value = plans['shared'](KEY, latent())
+    assert action.shape == (2,) and np.abs(action).max() <= 1
+    assert value.shape == () and np.isfinite(value)
+
+
+def test_a_plan_is_the_first_action_of_the_best_sequence():
+    # A made-up model whose reward is known: the first step wants (0.5, -0.5), the second one the opposite.
+    def prior(params, key, latent, action):
+        miss = jnp.square(action - params * jnp.where(latent.deterministic[0] == 0, 1, -1)).sum()
+        return latent.replace(deterministic=jnp.stack([latent.deterministic[0] + 1, miss]))
+
+    model = make()[0]._replace(prior=prior, reward=lambda params, features: -features[-1])
+    settings = Planner(horizon=2, iterations=12, candidates=300, elites=30)
+    start = latent().replace(deterministic=np.zeros(2, 'float32'))
+    action, value = jax.jit(agent.make_plan(model, settings, 2))(np.array([0.5, -0.5], 'float32'), KEY, start)
+    np.testing.assert_allclose(action, [0.5, -0.5], atol=0.02)
+    np.testing.assert_allclose(value, 0, atol=0.01)
+
+
+def test_candidates_start_from_one_sample_or_from_one_each(plans):
+    here = latent()
+    elsewhere = here.replace(stochastic=here.stochastic + 1)
+    wider = here.replace(std=2 * here.std)
+    shared, each = ({name: plans[start](KEY, state)[1] for name, state in
+                     [('here', here), ('elsewhere', elsewhere), ('wider', wider)]}
+                    for start in ('shared', 'per_candidate'))
+    assert shared['here'] != each['here']
+    # The shared start is the sample; otherwise the sample does not matter, only what it was drawn from.
+    assert shared['here'] == shared['wider'] != shared['elsewhere']
+    assert each['here'] == each['elsewhere'] != each['wider']
+
+
+# Acting.
+
+
+def test_evaluation_takes_the_planned_action(acts):
+    after = acts[0.0](KEYS)
+    np.testing.assert_array_equal(after.action, np.tile(fixed_plan(None, None, None)[0], (2000, 1)))
+    assert (after.value == 7).all()
+
+
+def test_evaluation_plans_in_the_filtered_state(rssm):
+    model, params = rssm
+
+    def plan(params, key, latent):
+        return latent.mean[:2], latent.stochastic[0]
+
+    after = jax.jit(agent.make_act(model, plan, 0.0))(params, KEY, belief(), OBSERVATION)
+    np.testing.assert_array_equal(after.action, after.latent.mean[:2])
+    assert after.value == after.latent.stochastic[0]
+    assert (after.latent.deterministic != belief().latent.deterministic).all()
+
+
+def test_collection_adds_noise_and_clips(acts):
+    actions = acts[0.3](KEYS).action
+    assert actions.min() >= -1 and actions.max() == 1
+    # P(0.9 + 0.3 x > 1) is 0.369; the other action is clipped in 0.4% of the cases only.
+    np.testing.assert_allclose((actions[:, 0] == 1).mean(), 0.369, atol=0.03)
+    np.testing.assert_allclose([actions[:, 1].mean(), actions[:, 1].std()], [-0.2, 0.3], atol=0.02)
+    assert abs(np.corrcoef(actions.T)[0, 1]) < 0.06
+
+
+def test_noise_acts_on_the_action_only(acts):
+    quiet, noisy = acts[0.0](KEYS), acts[0.3](KEYS)
+    jax.tree.map(np.testing.assert_array_equal, (quiet.latent, quiet.value), (noisy.latent, noisy.value))
+    assert (quiet.action != noisy.action).all()
+
+
+@pytest.mark.parametrize('cell', ['rssm', 'ssm', 'rnn'])
+def test_a_whole_step_of_every_cell(cell):
+    model, params = make(cell)
+    act = jax.jit(agent.make_act(model, agent.make_plan(model, Planner(**SETTINGS), 2), 0.3))
+
+    first = act(params, KEY, agent.begin(model, 2), OBSERVATION)
+    second = act(params, KEY, first, OBSERVATION)
+    assert jax.tree.map(jnp.shape, first) == jax.tree.map(jnp.shape, second)
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves((first, second)))
+    assert np.abs(second.action).max() <= 1
+    assert (first.latent.mean != second.latent.mean).any()
+
+
+def test_seed_episodes_are_uniform_over_the_box():
+    act = jax.jit(jax.vmap(agent.uniform(2), (None, 0, None, None)))
+    actions = np.asarray(act(None, jax.random.split(KEY, 4000), belief(), OBSERVATION).action)
+    shares = np.histogram(actions, bins=10, range=(-1, 1))[0] / actions.size
+    np.testing.assert_allclose(shares, np.full(10, 0.1), atol=0.015)
+    assert np.abs(actions).max() <= 1
+    assert abs(np.corrcoef(actions.T)[0, 1]) < 0.05
+
+
+def test_agents_without_a_model_leave_the_state_alone():
+    before = belief()
+    for act in (agent.uniform(2), agent.zero):
+        after = act(None, KEY, before, OBSERVATION)
+        jax.tree.map(np.testing.assert_array_equal, (after.latent, after.value), (before.latent, before.value))
+        assert after.action.shape == (2,)
+
+
+def test_the_zero_agent_does_nothing():
+    np.testing.assert_array_equal(agent.zero(None, KEY, belief(), OBSERVATION).action, np.zeros(2))

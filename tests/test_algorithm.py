@@ -1,0 +1,188 @@
+"""Algorithm 1 as a whole: its order, its independence of how the work is split, and that it learns."""
+
+import collections
+
+import jax
+import numpy as np
+import pytest
+
+from planet_jax import algorithm, collector, envs, keys, sweep
+from planet_jax.config import Collector, Config, Env, Learner, Model, Objective, Planner
+from planet_jax.types import Steps
+
+CONFIG = Config(
+    env=Env(observation='state'),
+    model=Model(stochastic=3, deterministic=5, hidden=6, vector_layers=1, vector_units=6, reward_layers=1,
+                reward_units=6),
+    objective=Objective(free_nats=0.0),
+    planner=Planner(horizon=3, iterations=2, candidates=8, elites=2),
+    learner=Learner(batch=3, chunk_length=5),
+    collector=Collector(seed_episodes=2, collect_interval=4))
+EPISODES = 4
+ROOT = keys.root(1)[None]
+
+
+def make_steps(updates_per_call=2, slots=EPISODES, wrap=lambda steps: steps):
+    spec = envs.spec('toy_point', CONFIG.env)
+    return sweep.over_seeds(
+        wrap(algorithm.make_steps(CONFIG, spec, slots=slots, updates_per_call=updates_per_call)), jax.devices()[:1])
+
+
+def units_of(steps, restart_after=()):
+    """The units of a run of `EPISODES` episodes as NumPy arrays; the generator is made anew after some of them."""
+    vector, state, units = envs.make_vector(['toy_point'], CONFIG.env), steps.init(ROOT), []
+    running = algorithm.train(steps, vector, state, CONFIG)
+    while True:
+        unit = next(running)
+        units.append(jax.tree.map(np.array, unit))
+        if units[-1].state.replay.count == EPISODES:
+            return units
+        if len(units) in restart_after:
+            # From copies, as after a checkpoint: of the run before, only numbers remain.
+            state = jax.tree.map(lambda leaf: jax.device_put(leaf, jax.devices()[0]), units[-1].state)
+            running = algorithm.train(steps, envs.make_vector(['toy_point'], CONFIG.env), state, CONFIG)
+
+
+@pytest.fixture(scope='module')
+def units():
+    return units_of(make_steps())
+
+
+def kind(unit):
+    if unit.episodes is None:
+        return f'learn {unit.metrics["loss"].shape[1]}'
+    return 'collect' if unit.metrics['value'].any() else 'seed'
+
+
+def same(left, right):
+    return jax.tree.structure(left) == jax.tree.structure(right) and all(
+        one.tobytes() == other.tobytes() for one, other in zip(jax.tree.leaves(left), jax.tree.leaves(right)))
+
+
+@pytest.mark.parametrize('episodes, updates, expected', [
+    (0, 0, 'seed'), (4, 0, 'seed'), (5, 0, 'learn'), (5, 99, 'learn'), (5, 100, 'collect'), (6, 100, 'learn'),
+    (6, 199, 'learn'), (6, 200, 'collect'), (7, 200, 'learn'), (105, 10000, 'learn'), (105, 10100, 'collect'),
+    (6, 250, 'collect')])
+def test_what_is_due(episodes, updates, expected):
+    assert algorithm.due(episodes, updates, Collector(seed_episodes=5, collect_interval=100)) == expected
+
+
+def test_seed_episodes_first_then_updates_before_every_further_episode(units):
+    assert [kind(unit) for unit in units] == ['seed'] * 2 + ['learn 2', 'learn 2', 'collect'] * 2
+    assert [int(unit.state.replay.count[0]) for unit in units] == [1, 2, 2, 2, 3, 3, 3, 4]
+    assert [int(unit.state.learner.updates[0]) for unit in units] == [0, 0, 2, 4, 4, 6, 8, 8]
+    assert all(np.array_equal(unit.state.key, ROOT) for unit in units)
+
+
+def test_every_episode_is_in_the_replay_and_is_another_one(units):
+    episodes = [unit.episodes for unit in units if unit.episodes is not None]
+    for number, episode in enumerate(episodes):
+        assert same(jax.tree.map(lambda leaf: leaf[0, 0], episode),
+                    jax.tree.map(lambda leaf, number=number: leaf[0, number], units[-1].state.replay.data))
+    assert len({episode.observation[0, 0, 0].tobytes() for episode in episodes}) == EPISODES
+    assert len({episode.action.tobytes() for episode in episodes}) == EPISODES
+
+
+def test_updates_change_the_parameters_and_episodes_do_not(units):
+    for before, after in zip(units, units[1:]):
+        assert same(before.state.learner, after.state.learner) == (after.episodes is not None)
+        assert all(np.isfinite(values).all() for values in after.metrics.values())
+
+
+@pytest.mark.parametrize('restart_after', [(1,), (2,), (3,), (5,), tuple(range(1, 9))])
+def test_stopping_after_any_unit_changes_nothing(restart_after, units):
+    again = units_of(make_steps(), restart_after)
+    assert len(again) == len(units) and all(map(same, again, units))
+
+
+def test_another_split_into_calls_gives_the_same_numbers(units):
+    for updates_per_call in (1, 4):
+        again = units_of(make_steps(updates_per_call))
+        assert len(again) == 4 + 2 * 4 // updates_per_call
+        pairs = zip(*([unit for unit in run if unit.episodes is not None] for run in (again, units)), strict=True)
+        for left, right in pairs:
+            jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-6), left, right)
+        losses, expected = (np.concatenate([unit.metrics['loss'][0] for unit in run if unit.episodes is None])
+                            for run in (again, units))
+        np.testing.assert_allclose(losses, expected, rtol=1e-6)
+
+
+def test_another_number_of_slots_gives_the_same_numbers(units):
+    again = units_of(make_steps(slots=EPISODES + 3))
+    for left, right in zip(again, units, strict=True):
+        assert same(left.state.learner, right.state.learner) and same(left[1:], right[1:])
+
+
+def test_what_report_raises_ends_the_training():
+    class Enough(Exception):
+        pass
+
+    def report(step):
+        if step == 7:
+            raise Enough
+
+    steps = make_steps()
+    running = algorithm.train(steps, envs.make_vector(['toy_point'], CONFIG.env), steps.init(ROOT), CONFIG,
+                              report=report)
+    with pytest.raises(Enough):
+        next(running)
+
+
+def test_each_step_is_traced_once_in_a_run():
+    traces = collections.Counter()
+
+    def counted(steps):
+        def count(name, function):
+            def traced(*arguments):
+                traces[name] += 1
+                return function(*arguments)
+            return traced
+        return Steps(**{name: count(name, function) for name, function in steps._asdict().items()})
+
+    steps = make_steps(wrap=counted)
+    state = units_of(steps)[-1].state
+    vector = envs.make_vector(['toy_point'] * 2, CONFIG.env)
+    for counter in range(2):
+        grid = algorithm.episode_keys(state, 'evaluate', 2, np.array([counter]))
+        collector.collect(steps.evaluate, steps.begin, vector, state.learner.params, grid)
+    # The parameters and the belief are the same whether they come from an update, a checkpoint or the beginning.
+    assert traces == dict.fromkeys(Steps._fields, 1)
+
+
+def test_keys_of_episodes_differ_by_seed_environment_count_and_purpose():
+    state = make_steps().init(ROOT)
+    grids = [algorithm.episode_keys(state, purpose, 3, np.array([count]))
+             for purpose in ('collect', 'evaluate') for count in (0, 1)]
+    assert all(grid.shape == (1, 3, 2) for grid in grids)
+    assert len({key.tobytes() for grid in grids for key in np.asarray(grid[0])}) == 12
+    assert np.array_equal(algorithm.episode_keys(state, 'collect', 3), grids[0])
+
+
+LEARNING = Config(
+    env=Env(size=16),
+    model=Model(stochastic=8, deterministic=32, hidden=32, encoder_channels=(8, 16), decoder_channels=(16,),
+                decoder_kernels=(6, 6), decoder_units=32, reward_layers=1, reward_units=32, image_bits=8),
+    objective=Objective(reward_scale=100.0, free_nats=1.0),
+    planner=Planner(horizon=6, iterations=4, candidates=60, elites=8),
+    learner=Learner(batch=32, chunk_length=10, learning_rate=6e-3, adam_epsilon=1e-5, updates_per_call=100),
+    collector=Collector(seed_episodes=20, collect_interval=100))
+
+
+def learned_return(seed, episodes=28):
+    """The mean return of ten episodes of evaluation after training on the pixels of the toy task."""
+    steps = sweep.over_seeds(algorithm.make_steps(LEARNING, envs.spec('toy_point', LEARNING.env), slots=episodes,
+                                                  updates_per_call=100), jax.devices()[:1])
+    vector = envs.make_vector(['toy_point'], LEARNING.env)
+    for unit in algorithm.train(steps, vector, steps.init(keys.root(seed)[None]), LEARNING):
+        if unit.state.replay.count == episodes:
+            break
+    vector = envs.make_vector(['toy_point'] * 10, LEARNING.env, workers=0)
+    evaluated, _ = collector.collect(steps.evaluate, steps.begin, vector, unit.state.learner.params,
+                                     algorithm.episode_keys(unit.state, 'evaluate', 10))
+    return evaluated.reward.sum(-1).mean()
+
+
+def test_a_tiny_task_is_learned_from_pixels():
+    # Of the zero policy, which is better than the uniform one, and of the best possible: see `ToyPoint`.
+    zero, best = 6.3, 23.8
+    assert learned_return(seed=0) > (zero + best) / 2

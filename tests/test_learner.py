@@ -1,0 +1,224 @@
+"""The learner: the optimizer's formulae, and that its calls learn the same however they are split."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from planet_jax import learner, objective, replay, world_model
+from planet_jax.config import Learner, Model, Objective, Spec
+from planet_jax.networks import make_world_model
+from planet_jax.types import LearnerState, TrainState, Trajectory
+
+KEY = jax.random.PRNGKey(0)
+SPEC = Spec((2,), 'float32', 1, 20)
+SETTINGS = Learner(batch=8, chunk_length=10, learning_rate=3e-3)
+OBJECTIVE = Objective(reward_scale=10, free_nats=1)
+
+
+def point_episode(seed):
+    """A point that an action moves; the reward is its closeness to the origin."""
+    rng = np.random.default_rng(seed)
+    action = np.concatenate([[0], rng.uniform(-1, 1, SPEC.steps)]).astype('float32')
+    position = (rng.uniform(-1, 1) + 0.5 * action.cumsum()).astype('float32')
+    reward = np.exp(-np.square(position))
+    reward[0] = 0
+    return Trajectory(np.stack([position, np.sin(3 * position)], 1), action[:, None], reward, np.int32(SPEC.steps + 1))
+
+
+def to_chunks(episodes):
+    return jax.tree.map(lambda *leaves: np.stack(leaves), *episodes)
+
+
+class Setting:
+    """A tiny world model, its update, and a train state that has seen ten episodes."""
+
+    def __init__(self):
+        self.model = make_world_model(Model(stochastic=4, deterministic=16, hidden=16, vector_units=16,
+                                            reward_layers=1, reward_units=16), SPEC)
+        self.optimizer = learner.make_optimizer(SETTINGS)
+        self.update = learner.make_update(self.model, self.optimizer, OBJECTIVE)
+        params, opt_state = jax.jit(self.begin)()
+        store, add = replay.init(SPEC, 10, SETTINGS.chunk_length), jax.jit(replay.add)
+        for seed in range(10):
+            store = add(store, point_episode(seed))
+        self.state = TrainState(LearnerState(params, opt_state, np.int32(0)), store, np.asarray(KEY))
+        self.compiled = {}
+
+    def begin(self):
+        params = self.model.init(KEY)
+        return params, self.optimizer.init(params)
+
+    def learn(self, state, updates):
+        if updates not in self.compiled:
+            self.compiled[updates] = jax.jit(learner.make_learn(self.update, SETTINGS, updates))
+        return jax.tree.map(np.asarray, self.compiled[updates](state))
+
+
+@pytest.fixture(scope='module')
+def setting():
+    return Setting()
+
+
+@pytest.fixture(scope='module')
+def learned(setting):
+    state = setting.state
+    for _ in range(60):
+        state, metrics = setting.learn(state, 10)
+    return state, metrics
+
+
+# One update.
+
+
+def test_updates_reduce_the_loss_of_a_fixed_batch(setting):
+    update, state = jax.jit(setting.update), setting.state.learner
+    batch = to_chunks([point_episode(seed) for seed in range(4)])
+    losses = []
+    for _ in range(30):
+        state, metrics = update(state, KEY, batch)
+        losses.append(float(metrics['loss']))
+    assert losses[-1] < 0.7 * losses[0]
+    assert all(later < first for first, later in zip(losses, losses[10:]))
+    assert state.updates == 30
+    assert set(metrics) == {'loss', 'image_loss', 'reward_loss', 'divergence', 'prior_entropy', 'posterior_entropy',
+                            'gradient_norm'}
+
+
+def test_an_update_is_the_gradient_of_the_mean_over_the_batch(setting):
+    batch = to_chunks([point_episode(seed) for seed in range(3)])
+
+    @jax.jit
+    @jax.value_and_grad
+    def one_loss(params, key, chunk):
+        return objective.loss(setting.model, params, key, chunk, OBJECTIVE)[0]
+
+    params = setting.state.learner.params
+    rows = [one_loss(params, key, jax.tree.map(lambda leaf, row=row: leaf[row], batch))
+            for row, key in enumerate(jax.random.split(KEY, 3))]
+    loss, gradient = jax.tree.map(lambda *values: np.mean(values, 0), *rows)
+    descent = learner.make_update(setting.model, optax.sgd(1.0), OBJECTIVE)
+    state = LearnerState(params, optax.sgd(1.0).init(params), np.int32(0))
+    state, metrics = jax.tree.map(np.asarray, jax.jit(descent)(state, KEY, batch))
+    np.testing.assert_allclose(metrics['loss'], loss, rtol=1e-4)
+    np.testing.assert_allclose(metrics['gradient_norm'], optax.tree.norm(gradient), rtol=1e-4)
+    jax.tree.map(lambda old, new, slope: np.testing.assert_allclose(old - new, slope, rtol=1e-3, atol=1e-4),
+                 params, state.params, gradient)
+
+
+# The optimizer.
+
+
+def steps_of(settings, gradients):
+    """The changes that an optimizer makes of these gradients, one after another."""
+    optimizer = learner.make_optimizer(settings)
+    update = jax.jit(optimizer.update)
+    state, changes = jax.jit(optimizer.init)(gradients[0]), []
+    for gradient in gradients:
+        change, state = update(gradient, state)
+        changes.append(np.asarray(change))
+    return np.stack(changes)
+
+
+# As small as epsilon, so that it matters where epsilon is added.
+GRADIENTS = (1e-3 * np.random.default_rng(0).normal(size=(6, 5))).astype('float32')
+
+
+def moments():
+    first, second = np.zeros(5), np.zeros(5)
+    for step, gradient in enumerate(GRADIENTS.astype('float64'), 1):
+        first, second = 0.9 * first + 0.1 * gradient, 0.999 * second + 0.001 * gradient**2
+        yield step, first, second
+
+
+def test_adam_is_optax_s():
+    changes = steps_of(Learner(learning_rate=0.01, adam_epsilon=1e-4), GRADIENTS)
+    optimizer = optax.adam(0.01, eps=1e-4)
+    update, state = jax.jit(optimizer.update), jax.jit(optimizer.init)(GRADIENTS[0])
+    for gradient, change in zip(GRADIENTS, changes):
+        expected, state = update(gradient, state)
+        np.testing.assert_allclose(change, expected, rtol=1e-5)
+    written_out = [-0.01 * (first / (1 - 0.9**step)) / (np.sqrt(second / (1 - 0.999**step)) + 1e-4)
+                   for step, first, second in moments()]
+    np.testing.assert_allclose(changes, written_out, rtol=1e-4)
+
+
+def test_epsilon_hat_is_tensorflow_s_formula():
+    changes = steps_of(Learner(learning_rate=0.01, adam_epsilon=1e-4, adam_epsilon_hat=True), GRADIENTS)
+    written_out = [-0.01 * np.sqrt(1 - 0.999**step) / (1 - 0.9**step) * first / (np.sqrt(second) + 1e-4)
+                   for step, first, second in moments()]
+    np.testing.assert_allclose(changes, written_out, rtol=1e-3)
+    plain = steps_of(Learner(learning_rate=0.01, adam_epsilon=1e-4), GRADIENTS)
+    assert (np.abs(plain) > 1.5 * np.abs(changes)).all()
+
+
+@pytest.mark.parametrize('norm, factor', [(10.0, 0.1), (0.5, 1.0)])
+def test_large_gradients_are_clipped_by_their_norm(norm, factor):
+    gradient = np.array([0.6, 0.0, 0.8], 'float32') * norm
+    # With an epsilon this large Adam is nearly linear, so the clipped norm can be read from the step.
+    [change] = steps_of(Learner(learning_rate=1.0, adam_epsilon=1e4, clip_norm=1.0), [gradient])
+    np.testing.assert_allclose(change * -1e4, gradient * factor, rtol=1e-3)
+
+
+def test_learning_rate_scales_the_step():
+    one, ten = (steps_of(Learner(learning_rate=rate), GRADIENTS) for rate in (1e-3, 1e-2))
+    np.testing.assert_allclose(10 * one, ten, rtol=1e-4)
+
+
+# Calls of several updates.
+
+
+def test_any_split_into_calls_gives_the_same_numbers(setting):
+    whole, metrics = setting.learn(setting.state, 10)
+    assert whole.learner.updates == 10
+    assert all(values.shape == (10,) for values in metrics.values())
+    state, parts = setting.state, []
+    for _ in range(5):
+        state, part = setting.learn(state, 2)
+        parts.append(part)
+    joined = jax.tree.map(lambda *values: np.concatenate(values), *parts)
+    # Bit-equal on the machine it was written on, but another program may round otherwise.
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), (whole.learner, metrics),
+                 (state.learner, joined))
+    assert np.unique(metrics['loss']).size == 10
+
+
+def test_learning_changes_the_learner_only(setting):
+    state, _ = setting.learn(setting.state, 2)
+    jax.tree.map(np.testing.assert_array_equal, (state.replay, state.key), (setting.state.replay, setting.state.key))
+    for path, leaf in jax.tree.leaves_with_path(jax.tree.map(
+            lambda old, new: bool((old != new).any()), setting.state.learner.params, state.learner.params)):
+        assert leaf, jax.tree_util.keystr(path)
+
+
+def test_another_key_draws_other_chunks(setting):
+    first = setting.learn(setting.state, 2)[1]['loss']
+    second = setting.learn(setting.state.replace(key=jax.random.PRNGKey(1)), 2)[1]['loss']
+    assert (first != second).all()
+
+
+def test_a_learned_model_beats_the_zero_predictor(setting, learned):
+    state, metrics = learned
+    assert state.learner.updates == 600
+    unseen = to_chunks([point_episode(seed) for seed in range(100, 120)])
+    model, params = setting.model, state.learner.params
+
+    @jax.jit
+    def errors(episode, key):
+        """Squared errors of reward and observation, filtered over ten rows and then imagined over ten."""
+        embeddings = jax.vmap(model.encode, (None, 0))(params, episode.observation[:11])
+        _, seen = world_model.observe(model, params, key, embeddings, episode.action[:11], model.initial())
+        last = jax.tree.map(lambda leaf: leaf[-1], seen)
+        ahead = world_model.imagine(model, params, key, episode.action[11:], last)
+        features = jnp.concatenate([seen.features, ahead.features])
+        return (jnp.square(jax.vmap(model.reward, (None, 0))(params, features) - episode.reward),
+                jnp.square(jax.vmap(model.decode, (None, 0))(params, features) - episode.observation).sum(1))
+
+    reward, observation = map(np.asarray, jax.vmap(errors)(unseen, jax.random.split(KEY, 20)))
+    zero_reward, zero_observation = np.square(unseen.reward), np.square(unseen.observation).sum(2)
+    constant_reward = np.square(unseen.reward - unseen.reward.mean())
+    for rows in (slice(1, 11), slice(11, 16)):
+        assert reward[:, rows].mean() < 0.5 * min(zero_reward[:, rows].mean(), constant_reward[:, rows].mean())
+        assert observation[:, rows].mean() < 0.5 * zero_observation[:, rows].mean()
+    assert metrics['loss'][-1] < 0.5 * setting.learn(setting.state, 10)[1]['loss'][0]

@@ -1,0 +1,230 @@
+"""The objective: its terms against their formulae, what counts and what does not, for every cell."""
+
+import math
+from types import SimpleNamespace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from planet_jax import images, objective, world_model
+from planet_jax.config import Model, Objective, Spec
+from planet_jax.networks import make_world_model
+from planet_jax.types import Trajectory
+
+KEY = jax.random.PRNGKey(0)
+LENGTH = 6
+SIZES = dict(stochastic=4, deterministic=6, hidden=8, vector_units=8, reward_layers=2, reward_units=8,
+             encoder_channels=(2, 3), decoder_channels=(3,), decoder_kernels=(4, 6), decoder_units=8)
+SPECS = {'vector': Spec((3,), 'float32', 2, 10), 'image': Spec((12, 12, 3), 'uint8', 2, 10)}
+METRICS = {'loss', 'image_loss', 'reward_loss', 'divergence', 'prior_entropy', 'posterior_entropy'}
+
+
+class Case:
+    """A cell with random parameters, a chunk, and the loss and its gradient compiled once for any settings."""
+
+    def __init__(self, cell, observed, **sizes):
+        self.cell, spec = cell, SPECS[observed]
+        self.model = make_world_model(Model(cell=cell, **(SIZES | sizes)), spec)
+        rng = np.random.default_rng(0)
+        self.params = jax.tree.map(lambda leaf: rng.normal(0, 0.5, leaf.shape).astype('float32'),
+                                   jax.eval_shape(self.model.init, KEY))
+        observation = rng.integers(0, 256, (LENGTH, *spec.observation_shape)).astype(spec.observation_dtype)
+        self.chunk = Trajectory(observation if observed == 'image' else observation / np.float32(99),
+                                rng.uniform(-1, 1, (LENGTH, 2)).astype('float32'),
+                                rng.normal(size=LENGTH).astype('float32'), np.int32(LENGTH))
+
+        def loss(params, chunk, settings):
+            # Not an `Objective`: here the numbers are traced, and its validator wants to see them.
+            return objective.loss(self.model, params, KEY, chunk, SimpleNamespace(**settings))
+
+        self.compiled = jax.jit(jax.value_and_grad(loss, has_aux=True))
+
+    def loss(self, chunk=None, **settings):
+        """Loss, metrics and gradient."""
+        settings = dict(reward_scale=2.0, divergence_scale=1.0, free_nats=0.0) | settings
+        (loss, metrics), gradient = jax.tree.map(np.asarray, self.compiled(self.params, chunk or self.chunk, settings))
+        return float(loss), {name: float(value) for name, value in metrics.items()}, gradient
+
+    def observed(self):
+        """Priors, posteriors and the predictions of observations and rewards, for the same keys as the loss."""
+        target = jax.vmap(self.model.encode, (None, 0))(self.params, self.chunk.observation)
+        priors, posteriors = world_model.observe(self.model, self.params, jax.random.split(KEY)[1], target,
+                                                 self.chunk.action, self.model.initial())
+        return priors, posteriors, *(jax.vmap(head, (None, 0))(self.params, posteriors.features)
+                                     for head in (self.model.decode, self.model.reward))
+
+
+@pytest.fixture(scope='module', params=['rssm', 'ssm', 'rnn'])
+def case(request):
+    return Case(request.param, 'vector')
+
+
+@pytest.fixture(scope='module')
+def observed(case):
+    return jax.tree.map(np.asarray, jax.jit(case.observed)())
+
+
+@pytest.fixture(scope='module', params=['rssm', 'ssm', 'rnn'])
+def image_case(request):
+    return Case(request.param, 'image')
+
+
+def divergences(priors, posteriors):
+    return (np.log(priors.std / posteriors.std) - 0.5
+            + (posteriors.std**2 + (posteriors.mean - priors.mean)**2) / (2 * priors.std**2)).sum(1)
+
+
+# The terms.
+
+
+def test_divergence_is_the_closed_form(case, observed):
+    expected = divergences(*observed[:2])
+    assert (expected >= 0).all() and expected.max() > 0.01
+    np.testing.assert_allclose(case.loss()[1]['divergence'], expected.mean(), rtol=1e-4)
+    if case.cell == 'rnn':
+        squared = 0.5 * np.square(observed[0].mean - observed[1].mean).sum(1)
+        np.testing.assert_allclose(expected, squared, rtol=1e-4, atol=1e-6)
+
+
+def test_entropies_are_the_closed_form(case, observed):
+    metrics = case.loss()[1]
+    for name, latents in zip(['prior_entropy', 'posterior_entropy'], observed):
+        expected = (np.log(latents.std) + 0.5 * math.log(2 * math.pi * math.e)).sum(1).mean()
+        np.testing.assert_allclose(metrics[name], expected, rtol=1e-4)
+
+
+def test_a_full_chunk_is_the_mean_over_time(case, observed):
+    priors, posteriors, observations, rewards = observed
+    image = 0.5 * np.square(case.chunk.observation - observations).sum(1)
+    reward = 2.0 * 0.5 * np.square(case.chunk.reward - rewards)
+    loss, metrics, _ = case.loss()
+    np.testing.assert_allclose(metrics['image_loss'], image.mean(), rtol=1e-4)
+    np.testing.assert_allclose(metrics['reward_loss'], reward.mean(), rtol=1e-4)
+    np.testing.assert_allclose(loss, (image + reward + divergences(priors, posteriors)).mean(), rtol=1e-4)
+    assert loss == metrics['loss'] and set(metrics) == METRICS
+
+
+@pytest.mark.parametrize('scale', [0.0, 1.0, 10.0])
+def test_reward_scale(case, scale):
+    loss, metrics, _ = case.loss(reward_scale=scale)
+    unscaled = case.loss(reward_scale=1.0)[1]
+    np.testing.assert_allclose(metrics['reward_loss'], scale * unscaled['reward_loss'], rtol=1e-4)
+    np.testing.assert_allclose(loss, metrics['image_loss'] + metrics['reward_loss'] + metrics['divergence'], rtol=1e-4)
+
+
+def test_free_nats_are_clipped_for_each_row(case, observed):
+    rows = divergences(*observed[:2])
+    free_nats = float(np.median(rows))
+    plain = case.loss()[1]
+    for free in (free_nats, 1e4):
+        loss, metrics, _ = case.loss(free_nats=free)
+        clipped = np.maximum(rows - free, 0).mean()
+        np.testing.assert_allclose(loss, metrics['image_loss'] + metrics['reward_loss'] + clipped, rtol=1e-4)
+        np.testing.assert_allclose(metrics['divergence'], plain['divergence'], rtol=1e-6)
+    assert 0 < np.maximum(rows - free_nats, 0).mean() != max(rows.mean() - free_nats, 0)
+
+
+def test_divergence_scale(case):
+    plain = case.loss(divergence_scale=0.0)
+    for scale in (1.0, 3.0):
+        loss, metrics, _ = case.loss(divergence_scale=scale)
+        np.testing.assert_allclose(loss, plain[0] + scale * metrics['divergence'], rtol=1e-4)
+
+
+def test_the_image_s_noise_puts_a_floor_under_its_loss():
+    image = np.random.default_rng(0).integers(0, 256, (64, 64, 3), 'uint8')
+    middle = (np.floor(image / 8) + 0.5) / 32 - 0.5
+    model = make_world_model(Model(**SIZES), SPECS['vector'])
+    params = jax.tree.map(lambda leaf: np.zeros(leaf.shape, 'float32'), jax.eval_shape(model.init, KEY))
+    # The best prediction there is, whatever the features.
+    ideal = model._replace(prepare=lambda key, image: images.prepare(key, image, 5),
+                           encode=lambda params, image: jnp.zeros(8), decode=lambda params, features: middle)
+    chunk = Trajectory(np.stack([image] * 20), np.zeros((20, 2), 'float32'), np.zeros(20, 'float32'), np.int32(20))
+    loss, metrics = jax.jit(lambda: objective.loss(ideal, params, KEY, chunk, Objective()))()
+    np.testing.assert_allclose(metrics['image_loss'], 0.500, atol=0.004)
+    # Nothing else is left either, and no constant is logged.
+    np.testing.assert_allclose(loss, metrics['image_loss'], rtol=1e-6)
+
+
+# What counts.
+
+
+@pytest.mark.parametrize('valid', [1, 4])
+def test_rows_after_the_end_count_nothing(case, valid):
+    rng = np.random.default_rng(1)
+    tail = np.arange(LENGTH) >= valid
+
+    def other(rows):
+        mask = tail.reshape(-1, *[1] * (rows.ndim - 1))
+        return np.where(mask, 5 * rng.normal(size=rows.shape), rows).astype('float32')
+
+    chunk = case.chunk.replace(length=np.int32(valid))
+    changed = Trajectory(other(chunk.observation), other(chunk.action), other(chunk.reward), chunk.length)
+    first, second = case.loss(chunk), case.loss(changed)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7), first, second)
+    # The same rows do count in a full chunk.
+    assert case.loss(changed.replace(length=np.int32(LENGTH)))[0] != pytest.approx(case.loss()[0], rel=1e-2)
+
+
+def test_the_sum_is_divided_by_the_chunk_s_length(case, observed):
+    priors, posteriors, observations, rewards = observed
+    rows = (0.5 * np.square(case.chunk.observation - observations).sum(1) + np.square(case.chunk.reward - rewards)
+            + divergences(priors, posteriors))
+    loss, _, _ = case.loss(case.chunk.replace(length=np.int32(2)))
+    np.testing.assert_allclose(loss, rows[:2].sum() / LENGTH, rtol=1e-4)
+    assert case.loss(case.chunk.replace(length=np.int32(0)))[0] == 0
+
+
+def test_images_after_the_end_count_nothing(image_case):
+    observation = image_case.chunk.observation.copy()
+    observation[3:] = 255 - observation[3:]
+    chunk = image_case.chunk.replace(length=np.int32(3))
+    first, second = image_case.loss(chunk), image_case.loss(chunk.replace(observation=observation))
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), first, second)
+
+
+# Gradients.
+
+
+def assert_every_leaf_is_reached(case):
+    loss, metrics, gradient = case.loss()
+    assert np.isfinite(loss) and all(math.isfinite(value) for value in metrics.values())
+    for path, leaf in jax.tree.leaves_with_path(gradient):
+        name = jax.tree_util.keystr(path)
+        assert np.isfinite(leaf).all(), name
+        assert (leaf != 0).any(), f'no gradient reaches {name}'
+
+
+# No leaf of any cell is left out.
+
+
+def test_a_gradient_reaches_every_leaf_from_vectors(case):
+    assert_every_leaf_is_reached(case)
+
+
+def test_a_gradient_reaches_every_leaf_from_images(image_case):
+    assert_every_leaf_is_reached(image_case)
+
+
+def test_a_gradient_reaches_every_leaf_of_the_other_gru():
+    assert_every_leaf_is_reached(Case('rssm', 'vector', gru='reset_after'))
+
+
+def test_free_nats_that_are_not_used_up_stop_the_divergence_s_gradient(case):
+    clipped, unscaled = case.loss(free_nats=1e4)[2], case.loss(divergence_scale=0.0)[2]
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7), clipped, unscaled)
+    assert any((a != b).any() for a, b in zip(*map(jax.tree.leaves, (clipped, case.loss()[2]))))
+
+
+def test_the_divergence_pulls_both_sides(case):
+    both, none = (case.loss(reward_scale=0.0, divergence_scale=scale)[2]['cell'] for scale in (1.0, 0.0))
+    for side in ('gaussian', 'filtered'):
+        assert (both[side]['mean']['kernel'] != none[side]['mean']['kernel']).any()
+
+
+def test_the_first_row_is_trained(case):
+    _, _, gradient = case.loss(case.chunk.replace(length=np.int32(1)))
+    for name in ('encoder', 'cell', 'decoder', 'reward'):
+        assert any((leaf != 0).any() for leaf in jax.tree.leaves(gradient[name])), name

@@ -1,0 +1,178 @@
+"""The house: who may import whom, and what importing does."""
+
+import ast
+import importlib
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import planet_jax
+
+PACKAGE = Path(planet_jax.__file__).parent
+FLOORS = {
+    'types': 0, 'config': 0, 'keys': 0, 'planner': 0, 'images': 0, 'convolutions': 0,
+    'networks': 1, 'replay': 1, 'envs': 1, 'checkpoint': 1, 'episodes': 1,
+    'world_model': 2,
+    'objective': 3, 'agent': 3,
+    'learner': 4, 'collector': 4,
+    'algorithm': 5, 'sweep': 5,
+    'cli': 6, '__main__': 7, '__init__': 0,
+}
+FILES = {path.relative_to(PACKAGE).as_posix(): ast.parse(path.read_text()) for path in sorted(PACKAGE.rglob('*.py'))}
+
+
+def part(file):
+    """The file or folder of the package that a file belongs to, as the table names it."""
+    return file.removesuffix('.py').split('/')[0]
+
+
+def imports(tree):
+    """Every module and name that a file imports, dotted, also inside functions."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, 'relative imports hide what is imported'
+            yield from (f'{node.module}.{alias.name}' for alias in node.names)
+
+
+def attributes(tree):
+    """Every dotted name that a file mentions, such as jax.lax.scan."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute):
+            yield ast.unparse(node)
+
+
+def mentions(tree, prefix):
+    return sorted({name for name in [*imports(tree), *attributes(tree)] if f'{name}.'.startswith(f'{prefix}.')})
+
+
+def test_every_file_has_a_floor():
+    assert {part(file) for file in FILES} <= set(FLOORS)
+    assert len(FILES) > 20
+
+
+@pytest.mark.parametrize('file', FILES)
+def test_imports_come_from_lower_floors_only(file):
+    for name in imports(FILES[file]):
+        package, *rest = name.split('.')
+        if package == 'planet_jax':
+            assert rest, f'{file} imports the whole package'
+            same_folder = '/' in file and rest[0] == part(file)
+            assert same_folder or FLOORS[rest[0]] < FLOORS[part(file)], f'{file} imports {name}'
+
+
+@pytest.mark.parametrize('library, allowed', [
+    ('flax.linen', {'networks'}), ('distrax', {'objective'}), ('orbax', {'checkpoint'}), ('optax', {'learner'}),
+    ('dm_control', {'envs'}), ('mujoco', {'envs'}), ('tyro', {'cli'}), ('rich', {'cli'}),
+    ('gymnasium', {'envs', 'collector', 'algorithm', 'cli'}),
+])
+def test_each_library_has_its_place(library, allowed):
+    users = {part(file) for file, tree in FILES.items() if mentions(tree, library)}
+    assert users and users <= allowed
+
+
+@pytest.mark.parametrize('file, allowed', [
+    ('planner.py', {'jax', 'flax'}), ('images.py', {'jax'}), ('convolutions.py', {'jax'}), ('keys.py', {'jax'}),
+    ('types.py', {'jax', 'flax'}), ('config.py', set()), ('episodes.py', {'numpy', 'planet_jax'}),
+])
+def test_the_lowest_files_need_little(file, allowed):
+    used = {name.split('.')[0] for name in imports(FILES[file])} - set(sys.stdlib_module_names)
+    assert used <= allowed
+
+
+def test_the_planner_takes_only_struct_from_flax():
+    for file in ('planner.py', 'types.py'):
+        assert {name for name in imports(FILES[file]) if name.startswith('flax')} == {'flax.struct'}
+
+
+@pytest.mark.parametrize('file', [file for file in FILES if part(file) == 'envs'])
+def test_environments_are_without_jax(file):
+    assert not mentions(FILES[file], 'jax')
+
+
+def test_only_the_sweep_and_the_command_line_know_of_devices():
+    def users(*words):
+        return {part(file) for file, tree in FILES.items() for word in words if mentions(tree, f'jax.{word}')}
+
+    choosing = users('pmap', 'devices', 'device_count', 'local_device_count', 'default_backend', 'default_device',
+                     'device_put', 'shard_map', 'make_mesh')
+    assert 'sweep' in choosing and choosing <= {'sweep', 'cli'}
+    # A checkpoint is read into the host's memory, wherever it was written.
+    assert users('local_devices', 'sharding') <= {'sweep', 'cli', 'checkpoint'}
+
+
+def test_nothing_calls_the_host_from_inside_jit():
+    words = ['pure_callback', 'experimental.io_callback', 'debug.callback', 'debug.print']
+    assert not [(file, word) for file, tree in FILES.items() for word in words if mentions(tree, f'jax.{word}')]
+
+
+def test_steps_know_nothing_of_batches_of_cells():
+    # Nobody branches on the cell outside `networks`.
+    users = {part(file) for file, tree in FILES.items()
+             for node in ast.walk(tree) if isinstance(node, ast.Compare) and 'cell' in ast.unparse(node)
+             and any(f"'{cell}'" in ast.unparse(node) for cell in ('rssm', 'ssm', 'rnn'))}
+    assert users <= {'networks', 'cli'}
+
+
+# What importing does.
+
+
+def fresh_python(program, tmp_path, **environment):
+    ran = subprocess.run([sys.executable, '-W', 'ignore', '-c', program], capture_output=True, text=True, cwd=tmp_path,
+                         env={'PYTHONPATH': str(PACKAGE.parent), 'PATH': '', **environment})
+    assert ran.returncode == 0, ran.stderr
+    return ran.stdout
+
+
+def test_importing_the_package_and_its_environments_is_cheap(tmp_path):
+    fresh_python("""
+import os, sys
+before = dict(os.environ)
+import planet_jax
+assert not {'jax', 'numpy', 'flax', 'gymnasium'} & set(sys.modules), 'planet_jax imports libraries'
+assert dict(os.environ) == before
+import gymnasium
+before = dict(os.environ)
+import planet_jax.envs
+assert not {'jax', 'flax', 'mujoco', 'dm_control'} & set(sys.modules), 'planet_jax.envs imports too much'
+assert dict(os.environ) == before
+import planet_jax.cli.main
+assert not {'jax', 'mujoco', 'dm_control'} & set(sys.modules), 'the command line imports too much to be quick'
+""", tmp_path)
+
+
+def test_importing_touches_no_device_and_no_environment_variable(tmp_path):
+    modules = [file.removesuffix('.py').replace('/', '.') for file in FILES if '__' not in file]
+    # No such platform exists, so whatever asks for a device fails.
+    fresh_python(f"""
+import importlib, os
+import distrax, flax.linen, gymnasium, jax, optax, orbax.checkpoint
+before = dict(os.environ)
+for module in {modules}:
+    importlib.import_module(f'planet_jax.{{module}}')
+assert dict(os.environ) == before, set(os.environ.items()) ^ set(before.items())
+try:
+    jax.devices()
+except RuntimeError:
+    pass
+else:
+    raise AssertionError('there is such a platform')
+""", tmp_path, JAX_PLATFORMS='nowhere')
+
+
+@pytest.mark.parametrize('name', planet_jax.__all__)
+def test_every_public_name_resolves(name):
+    value = getattr(planet_jax, name)
+    assert getattr(value, '__module__', '').startswith('planet_jax.')
+    assert value.__doc__
+    assert name in dir(planet_jax)
+
+
+def test_public_names_are_their_modules():
+    assert planet_jax.cem is importlib.import_module('planet_jax.planner').cem
+    assert planet_jax.Config is importlib.import_module('planet_jax.config').Config
+    with pytest.raises(AttributeError, match="no attribute 'plan'"):
+        planet_jax.plan  # noqa: B018
