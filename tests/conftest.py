@@ -46,7 +46,7 @@ def planet_jax():
 @pytest.fixture(scope='session')
 def run_planet_jax(planet_jax):
     """Runs `python -m planet_jax` to its end: (exit status, what it printed, errors included)."""
-    def run(*arguments, cwd, timeout=400, **settings):
+    def run(*arguments, cwd, timeout=600, **settings):
         with planet_jax(*arguments, cwd=cwd, **settings) as process:
             try:
                 printed, _ = process.communicate(timeout=timeout)

@@ -39,7 +39,7 @@ def units_of(steps, restart_after=()):
             return units
         if len(units) in restart_after:
             # From copies, as after a checkpoint: of the run before, only numbers remain.
-            state = jax.tree.map(lambda leaf: jax.device_put(leaf, jax.devices()[0]), units[-1].state)
+            state = jax.tree.map(jax.device_put, units[-1].state)
             running = algorithm.train(steps, envs.make_vector(['toy_point'], CONFIG.env), state, CONFIG)
 
 

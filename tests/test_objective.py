@@ -16,7 +16,7 @@ from planet_jax.types import Trajectory
 KEY = jax.random.PRNGKey(0)
 LENGTH = 6
 SIZES = dict(stochastic=4, deterministic=6, hidden=8, vector_units=8, reward_layers=2, reward_units=8,
-             encoder_channels=(2, 3), decoder_channels=(3,), decoder_kernels=(4, 6), decoder_units=8)
+             encoder_channels=(2,), decoder_channels=(3,), decoder_kernels=(4, 6), decoder_units=8)
 SPECS = {'vector': Spec((3,), 'float32', 2, 10), 'image': Spec((12, 12, 3), 'uint8', 2, 10)}
 METRICS = {'loss', 'image_loss', 'reward_loss', 'divergence', 'prior_entropy', 'posterior_entropy'}
 

@@ -101,19 +101,12 @@ def test_swings_a_pendulum_up():
 
 
 def test_one_iteration_with_one_elite_is_random_shooting(monkeypatch):
-    proposed, propose = [], planner.propose
-
-    def record(*arguments, **options):
-        proposed.append(propose(*arguments, **options))
-        return proposed[-1]
-
-    monkeypatch.setattr(planner, 'propose', record)
-    with jax.disable_jit():
-        plan = planner.cem(3.0, KEY, jnp.float32(0), walk, action_size=2, horizon=4, iterations=1, candidates=16,
-                           elites=1)
-    [actions] = np.asarray(proposed)
-    returns = -np.abs(np.sign(actions).sum(2).cumsum(1) - 3).sum(1)
-    np.testing.assert_array_equal(plan.mean, actions[returns.argmax()])
+    proposed = np.random.default_rng(0).uniform(-1, 1, (16, 4, 2)).astype('float32')
+    monkeypatch.setattr(planner, 'propose', lambda *arguments, **options: jnp.asarray(proposed))
+    plan = compiled(lambda: planner.cem(3.0, KEY, jnp.float32(0), walk, action_size=2, horizon=4, iterations=1,
+                                        candidates=16, elites=1))()
+    returns = -np.abs(np.sign(proposed).sum(2).cumsum(1) - 3).sum(1)
+    np.testing.assert_array_equal(plan.mean, proposed[returns.argmax()])
     np.testing.assert_array_equal(plan.returns, [[returns.max()]])
     assert np.unique(returns).size > 1
 
@@ -228,9 +221,13 @@ def test_many_states_at_once_are_many_plans():
 
 
 def test_jit_changes_nothing():
-    once = compiled(plan_walk)(KEY, jnp.float32(0))
+    def plan():
+        return planner.search(KEY, lambda key, actions: jnp.sign(actions).sum((1, 2)), action_size=1, horizon=3,
+                              iterations=2, candidates=8, elites=3)
+
     with jax.disable_jit():
-        plain = plan_walk(KEY, jnp.float32(0))
+        plain = plan()
+    once = compiled(plan)()
     np.testing.assert_array_equal(once.returns, plain.returns)
     np.testing.assert_allclose(once.mean, plain.mean, rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(once.std, plain.std, rtol=1e-5, atol=1e-6)

@@ -51,5 +51,6 @@ def evaluate_run(directory: Path, episodes: int, agent: str, console: Console) -
     for number, value in enumerate(returns, 1):
         console.print(f'episode {number}: {value:.1f}', highlight=False)
     console.print(f'{run.task}, {agent} agent{trained}: mean {returns.mean():.1f}, standard deviation '
-                  f'{returns.std():.1f}, from {returns.min():.1f} to {returns.max():.1f}', highlight=False)
+                  f'{returns.std():.1f}, from {returns.min():.1f} to {returns.max():.1f}', highlight=False,
+                  soft_wrap=True)
     return returns

@@ -10,9 +10,7 @@
 | `checkpoints/` | the newest three, named by episodes and updates |
 """
 
-import csv
 import fcntl
-import io
 import json
 import os
 import shutil
@@ -20,6 +18,8 @@ import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from planet_jax import checkpoint, config, episodes
 from planet_jax.types import TrainState, Trajectory
@@ -109,7 +109,7 @@ class RunFolder:
         Raises:
             FolderError: another process uses it, it belongs to a run with other settings, or it cannot be written.
         """
-        self.directory = directory
+        self.directory, self._seed = directory, record['seed']
         if (directory / 'config.json').exists():
             changed = differences(read_config(directory), record)
             if changed:
@@ -233,11 +233,11 @@ class RunFolder:
                 kept = [line for line in self.lines(name)
                         if line['episodes'] <= count and line['updates'] <= progress['updates']]
                 _replace(path, ''.join(json.dumps(line) + '\n' for line in kept))
-        path = self.directory / 'scores.csv'
-        if path.exists():
-            steps = {str(line['env_steps']) for line in self.lines('evaluations.jsonl') if line['agent'] == 'planet'}
-            rows = list(csv.reader(io.StringIO(path.read_text())))
-            _replace(path, ''.join(','.join(row) + '\n' for row in rows[:1] + [r for r in rows[1:] if r[0] in steps]))
+        # Not cut but made anew: a crash may have come after an evaluation's line there and before its line here.
+        (self.directory / 'scores.csv').unlink(missing_ok=True)
+        for line in self.lines('evaluations.jsonl'):
+            if line['agent'] == 'planet':
+                self.append_score(line['env_steps'], float(np.mean(line['returns'])), self._seed)
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:

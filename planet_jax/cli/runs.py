@@ -115,8 +115,17 @@ def memory_bytes() -> int | None:
 def device_name() -> str:
     """The device that computes, in words."""
     device = jax.devices()[0]
-    return f'{device.device_kind} ({platform.machine()}, {os.cpu_count()} cores)' if device.platform == 'cpu' else (
-        device.device_kind)
+    return f'{processor()}, {os.cpu_count()} cores' if device.platform == 'cpu' else device.device_kind
+
+
+def processor() -> str:
+    """The processor's name, or its architecture where the system does not tell."""
+    try:
+        lines = Path('/proc/cpuinfo').read_text().splitlines()
+    except OSError:
+        lines = []
+    names = [line.partition(':')[2].strip() for line in lines if line.startswith('model name')]
+    return next(filter(None, names), platform.machine())
 
 
 def versions() -> dict[str, str]:

@@ -8,13 +8,15 @@ import shutil
 import signal
 from pathlib import Path
 
+import jax
 import numpy as np
 import orbax.checkpoint
 import pytest
 
-from planet_jax import checkpoint
+from planet_jax import algorithm, checkpoint
 from planet_jax.cli import stop
 from planet_jax.cli.main import main
+from planet_jax.cli.train import Training
 
 # The capacity changes no number here, but with it runs of other lengths use the same compiled program.
 TOY = ['train', '--task', 'toy_point', '--preset', 'debug', '--replay.capacity', '6']
@@ -192,6 +194,7 @@ def test_damaged_checkpoints_are_set_aside_and_what_follows_is_made_again(finish
     (copied / 'episodes' / '.000006.npz.partial').write_bytes(b'half')
     with open(copied / 'metrics.jsonl', 'a') as file:
         file.write('{"episodes": 7, "upda')
+    (copied / 'scores.csv').unlink()
 
     status, printed = run_planet_jax(*TOY, '--logdir', LOGDIR, cwd=tmp_path)
     assert status == 0, printed
@@ -243,6 +246,20 @@ def test_without_a_run_the_preset_is_that_of_the_device(tmp_path, capsys):
     printed = capsys.readouterr()
     assert 'Preset cpu: there is no accelerator.' in printed.out
     assert 'file/toy_point/rssm-cpu/0 cannot be written: Not a directory.' in printed.err
+
+
+def test_a_resumed_run_uses_the_programs_of_a_new_one(copied, tmp_path, monkeypatch):
+    given = []
+
+    def train(steps, envs, state, config, *, report):
+        given.append(state)
+        raise stop.Stopped
+
+    monkeypatch.setattr(Training, '_try_planner', lambda training: None)
+    monkeypatch.setattr(algorithm, 'train', train)
+    assert main([*TOY, '--logdir', str(tmp_path / LOGDIR), '--episodes', '7']) == 0
+    # Arrays that are put on a device by name are another signature: every step would be compiled once more.
+    assert given[0].replay.count == 6 and not any(leaf.committed for leaf in jax.tree.leaves(given))
 
 
 @pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGINT])
