@@ -15,21 +15,30 @@ class Clock:
     def __init__(self, seconds: dict[str, float]):
         """Goes on from the seconds of earlier processes; they are added to in place."""
         self.seconds = seconds
-        self._started = time.monotonic()
         self._times: dict[str, int] = {}
         self._pace: dict[str, float] = {}
+        self._under_way: tuple[str, float, float] | None = None
 
     @contextmanager
     def measure(self, phase: str, units: int = 1) -> Iterator[None]:
         """Times a piece of work of so many units; one that raises counts nothing."""
         begun = time.monotonic()
-        yield
+        self._under_way = phase, begun, 0.0
+        try:
+            yield
+        finally:
+            self._under_way = None
         spent = time.monotonic() - begun
         self.seconds[phase] = self.seconds.get(phase, 0.0) + spent
         times = self._times[phase] = self._times.get(phase, 0) + 1
         # The first time, which had to be compiled, says little of the pace; later ones are smoothed.
         latest = spent / units
         self._pace[phase] = latest if times <= 2 else 0.8 * self._pace[phase] + 0.2 * latest
+
+    def mark(self, share: float) -> None:
+        """Notes which share of the unit that is being measured is done, 0 to 1."""
+        phase, begun, _ = self._under_way
+        self._under_way = phase, begun, share
 
     def times(self, phase: str) -> int:
         """How often this process has measured the phase."""
@@ -39,7 +48,24 @@ class Clock:
         """Seconds per unit lately; none if the phase was never measured."""
         return self._pace.get(phase)
 
-    @property
-    def elapsed(self) -> float:
-        """Seconds since this process began."""
-        return time.monotonic() - self._started
+    def remaining(self, units: dict[str, float], guesses: dict[str, float]) -> float | None:
+        """Seconds that the rest of the work takes, the unit being measured included.
+
+        Args:
+            units: left in each phase.
+            guesses: seconds per unit, for phases that were not measured yet.
+
+        Returns:
+            none if the pace of a phase is not known.
+        """
+        guesses, left = dict(guesses), 0.0
+        under_way, begun, share = self._under_way or ('', 0.0, 0.0)
+        if share > 0.02 and not self.times(under_way):
+            guesses[under_way] = (time.monotonic() - begun) / share
+        for phase, amount in units.items():
+            pace = self._pace.get(phase, guesses.get(phase))
+            if amount > 0 and pace is None:
+                return None
+            if amount > 0:
+                left += (amount - share * (phase == under_way)) * pace
+        return left

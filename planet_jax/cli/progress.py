@@ -26,7 +26,11 @@ def duration(seconds: float) -> str:
 
 
 class Display:
-    """Shows how far a run is, what it is doing, and how long it will take."""
+    """Shows how far a run is, what it is doing, and how long it will take.
+
+    Attributes:
+        total: units of work in the phase that is shown; none if not known.
+    """
 
     def __init__(self, console: Console, episodes: int, done: int = 0):
         """Begins to show; use it as a context manager.
@@ -38,7 +42,8 @@ class Display:
         """
         self._console = console
         self._facts: dict[str, str] = {}
-        self._phase, self._total, self._spoken = '', 0, time.monotonic()
+        self._phase, self._unit, self._spoken = '', '', time.monotonic()
+        self.total: int | None = None
         self._live = None
         if console.is_terminal:
             self._bars = Progress(SpinnerColumn(), TextColumn('{task.description:<26}'), BarColumn(bar_width=30),
@@ -74,7 +79,7 @@ class Display:
             total: units of work in it, if known.
             unit: their name.
         """
-        self._phase, self._total, self._unit = name, total, unit
+        self._phase, self.total, self._unit = name, total, unit
         if self._live:
             self._bars.reset(self._work, total=total, description=name, unit=unit)
 
@@ -84,7 +89,7 @@ class Display:
             self._bars.update(self._work, completed=done)
         elif time.monotonic() - self._spoken > QUIET_SECONDS:
             facts = ''.join(f', {name} {value}' for name, value in self._facts.items())
-            self.say(f'  {self._phase} {done}/{self._total} {self._unit}{facts}')
+            self.say(f'  {self._phase} {done}/{self.total} {self._unit}{facts}')
 
     def facts(self, episodes: int, **facts: str) -> None:
         """How far the run is, and figures to show with it; underscores in names become spaces."""

@@ -155,6 +155,8 @@ class Training:
             self.plan_seconds = time.monotonic() - begun
 
     def _report(self, steps: int) -> None:
+        self.clock.mark(steps / self.display.total)
+        self.display.facts(len(self.tally.episodes), time_left=self._time_left())
         self.display.advance(steps)
         self.stop.check()
 
@@ -276,19 +278,14 @@ class Training:
         every = self.config.evaluation.every
         evaluations = self.episodes // every - done // every + bool(self.episodes % every) if every else 0
         episode = self.clock.pace('collect') or self.plan_seconds * self.spec.steps
-        work = {
-            'seed': (max(settings.seed_episodes - done, 0), None),
-            'learn': (updates, None),
-            'collect': (planned, episode),
-            'evaluate': (evaluations, episode * self.config.evaluation.episodes),
-        }
-        left = 0.0
-        for phase, (amount, guess) in work.items():
-            # The first call of `learn` is mostly compilation, so it tells nothing.
-            pace = guess if phase == 'learn' and self.clock.times(phase) < 2 else self.clock.pace(phase) or guess
-            if amount > 0 and pace is None:
-                return 'not known yet'
-            left += amount * (pace or 0)
+        if updates and self.clock.times('learn') < 2:
+            return 'not known yet'  # The first call of `learn` is mostly compilation.
+        left = self.clock.remaining(
+            {'seed': max(settings.seed_episodes - done, 0), 'learn': updates, 'collect': planned,
+             'evaluate': evaluations},
+            {'collect': episode, 'evaluate': episode * self.config.evaluation.episodes})
+        if left is None:
+            return 'not known yet'
         limit = self.stop.seconds_left()
         if limit is not None and limit < left:
             return f'{duration(limit)} (limit)'
