@@ -82,7 +82,8 @@ class Model:
     """Sizes and variants of the world model (appendix A of the paper)."""
 
     cell: Literal['rssm', 'ssm', 'rnn'] = 'rssm'
-    """Recurrent state-space model, its purely stochastic part, or its purely deterministic part (section 3)."""
+    """Recurrent state-space model, its purely stochastic part, or its purely deterministic part (section 3). The RNN
+    has std 1 and no noise, so its divergence is half the squared distance of the means."""
     stochastic: int = 30
     """Z, size of the stochastic part of the latent state."""
     deterministic: int = 200
@@ -157,9 +158,27 @@ class Objective:
     """Factor of the divergence from posterior to prior."""
     free_nats: float = 3.0
     """Divergence per step that costs nothing (for the RNN, whose divergence is a regression, use 0)."""
+    overshooting_distance: int = 1
+    """O, steps that the prior is rolled ahead from a posterior for latent overshooting (equation 7); 1: off."""
+    overshooting_weights: Literal['released', 'paper'] = 'released'
+    """`released`: the divergence, plus the mean of those at distances 2 to O; `paper`: the mean of all, 1 to O."""
+    overshooting_betas: tuple[float, ...] = ()
+    """Weights of distances 2 to O; none: 1 each."""
+    overshooting_reward: bool = False
+    """Predict rewards from the rolled states too; the released code gave it up."""
+    global_prior_scale: float = 0.0
+    """Factor of the divergence from the posterior to a fixed standard normal (an earlier version of the paper)."""
 
     def __post_init__(self):
-        _at_least('objective', dataclasses.asdict(self), 0)
+        _choices('objective', self)
+        _at_least('objective', {n: getattr(self, n) for n in (
+            'reward_scale', 'divergence_scale', 'free_nats', 'global_prior_scale')}, 0)
+        _at_least('objective', {'overshooting_distance': self.overshooting_distance}, 1)
+        _at_least('objective', {'overshooting_betas': min(self.overshooting_betas, default=0)}, 0)
+        if self.overshooting_betas and len(self.overshooting_betas) != self.overshooting_distance - 1:
+            raise ValueError(f'objective.overshooting_betas has {len(self.overshooting_betas)} entries, but must have '
+                             f'one for each distance from 2 to {self.overshooting_distance}, '
+                             f'{self.overshooting_distance - 1} in all.')
 
 
 @dataclass(frozen=True)
@@ -279,6 +298,13 @@ class Config:
                 raise ValueError(f'env.size is {self.env.size}, but the decoder with model.decoder_kernels '
                                  f'{self.model.decoder_kernels} makes images of {self.model.decoded_size()} pixels: '
                                  f'set env.size to {self.model.decoded_size()}, or change the kernels.')
+        if self.objective.overshooting_distance > self.learner.chunk_length:
+            raise ValueError(f'objective.overshooting_distance is {self.objective.overshooting_distance}, but chunks '
+                             f'have {self.learner.chunk_length} rows: the nearest valid value is '
+                             f'{self.learner.chunk_length}.')
+        if self.model.cell == 'rnn' and self.objective.overshooting_distance > 1:
+            raise ValueError(f'objective.overshooting_distance is {self.objective.overshooting_distance}, but the cell '
+                             f'{self.model.cell} has no distribution to overshoot with: the nearest valid value is 1.')
         if self.collector.collect_interval % (self.learner.updates_per_call or 1):
             raise ValueError(f'collector.collect_interval is {self.collector.collect_interval}, which is not a '
                              f'multiple of learner.updates_per_call, {self.learner.updates_per_call}.')

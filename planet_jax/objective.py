@@ -4,7 +4,7 @@ import distrax
 import jax
 import jax.numpy as jnp
 
-from planet_jax import world_model
+from planet_jax import keys, world_model
 from planet_jax.config import Objective
 from planet_jax.types import Latent, Metrics, Params, Trajectory, WorldModel
 
@@ -31,7 +31,8 @@ def loss(model: WorldModel, params: Params, key: jax.Array, chunk: Trajectory, c
 
     Returns:
         the loss [], and what it is made of: `image_loss`, `reward_loss` (scaled), `divergence` (unscaled and unclipped,
-        in nats), `prior_entropy` and `posterior_entropy`, each summed over valid rows and divided by L.
+        in nats), `prior_entropy` and `posterior_entropy`, each summed over valid rows and divided by L; where they are
+        asked for, also `overshooting_divergence`, the mean over distances 2 to O, and `global_divergence`.
     """
     prepare_key, observe_key = jax.random.split(key)
     target = model.prepare(prepare_key, chunk.observation)
@@ -51,9 +52,20 @@ def loss(model: WorldModel, params: Params, key: jax.Array, chunk: Trajectory, c
 
     image_loss = mean(0.5 * jnp.square(target - image).sum(range(1, image.ndim)))
     reward_loss = mean(0.5 * config.reward_scale * jnp.square(chunk.reward - reward))
-    clipped = mean(jnp.maximum(divergence - config.free_nats, 0))
-    total = image_loss + reward_loss + config.divergence_scale * clipped
-    return total, {
+    penalty = mean(jnp.maximum(divergence - config.free_nats, 0))
+    metrics = {}
+    if config.overshooting_distance > 1:
+        farther, metrics, rewards = _overshooting(
+            model, params, keys.stream(key, 'overshoot'), posteriors, chunk, valid, config)
+        penalty = penalty + farther if config.overshooting_weights == 'released' else (
+            penalty + (config.overshooting_distance - 1) * farther) / config.overshooting_distance
+        reward_loss = reward_loss + rewards
+    total = image_loss + reward_loss + config.divergence_scale * penalty
+    if config.global_prior_scale:
+        standard = distrax.MultivariateNormalDiag(jnp.zeros_like(posteriors.mean), jnp.ones_like(posteriors.std))
+        metrics['global_divergence'] = mean(posterior.kl_divergence(standard))
+        total = total + config.global_prior_scale * metrics['global_divergence']
+    return total, metrics | {
         'loss': total,
         'image_loss': image_loss,
         'reward_loss': reward_loss,
@@ -61,3 +73,31 @@ def loss(model: WorldModel, params: Params, key: jax.Array, chunk: Trajectory, c
         'prior_entropy': mean(prior.entropy()),
         'posterior_entropy': mean(posterior.entropy()),
     }
+
+
+def _overshooting(model: WorldModel, params: Params, key: jax.Array, posteriors: Latent, chunk: Trajectory,
+                  valid: jax.Array, config: Objective) -> tuple[jax.Array, Metrics, jax.Array]:
+    """Latent overshooting at distances 2 to O (equation 7).
+
+    The posteriors that are predicted are stopped, the samples that a rollout starts from are not. Entries that would
+    start before the chunk, or end past its valid rows, count neither above nor below the line of a mean.
+
+    Returns:
+        the weighted mean over distances of the divergence beyond the free nats; its value without weights and free nats
+        as a metric; and the loss of the rewards predicted on the way, zero if they are not asked for.
+    """
+    priors, mask = world_model.overshoot(model, params, key, posteriors, chunk.action, config.overshooting_distance)
+    priors, counted = jax.tree.map(lambda rows: rows[1:], priors), mask[1:] & valid
+    targets = jax.tree.map(lambda rows, like: jnp.broadcast_to(rows, like.shape), posteriors, priors)
+    divergences = _distribution(jax.lax.stop_gradient(targets)).kl_divergence(_distribution(priors))
+
+    def by_distance(entries):
+        return jnp.where(counted, entries, 0).sum(1) / jnp.maximum(counted.sum(1), 1)
+
+    betas = jnp.array(config.overshooting_betas or [1.0] * len(counted))
+    beyond = betas * by_distance(jnp.maximum(divergences - config.free_nats, 0))
+    rewards = jnp.zeros(len(counted))
+    if config.overshooting_reward:
+        predicted = jax.vmap(jax.vmap(model.reward, (None, 0)), (None, 0))(params, priors.features)
+        rewards = betas * by_distance(0.5 * config.reward_scale * jnp.square(chunk.reward - predicted))
+    return beyond.mean(), {'overshooting_divergence': by_distance(divergences).mean()}, rewards.mean()

@@ -4,6 +4,7 @@ All functions are without a batch axis; `jax.vmap` adds it.
 """
 
 import jax
+import jax.numpy as jnp
 
 from planet_jax.planner import Dynamics
 from planet_jax.types import Latent, Params, WorldModel
@@ -56,6 +57,44 @@ def imagine(model: WorldModel, params: Params, key: jax.Array, actions: jax.Arra
         return latent, latent
 
     return jax.lax.scan(advance, start, (jax.random.split(key, len(actions)), actions))[1]
+
+
+def overshoot(model: WorldModel, params: Params, key: jax.Array, posteriors: Latent, actions: jax.Array, distance: int,
+              ) -> tuple[Latent, jax.Array]:
+    """Predicts every row from the posteriors up to so many rows before it (latent overshooting, equation 7).
+
+    All rollouts go in step, one scan over distances: the sample at distance d is the start of distance d + 1.
+
+    Args:
+        model: the world model.
+        params: its parameters.
+        key: a random key.
+        posteriors: Latent with a leading [L], from `observe`.
+        actions: [L, A].
+        distance: O, at most L.
+
+    Returns:
+        priors, a Latent with leading [O, L]: entry [d - 1, t] is row t predicted from row t - d; and a mask [O, L],
+        false where there is no row t - d. Row -1 is the known state before the chunk, so distance 1 is `observe`'s
+        prior.
+
+    Raises:
+        ValueError: the distance is not 1 to L.
+    """
+    length = len(actions)
+    if not 1 <= distance <= length:
+        raise ValueError(f'The overshooting distance must be 1 to {length}, the rows of a chunk, not {distance}.')
+    before = jax.tree.map(lambda first, rows: jnp.concatenate([first[None], rows[:-1]]), model.initial(), posteriors)
+    step = jax.vmap(model.prior, (None, 0, 0, 0))
+
+    def advance(latent, key):
+        predicted = step(params, jax.random.split(key, length), latent, actions)
+        # The state predicted for row t goes on to row t + 1; what enters at row 0 is masked.
+        return jax.tree.map(lambda rows: jnp.roll(rows, 1, 0), predicted), predicted
+
+    priors = jax.lax.scan(advance, before, jax.random.split(key, distance))[1]
+    mask = jnp.arange(length) >= jnp.arange(distance)[:, None]
+    return priors, mask
 
 
 def latent_dynamics(model: WorldModel) -> Dynamics:

@@ -1,5 +1,6 @@
 """The objective: its terms against their formulae, what counts and what does not, for every cell."""
 
+import dataclasses
 import math
 from types import SimpleNamespace
 
@@ -18,6 +19,7 @@ LENGTH = 6
 SIZES = dict(stochastic=4, deterministic=6, hidden=8, vector_units=8, reward_layers=2, reward_units=8,
              encoder_channels=(2,), decoder_channels=(3,), decoder_kernels=(4, 6), decoder_units=8)
 SPECS = {'vector': Spec((3,), 'float32', 2, 10), 'image': Spec((12, 12, 3), 'uint8', 2, 10)}
+UNTRACED = dataclasses.asdict(Objective())
 METRICS = {'loss', 'image_loss', 'reward_loss', 'divergence', 'prior_entropy', 'posterior_entropy'}
 
 
@@ -37,7 +39,7 @@ class Case:
 
         def loss(params, chunk, settings):
             # Not an `Objective`: here the numbers are traced, and its validator wants to see them.
-            return objective.loss(self.model, params, KEY, chunk, SimpleNamespace(**settings))
+            return objective.loss(self.model, params, KEY, chunk, SimpleNamespace(**(UNTRACED | settings)))
 
         self.compiled = jax.jit(jax.value_and_grad(loss, has_aux=True))
 
