@@ -110,11 +110,11 @@ def test_nothing_calls_the_host_from_inside_jit():
 
 
 def test_steps_know_nothing_of_batches_of_cells():
-    # Nobody branches on the cell outside `networks`.
+    # Nobody branches on the cell outside `networks`; `config` only refuses what no cell of that name can do.
     users = {part(file) for file, tree in FILES.items()
              for node in ast.walk(tree) if isinstance(node, ast.Compare) and 'cell' in ast.unparse(node)
              and any(f"'{cell}'" in ast.unparse(node) for cell in ('rssm', 'ssm', 'rnn'))}
-    assert users <= {'networks', 'cli'}
+    assert users <= {'networks', 'cli', 'config'}
 
 
 # What importing does.

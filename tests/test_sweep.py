@@ -45,7 +45,7 @@ def episodes_of(seed):
 
 
 def keys_of_steps(root):
-    return jax.random.split(root, (6, EPISODES))
+    return jax.random.split(root, (4, EPISODES))
 
 
 def use(steps, roots, episodes):
@@ -59,7 +59,7 @@ def use(steps, roots, episodes):
     belief = jax.tree.map(lambda leaf: np.repeat(np.array(leaf)[:, None], EPISODES, 1), steps.begin(params))
     grids = np.array(jax.vmap(keys_of_steps, out_axes=1)(roots))
     beliefs = []
-    for number, act in enumerate((steps.random, steps.act, steps.evaluate)):
+    for number, act in enumerate((steps.random, steps.act)):
         for step in range(2):
             belief = act(params, grids[2 * number + step], belief, episodes.observation[:, :, step])
             beliefs.append(jax.tree.map(np.array, belief))
@@ -78,7 +78,7 @@ def without_axis(steps, root, episodes):
         metrics.append(told)
     params, beliefs = state.learner.params, []
     belief = jax.tree.map(lambda leaf: np.repeat(np.array(leaf)[None], EPISODES, 0), steps.begin(params))
-    for number, act in enumerate((steps.random, steps.act, steps.evaluate)):
+    for number, act in enumerate((steps.random, steps.act)):
         many = jax.jit(jax.vmap(act, (None, 0, 0, 0)))
         for step in range(2):
             belief = many(params, keys_of_steps(root)[2 * number + step], belief, episodes.observation[:, step])

@@ -18,8 +18,8 @@ def describe_installation(console: Console) -> None:
     memory = runs.memory_bytes()
     for device in jax.devices():
         told = f', {memory / 1e9:.0f} GB of memory' if memory else ''
-        console.print(f'{"device":<18}{device.platform}: {device.device_kind}{told}', highlight=False, markup=False,
-                      soft_wrap=True)
+        console.print(f'{"device":<18}{device.platform}: {runs.device_name(device)}{told}', highlight=False,
+                      markup=False, soft_wrap=True)
 
 
 def describe_run(directory: Path, console: Console) -> None:

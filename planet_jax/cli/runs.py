@@ -112,9 +112,9 @@ def memory_bytes() -> int | None:
         return None
 
 
-def device_name() -> str:
-    """The device that computes, in words."""
-    device = jax.devices()[0]
+def device_name(device: jax.Device | None = None) -> str:
+    """A device in words; none: the one that computes."""
+    device = device or jax.devices()[0]
     return f'{processor()}, {os.cpu_count()} cores' if device.platform == 'cpu' else device.device_kind
 
 

@@ -294,5 +294,6 @@ class Training:
     def _conclude(self) -> None:
         scores = self._scores()
         told = f'last score {scores[-1]:.1f}, best {max(scores):.1f} ({self._baseline_text()}); ' if scores else ''
+        done = len(self.tally.episodes) >= self.episodes
         self._print(f'{len(self.tally.episodes)} episodes, {self.tally.updates} updates; {told}the same command '
-                    f'goes on from here.')
+                    f'{"with more episodes " if done else ""}goes on from here.')

@@ -9,6 +9,7 @@ import jax
 import numpy as np
 import pytest
 
+from planet_jax.cli import runs
 from planet_jax.cli.main import main
 
 
@@ -85,7 +86,8 @@ def test_info_of_a_run(run, capsys):
     lines = dict(line.split(maxsplit=1) for line in printed.splitlines() if not line.startswith('score'))
     assert lines['task'] == 'toy_point, action repeat 1'
     assert lines['method'] == 'rssm, preset debug, seed 0'
-    assert lines['made'].startswith('by') and f'jax {jax.__version__} on cpu' in lines['made']
+    assert lines['made'].startswith('by') and lines['made'].endswith(
+        f'jax {jax.__version__} on {runs.device_name()}')
     assert lines['progress'] == '6 episodes, 150 environment steps, 16 updates'
     assert re.search(r'learn \d+ s', lines['time']) and 'each' not in lines['time']
     assert lines['checkpoint'] == '000006-000000016'

@@ -14,7 +14,7 @@ import orbax.checkpoint
 import pytest
 
 from planet_jax import algorithm, checkpoint
-from planet_jax.cli import stop
+from planet_jax.cli import runs, stop
 from planet_jax.cli.main import main
 from planet_jax.cli.train import Training
 
@@ -99,7 +99,7 @@ def test_every_file_is_there(finished):
     assert (record['task'], record['preset'], record['seed']) == ('toy_point', 'debug', 0)
     assert record['config']['replay']['capacity'] == 6 and record['config']['model']['decoder_kernels'] == [5, 6, 6]
     assert {'python', 'jax', 'mujoco', 'planet-jax'} <= set(record['versions'])
-    assert 'cpu' in record['device'] and 'commit' in record
+    assert record['device'] == runs.device_name() and 'commit' in record
 
 
 def test_a_line_of_metrics_per_episode(finished):

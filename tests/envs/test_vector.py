@@ -48,9 +48,10 @@ def test_three_episodes_in_a_row(workers):
 
 
 def test_workers_leave_ctrl_c_to_their_parent():
+    before = signal.getsignal(signal.SIGINT)
     vector = envs.make_vector(['toy_point'] * 3, TOY)
     assert all(process.daemon for process in vector.processes)
-    assert signal.getsignal(signal.SIGINT) is not signal.SIG_IGN
+    assert signal.getsignal(signal.SIGINT) is before
     for process in vector.processes:
         os.kill(process.pid, signal.SIGINT)
     run(vector, [0, 1, 2], 3)
