@@ -36,7 +36,9 @@ def evaluate_run(directory: Path, episodes: int, agent: str, console: Console) -
         trained = ''
     else:
         steps = run.steps(slots=1)
-        restored, progress = newest_checkpoint(directory, runs.one_seed(steps.init(root)))
+        # Shapes only, so that nothing is compiled for them.
+        like = jax.eval_shape(lambda root: runs.one_seed(steps.init(root)), root)
+        restored, progress = newest_checkpoint(directory, like)
         params = jax.tree.map(lambda leaf: jax.device_put(leaf[None]), restored.learner.params)
         trained = f' after {len(progress["episodes"])} episodes and {progress["updates"]} updates'
         vector = evaluation.make_envs(run.task, run.config.env, episodes)
