@@ -89,6 +89,8 @@ def prepare_process() -> None:
         os.environ.setdefault('MUJOCO_GL', 'egl')
     cache = Path(os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache') / 'planet_jax' / 'jax'
     os.environ.setdefault('JAX_COMPILATION_CACHE_DIR', str(cache))
+    # A run compiles many small programs; JAX would keep only those that took a second or more.
+    os.environ.setdefault('JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS', '0')
 
 
 def _starting_point(arguments: Sequence[str]) -> tuple[str, str]:
