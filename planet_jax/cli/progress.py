@@ -72,13 +72,15 @@ class Display:
         self._spoken = time.monotonic()
 
     def phase(self, name: str, total: int | None = None, unit: str = '') -> None:
-        """What begins now.
+        """What begins now; nothing happens if it is what is shown already.
 
         Args:
             name: such as 'learning'.
             total: units of work in it, if known.
             unit: their name.
         """
+        if (name, total) == (self._phase, self.total):
+            return
         self._phase, self.total, self._unit = name, total, unit
         if self._live:
             self._bars.reset(self._work, total=total, description=name, unit=unit)
