@@ -135,7 +135,7 @@ def test_distance_one_is_the_standard_objective(case, weights):
 
 
 def test_posteriors_are_stopped_as_targets(stochastic_case):
-    """Where nothing can be rolled, the encoder is reached through the targets alone, and they are stopped."""
+    """A gradient reaches the samples, from which a rollout starts, but not mean and std, which are targets alone."""
     model, params, chunk = stochastic_case.model, stochastic_case.params, stochastic_case.chunk
 
     def farther(params, posteriors):

@@ -111,10 +111,12 @@ class RunFolder:
         """
         self.directory, self._seed = directory, record['seed']
         if (directory / 'config.json').exists():
-            changed = differences(read_config(directory), record)
+            before = read_config(directory)
+            changed = differences(before, record)
             if changed:
                 raise FolderError(f'{directory} belongs to a run with other settings. Go on with those, or name '
                                   f'another folder by --method or --logdir:\n  ' + '\n  '.join(changed))
+            record = record | _earlier(before, record)
         try:
             (directory / 'episodes').mkdir(parents=True, exist_ok=True)
             (directory / 'checkpoints').mkdir(exist_ok=True)
@@ -163,6 +165,8 @@ class RunFolder:
         if found or any(self.directory.glob('checkpoints/damaged-*')):
             raise FolderError(f'None of the checkpoints in {self.directory / "checkpoints"} can be used. Remove that '
                               f'folder and metrics.jsonl to start this run again from its seed.')
+        if self.lines('metrics.jsonl'):
+            say('No checkpoint was ever finished, so this run starts again from its seed; the result is the same.')
         self._cut({'episodes': [], 'updates': 0})
         return None
 
@@ -246,6 +250,14 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
         return []
     whole = path.read_text().split('\n')[:-1]
     return [json.loads(line) for line in whole]
+
+
+def _earlier(before: dict[str, Any], record: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
+    """An entry 'earlier' with what made the run until now, oldest first; none if it is what goes on with it."""
+    made_by = {name: before.get(name) for name in ('versions', 'device', 'commit')}
+    same = all(record.get(name) == value for name, value in made_by.items())
+    earlier = before.get('earlier', []) + ([] if same else [made_by])
+    return {'earlier': earlier} if earlier else {}
 
 
 def _replace(path: Path, text: str) -> None:

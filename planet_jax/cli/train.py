@@ -69,7 +69,7 @@ class Training:
         self.tally = Tally()
         self.clock = Clock(self.tally.seconds)
         self.save_every, self.saved = 60 * checkpoint_minutes, time.monotonic()
-        self.plan_seconds = 0.0
+        self.plan_seconds, self.evaluation_owed = 0.0, False
         self.state = self.steps.init(keys.root(run.seed)[None])
         self._print(f'{run.task}, preset {run.preset}, seed {run.seed}, on {runs.device_name()}; replay '
                     f'{needed / 1e9:.2f} GB')
@@ -125,9 +125,10 @@ class Training:
         self.display.phase('compiling the planner')
         with self.clock.measure('compile'):
             self._try_planner()
+        self.evaluation_owed = self._evaluation_due()
         units = algorithm.train(self.steps, self.envs, self.state, self.config, report=self._report)
         while True:
-            if self._evaluation_due():
+            if self.evaluation_owed:
                 self._evaluate()
             if len(self.tally.episodes) >= self.episodes:
                 return
@@ -199,6 +200,7 @@ class Training:
             'seconds': {name: round(value, 3) for name, value in (tally.seconds | paces).items() if value is not None},
         })
         tally.pending = {}
+        self.evaluation_owed = self._evaluation_due()
         pace = self.clock.pace('collect' if tally.updates else 'seed')
         self.display.facts(len(tally.episodes), steps_per_second=f'{(int(episode.length) - 1) / pace:.3g}')
         told = f', loss {losses["loss"]:.1f}' if losses else ' (random actions)'
@@ -233,6 +235,7 @@ class Training:
             returns = evaluation.evaluate(
                 self.steps.evaluate, self.steps.begin, self.evaluation_envs, self.state.learner.params, self.state.key,
                 settings.episodes, self._report)[0]
+        self.evaluation_owed = False
         self._record_evaluation('planet', returns)
         self.folder.append_score(self._env_steps(), float(returns.mean()), self.run.seed)
         scores = self._scores()
@@ -276,7 +279,9 @@ class Training:
         interval, planned = settings.collect_interval, self.episodes - max(done, settings.seed_episodes)
         updates = planned * interval - (self.tally.updates - max(done - settings.seed_episodes, 0) * interval)
         every = self.config.evaluation.every
-        evaluations = self.episodes // every - done // every + bool(self.episodes % every) if every else 0
+        evaluations = int(self.evaluation_owed)
+        if every and done < self.episodes:
+            evaluations += self.episodes // every - done // every + bool(self.episodes % every)
         episode = self.clock.pace('collect') or self.plan_seconds * self.spec.steps
         if updates and self.clock.times('learn') < 2:
             return 'not known yet'  # The first call of `learn` is mostly compilation.
