@@ -35,7 +35,7 @@ def units_of(steps, restart_after=()):
     while True:
         unit = next(running)
         units.append(jax.tree.map(np.array, unit))
-        if units[-1].state.replay.count == EPISODES:
+        if units[-1].state.replay[0].count == EPISODES:
             return units
         if len(units) in restart_after:
             # From copies, as after a checkpoint: of the run before, only numbers remain.
@@ -69,7 +69,7 @@ def test_what_is_due(episodes, updates, expected):
 
 def test_seed_episodes_first_then_updates_before_every_further_episode(units):
     assert [kind(unit) for unit in units] == ['seed'] * 2 + ['learn 2', 'learn 2', 'collect'] * 2
-    assert [int(unit.state.replay.count[0]) for unit in units] == [1, 2, 2, 2, 3, 3, 3, 4]
+    assert [int(unit.state.replay[0].count[0]) for unit in units] == [1, 2, 2, 2, 3, 3, 3, 4]
     assert [int(unit.state.learner.updates[0]) for unit in units] == [0, 0, 2, 4, 4, 6, 8, 8]
     assert all(np.array_equal(unit.state.key, ROOT) for unit in units)
 
@@ -78,7 +78,7 @@ def test_every_episode_is_in_the_replay_and_is_another_one(units):
     episodes = [unit.episodes for unit in units if unit.episodes is not None]
     for number, episode in enumerate(episodes):
         assert same(jax.tree.map(lambda leaf: leaf[0, 0], episode),
-                    jax.tree.map(lambda leaf, number=number: leaf[0, number], units[-1].state.replay.data))
+                    jax.tree.map(lambda leaf, number=number: leaf[0, number], units[-1].state.replay[0].data))
     assert len({episode.observation[0, 0, 0].tobytes() for episode in episodes}) == EPISODES
     assert len({episode.action.tobytes() for episode in episodes}) == EPISODES
 
@@ -173,7 +173,7 @@ def learned_return(seed, episodes=28):
                                                   updates_per_call=100), jax.devices()[:1])
     vector = envs.make_vector(['toy_point'], LEARNING.env)
     for unit in algorithm.train(steps, vector, steps.init(keys.root(seed)[None]), LEARNING):
-        if unit.state.replay.count == episodes:
+        if unit.state.replay[0].count == episodes:
             break
     vector = envs.make_vector(['toy_point'] * 10, LEARNING.env, workers=0)
     evaluated, _ = collector.collect(steps.evaluate, steps.begin, vector, unit.state.learner.params,

@@ -4,8 +4,8 @@
 |---|---|
 | `config.json` | everything resolved: task, preset, seed, configuration, versions, device, commit |
 | `metrics.jsonl` | a line per episode |
-| `evaluations.jsonl` | a line per evaluation, with every return |
-| `scores.csv` | `step,reward,seed`: environment steps, and the mean return of the evaluation there |
+| `evaluations.jsonl` | a line per evaluation and task, with every return |
+| `scores.csv` | `step,reward,seed`: environment steps, and the mean return of the evaluation there, over all tasks |
 | `episodes/` | one archive each, written as it ends |
 | `checkpoints/` | the newest three, named by episodes and updates |
 """
@@ -52,7 +52,9 @@ def read_config(directory: Path) -> dict[str, Any]:
         raise FolderError(f'{directory} is not a run folder: it has no config.json.')
     try:
         record = json.loads(path.read_text())
-        record['config'] = config.from_dict(record['config'])
+        record['config'] = config.from_dict(record['config']).resolve()
+        if isinstance(record['action_repeat'], int):  # Of a run that was begun before an agent could learn several.
+            record['action_repeat'] = {record['task']: record['action_repeat']}
         return record
     except (ValueError, KeyError, TypeError) as error:
         raise FolderError(f'{path} cannot be read: {error}') from error
@@ -96,6 +98,53 @@ def newest_checkpoint(directory: Path, like: TrainState) -> tuple[TrainState, di
     raise FolderError(' '.join([f'{directory} has no checkpoint that can be used.', *reasons]))
 
 
+def newest_progress(directory: Path) -> tuple[int, int]:
+    """How many episode files and updates the newest checkpoint that verifies has; zeros if there is none."""
+    for path in reversed(checkpoints(directory)):
+        try:
+            checkpoint.verify(path)
+            progress = json.loads((path / 'progress.json').read_text())
+            return len(progress['episodes']), progress['updates']
+        except checkpoint.CheckpointError:
+            continue  # `RunFolder.restore` says so and sets it aside.
+    return 0, 0
+
+
+def settle(directory: Path, record: dict[str, Any]) -> dict[str, Any]:
+    """What `config.json` is to hold, if the folder is new or belongs to the same run.
+
+    Args:
+        directory: LOGDIR/TASK/METHOD/SEED.
+        record: of the run; its 'config' is a `Config`.
+
+    Raises:
+        FolderError: it belongs to a run with other settings; the message lists them.
+    """
+    if not (directory / 'config.json').exists():
+        return record
+    before = read_config(directory)
+    changed = differences(before, record)
+    if changed:
+        raise FolderError(f'{directory} belongs to a run with other settings. Go on with those, or name another folder '
+                          f'by --method or --logdir:\n  ' + '\n  '.join(changed))
+    return record | _earlier(before, record)
+
+
+def scores(directory: Path, tasks: int) -> list[tuple[int, float]]:
+    """Environment steps and mean return of each whole evaluation of the agent, over its episodes and all tasks.
+
+    Args:
+        directory: of the run.
+        tasks: how many its agent learns.
+    """
+    found: dict[tuple[int, int], list[dict[str, Any]]] = {}
+    for line in read_lines(directory / 'evaluations.jsonl'):
+        if line['agent'] == 'planet':
+            found.setdefault((line['episodes'], line['updates']), []).append(line)
+    return [(lines[0]['env_steps'], float(np.mean([np.mean(line['returns']) for line in lines])))
+            for lines in found.values() if len(lines) == tasks]
+
+
 class RunFolder:
     """A run folder opened for writing by this process alone."""
 
@@ -109,14 +158,8 @@ class RunFolder:
         Raises:
             FolderError: another process uses it, it belongs to a run with other settings, or it cannot be written.
         """
-        self.directory, self._seed = directory, record['seed']
-        if (directory / 'config.json').exists():
-            before = read_config(directory)
-            changed = differences(before, record)
-            if changed:
-                raise FolderError(f'{directory} belongs to a run with other settings. Go on with those, or name '
-                                  f'another folder by --method or --logdir:\n  ' + '\n  '.join(changed))
-            record = record | _earlier(before, record)
+        self.directory, self._seed, self._tasks = directory, record['seed'], list(record['action_repeat'])
+        record = settle(directory, record)
         try:
             (directory / 'episodes').mkdir(parents=True, exist_ok=True)
             (directory / 'checkpoints').mkdir(exist_ok=True)
@@ -177,7 +220,7 @@ class RunFolder:
             state: without [P].
             progress: with 'episodes', the digests of the episode files so far, and 'updates'.
         """
-        name = f'{len(progress["episodes"]):06d}-{progress["updates"]:09d}'
+        name = f'{len(progress["episodes"]) // len(self._tasks):06d}-{progress["updates"]:09d}'
         if (self.directory / 'checkpoints' / name).exists():
             return
         checkpoint.save(self.directory / 'checkpoints' / name, state, progress)
@@ -215,19 +258,20 @@ class RunFolder:
         """The lines of a .jsonl file; none if it is not there."""
         return read_lines(self.directory / name)
 
-    def append_score(self, step: int, reward: float, seed: int) -> None:
-        """Adds a line to scores.csv."""
-        path = self.directory / 'scores.csv'
-        if not path.exists():
-            path.write_text('step,reward,seed\n')
-        with open(path, 'a') as file:
-            file.write(f'{step},{reward!r},{seed}\n')
+    def scores(self) -> list[tuple[int, float]]:
+        """See `scores`."""
+        return scores(self.directory, len(self._tasks))
+
+    def write_scores(self) -> None:
+        """Makes scores.csv of the evaluations so far."""
+        _replace(self.directory / 'scores.csv', 'step,reward,seed\n' + ''.join(
+            f'{step},{reward!r},{self._seed}\n' for step, reward in self.scores()))
 
     def _cut(self, progress: dict[str, Any]) -> None:
         """Removes what was written after a checkpoint: it will be made again, and be the same."""
-        count = len(progress['episodes'])
+        files = len(progress['episodes'])
         for path in (self.directory / 'episodes').glob('*.npz'):
-            if path.stem.isdecimal() and int(path.stem) >= count:
+            if path.stem.isdecimal() and int(path.stem) >= files:
                 path.unlink()
         for path in [*self.directory.glob('**/.*.partial')]:
             shutil.rmtree(path) if path.is_dir() else path.unlink()
@@ -235,13 +279,10 @@ class RunFolder:
             path = self.directory / name
             if path.exists():
                 kept = [line for line in self.lines(name)
-                        if line['episodes'] <= count and line['updates'] <= progress['updates']]
+                        if line['episodes'] <= files // len(self._tasks) and line['updates'] <= progress['updates']]
                 _replace(path, ''.join(json.dumps(line) + '\n' for line in kept))
-        # Not cut but made anew: a crash may have come after an evaluation's line there and before its line here.
-        (self.directory / 'scores.csv').unlink(missing_ok=True)
-        for line in self.lines('evaluations.jsonl'):
-            if line['agent'] == 'planet':
-                self.append_score(line['env_steps'], float(np.mean(line['returns'])), self._seed)
+        if (self.directory / 'scores.csv').exists():
+            self.write_scores()
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:
