@@ -13,6 +13,7 @@ import tyro
 
 from planet_jax import envs
 from planet_jax.cli import figures, published, scores
+from planet_jax.cli.main import parse_seeds
 from planet_jax.cli.run_folder import FolderError, run_directory
 from planet_jax.config import PRESET_EPISODES, Config, preset
 
@@ -94,23 +95,6 @@ class Options:
         return PRESET_EPISODES[self.size] if self.episodes is None else self.episodes
 
 
-def parse_seeds(text: str) -> tuple[int, ...]:
-    """The seeds of '0:5' (without 5) or '0,3'.
-
-    Raises:
-        ValueError: it is neither, or names no seed, or one twice.
-    """
-    try:
-        first, colon, end = text.partition(':')
-        seeds = tuple(range(int(first), int(end)) if colon else map(int, text.split(',')))
-    except ValueError:
-        seeds = ()
-    if not seeds or min(seeds) < 0 or len(set(seeds)) < len(seeds):
-        raise ValueError(f'The seeds are {text!r}, but must be from first to before last, such as 0:5, or a list, such '
-                         f'as 0,3.')
-    return seeds
-
-
 @dataclass(frozen=True)
 class Sweep:
     """One command: a method on a task, or on several together, over seeds."""
@@ -122,7 +106,7 @@ class Sweep:
     @property
     def task(self) -> str:
         """Of the command, and name of the task folder."""
-        return 'all' if self.tasks == published.TASKS else ','.join(self.tasks)
+        return envs.ALL if self.tasks == published.TASKS else ','.join(self.tasks)
 
     @property
     def name(self) -> str:

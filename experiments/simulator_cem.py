@@ -23,17 +23,15 @@ import tyro
 from rich.console import Console
 
 from planet_jax import envs, keys, planner
-from planet_jax.cli import runs
+from planet_jax.cli import published, runs
 from planet_jax.cli.clock import Clock
-from planet_jax.cli.evaluation import cores
 from planet_jax.cli.main import prepare_process
 from planet_jax.cli.progress import Display, duration
 from planet_jax.config import Env, Planner
 from planet_jax.envs.simulation import Simulation
 
-PAPER = {'cartpole_swingup': 850, 'reacher_easy': 964, 'cheetah_run': 656, 'finger_spin': 825, 'cup_catch': 993,
-         'walker_walk': 994}
-"""Table 1 of the paper: means over 5 seeds of 10 episodes each."""
+PAPER = dict(zip(published.TASKS, published.SIMULATOR_CEM.returns))
+"""By task."""
 TABLE = Path(__file__).parent / 'results' / 'simulator_cem.md'
 """Where `--table` writes."""
 
@@ -113,14 +111,14 @@ class Episode:
         self._planner, self._key = command.planner, keys.stream(keys.root(command.seed), 'evaluate', number)
         self._env = envs.make(command.task, Env(observation='state'))
         self._suite = self._env.unwrapped
-        self._simulation = Simulation(self._env, cores())
+        self._simulation = Simulation(self._env, envs.cores())
         self._env.reset(seed=int(keys.stream(self._key, 'environment')[1]))
         settings = {'action_repeat': self._suite.action_repeat, **dataclasses.asdict(command.planner)}
         self.record = {
             'task': command.task, 'seed': command.seed, 'episode': number, 'settings': settings, 'done': 0,
             'steps': self._env.steps, 'return': 0.0, 'seconds': 0.0, 'versions': runs.versions(),
-            'machine': f'{runs.processor()}, {cores()} cores', 'commit': runs.commit(), 'earlier': [], 'actions': [],
-            'rewards': [], 'state': self._state()}
+            'machine': f'{runs.processor()}, {envs.cores()} cores', 'commit': runs.commit(), 'earlier': [],
+            'actions': [], 'rewards': [], 'state': self._state()}
         if self.path.exists():
             self._take_up(json.loads(self.path.read_text()))
 

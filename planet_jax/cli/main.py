@@ -18,7 +18,26 @@ from planet_jax.config import PRESET_EPISODES, PRESETS, Config, preset
 if TYPE_CHECKING:
     from planet_jax.cli import runs
 
+
 PresetName = Literal['planet', 'paper', 'cpu', 'debug']
+
+
+def parse_seeds(text: str) -> list[int]:
+    """The seeds of a range, '0:5', which ends at 4, or of a list, '0,3,7'.
+
+    Raises:
+        ValueError: it is neither, or names no seed, or one twice.
+    """
+    if match := re.fullmatch(r'(\d+):(\d+)', text):
+        numbers = list(range(*map(int, match.groups())))
+    elif re.fullmatch(r'\d+(,\d+)*', text):
+        numbers = [int(number) for number in text.split(',')]
+    else:
+        numbers = []
+    if not numbers or len(set(numbers)) < len(numbers):
+        raise ValueError(f'The seeds are {text!r}, but must be a range such as 0:5, which ends at 4, or different '
+                         f'numbers with commas between them, such as 0,3,7.')
+    return numbers
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,7 +113,7 @@ class Sweep(Options):
 
     def __post_init__(self):
         super().__post_init__()
-        self.seed_numbers  # noqa: B018 - raises what is wrong with them
+        parse_seeds(self.seeds)
         if self.seeds_per_device is not None and self.seeds_per_device < 1:
             raise ValueError(f'seeds_per_device is {self.seeds_per_device}, but must be at least 1: the nearest valid '
                              f'value is 1.')
@@ -102,17 +121,7 @@ class Sweep(Options):
     @property
     def seed_numbers(self) -> list[int]:
         """The seeds, one by one."""
-        text = self.seeds
-        if match := re.fullmatch(r'(\d+):(\d+)', text):
-            numbers = list(range(*map(int, match.groups())))
-        elif re.fullmatch(r'\d+(,\d+)*', text):
-            numbers = [int(number) for number in text.split(',')]
-        else:
-            numbers = []
-        if not numbers or len(set(numbers)) < len(numbers):
-            raise ValueError(f'The seeds are {text!r}, but must be a range such as 0:5, which ends at 4, or different '
-                             f'numbers with commas between them, such as 0,3,7.')
-        return numbers
+        return parse_seeds(self.seeds)
 
 
 @dataclass(frozen=True)

@@ -130,7 +130,7 @@ def settle(directory: Path, record: dict[str, Any]) -> dict[str, Any]:
     return record | _earlier(before, record)
 
 
-def scores(directory: Path, tasks: int) -> list[tuple[int, float]]:
+def mean_scores(directory: Path, tasks: int) -> list[tuple[int, float]]:
     """Environment steps and mean return of each whole evaluation of the agent, over its episodes and all tasks.
 
     Args:
@@ -259,8 +259,8 @@ class RunFolder:
         return read_lines(self.directory / name)
 
     def scores(self) -> list[tuple[int, float]]:
-        """See `scores`."""
-        return scores(self.directory, len(self._tasks))
+        """See `mean_scores`."""
+        return mean_scores(self.directory, len(self._tasks))
 
     def write_scores(self) -> None:
         """Makes scores.csv of the evaluations so far."""

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from planet_jax import sweep
-from planet_jax.cli.run_folder import newest_progress, read_config, read_lines, scores, settle
+from planet_jax.cli.run_folder import mean_scores, newest_progress, read_config, read_lines, settle
 from planet_jax.cli.train import Training
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ def summarise(directories: Sequence[Path], console: Console) -> None:
     for directory in directories:
         metrics = read_lines(directory / 'metrics.jsonl')
         if metrics:
-            found = [score for _, score in scores(directory, len(read_config(directory)['action_repeat']))]
+            found = [score for _, score in mean_scores(directory, len(read_config(directory)['action_repeat']))]
             told = [f'{found[-1]:.1f}', f'{max(found):.1f}'] if found else ['none yet'] * 2
             table.add_row(*directory.parts[-3:], str(metrics[-1]['episodes']), str(metrics[-1]['updates']), *told)
             if found:
