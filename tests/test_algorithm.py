@@ -1,13 +1,14 @@
 """Algorithm 1 as a whole: its order, its independence of how the work is split, and that it learns."""
 
 import collections
+import dataclasses
 
 import jax
 import numpy as np
 import pytest
 
 from planet_jax import algorithm, collector, envs, keys, sweep
-from planet_jax.config import Collector, Config, Env, Learner, Model, Objective, Planner
+from planet_jax.config import Collector, Config, Env, EvaluationPlanner, Learner, Model, Objective, Planner
 from planet_jax.types import Steps
 
 CONFIG = Config(
@@ -110,6 +111,37 @@ def test_another_number_of_slots_gives_the_same_numbers(units):
     again = units_of(make_steps(slots=EPISODES + 3))
     for left, right in zip(again, units, strict=True):
         assert same(left.state.learner, right.state.learner) and same(left[1:], right[1:])
+
+
+def actions(**changes):
+    """Of one step with each kind of agent, all with the same key, parameters and observation."""
+    steps = algorithm.make_steps(dataclasses.replace(CONFIG, **changes), envs.spec('toy_point', CONFIG.env), slots=1,
+                                 updates_per_call=1)
+    rng = np.random.default_rng(0)
+    params = jax.tree.map(lambda leaf: rng.normal(0, 0.5, leaf.shape).astype('float32'),
+                          jax.eval_shape(steps.init, ROOT[0]).learner.params)
+    observation = rng.normal(size=jax.eval_shape(steps.init, ROOT[0]).replay[0].data.observation.shape[2:])
+
+    def all_three(params, observation):
+        return [act(params, ROOT[0], steps.begin(params), observation).action
+                for act in (steps.random, steps.act, steps.evaluate)]
+
+    return [tuple(np.asarray(action).tolist()) for action in jax.jit(all_three)(params, observation)]
+
+
+def test_random_collection_leaves_evaluation_to_the_planner():
+    quiet = dataclasses.replace(CONFIG.collector, noise=0)
+    random, planned, evaluated = actions(collector=quiet)
+    assert planned == evaluated != random
+    assert actions(collector=dataclasses.replace(quiet, agent='random')) == [random, random, evaluated]
+
+
+def test_evaluation_may_plan_otherwise_than_collection():
+    quiet = dataclasses.replace(CONFIG.collector, noise=0)
+    random, planned, _ = actions(collector=quiet)
+    shooting = EvaluationPlanner(iterations=1, elites=1)
+    *_, shot = actions(planner=shooting.over(CONFIG.planner))
+    assert actions(collector=quiet, evaluation_planner=shooting) == [random, planned, shot] and shot != planned
 
 
 def test_what_report_raises_ends_the_training():
