@@ -67,7 +67,8 @@ def write_scores():
     def write(directory, evaluations, preset='cpu'):
         task, method, seed = directory.parts[-3:]
         folder = RunFolder(directory, {'task': task, 'preset': preset, 'seed': int(seed), 'versions': {},
-                                       'config': config.preset(preset), 'device': 'here', 'commit': None})
+                                       'action_repeat': dict.fromkeys(task.split(','), 1), 'device': 'here',
+                                       'config': config.preset(preset), 'commit': None})
         for entry in evaluations:
             folder.append('evaluations.jsonl', dict(zip(('agent', 'episodes', 'returns', 'task'), entry)))
         folder.close()

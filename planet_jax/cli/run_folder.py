@@ -52,7 +52,7 @@ def read_config(directory: Path) -> dict[str, Any]:
         raise FolderError(f'{directory} is not a run folder: it has no config.json.')
     try:
         record = json.loads(path.read_text())
-        record['config'] = config.from_dict(record['config']).resolve()
+        record['config'] = config.from_dict(record['config'])
         if isinstance(record['action_repeat'], int):  # Of a run that was begun before an agent could learn several.
             record['action_repeat'] = {record['task']: record['action_repeat']}
         return record
@@ -65,7 +65,7 @@ def differences(record: dict[str, Any], other: dict[str, Any]) -> list[str]:
 
     def flat(record):
         values = {name: record[name] for name in SETTLED if name != 'config'}
-        for group, fields in config.to_dict(record['config']).items():
+        for group, fields in config.to_dict(record['config'].resolve()).items():
             values |= {f'{group}.{name}': value for name, value in fields.items()}
         return {name: value for name, value in values.items() if name not in FREE}
 
@@ -174,7 +174,8 @@ class RunFolder:
         self._lock.truncate(0)
         self._lock.write(f'process {os.getpid()} on {socket.gethostname()}')
         self._lock.flush()
-        _replace(directory / 'config.json', json.dumps(record | {'config': config.to_dict(record['config'])}, indent=1))
+        resolved = config.to_dict(record['config'].resolve())
+        _replace(directory / 'config.json', json.dumps(record | {'config': resolved}, indent=1))
 
     def close(self) -> None:
         """Gives up the lock."""
@@ -281,8 +282,11 @@ class RunFolder:
                 kept = [line for line in self.lines(name)
                         if line['episodes'] <= files // len(self._tasks) and line['updates'] <= progress['updates']]
                 _replace(path, ''.join(json.dumps(line) + '\n' for line in kept))
-        if (self.directory / 'scores.csv').exists():
+        # Not cut but made anew: a crash may have come after an evaluation's line there and before its line here.
+        if self.scores():
             self.write_scores()
+        else:
+            (self.directory / 'scores.csv').unlink(missing_ok=True)
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:

@@ -48,7 +48,7 @@ class Run:
         """For `config.json`; the configuration is not yet taken apart."""
         return {
             'task': self.task, 'preset': self.preset, 'seed': self.seed,
-            'action_repeat': self.action_repeats, 'config': self.config.resolve(), 'versions': versions(),
+            'action_repeat': self.action_repeats, 'config': self.config, 'versions': versions(),
             'device': device_name(), 'commit': commit(),
         }
 
