@@ -6,7 +6,6 @@ nothing that is compiled counts; writing episodes and checkpoints does not count
 """
 
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -67,8 +66,7 @@ def measure(task: str, options: Train) -> benchmark.Row:
     config = preset(options.size)
     learning, evaluation = config.collector, config.evaluation
     interval = min(UPDATES, learning.collect_interval)
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()
-    seeds, planned, evaluated = 2, 1 + options.repeats, min(cores, evaluation.episodes)
+    seeds, planned, evaluated = 2, 1 + options.repeats, min(envs.cores(), evaluation.episodes)
     seconds = short_run(task, options.size, seeds, planned, evaluated, interval)
 
     def phase(name, first, last):

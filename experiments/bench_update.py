@@ -32,11 +32,12 @@ def spec_of(config: Config) -> Spec:
 
 def filled(state: TrainState, key: jax.Array) -> TrainState:
     """With random images in all slots of the replay."""
-    data = state.replay.data
+    replay, = state.replay
+    data = replay.data
     slots, rows = data.reward.shape
     data = data.replace(observation=jax.random.bits(key, data.observation.shape, jnp.uint8),
                         length=jnp.full(slots, rows, jnp.int32))
-    return state.replace(replay=state.replay.replace(data=data, count=jnp.int32(slots)))
+    return state.replace(replay=(replay.replace(data=data, count=jnp.int32(slots)),))
 
 
 def measure(config: Config, seeds: int, meter: benchmark.Meter, repeats: int) -> benchmark.Row:
