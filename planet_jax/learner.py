@@ -31,6 +31,9 @@ def make_optimizer(settings: config.Learner) -> optax.GradientTransformation:
 def make_update(model: WorldModel, optimizer: optax.GradientTransformation, settings: config.Objective) -> Update:
     """One step of gradient descent (algorithm 1, lines 4 to 6).
 
+    Where the loss or the gradient's norm is not finite, parameters and optimizer stay as they are, and the metric
+    `skipped` is 1 instead of 0. The update counts all the same, so the next one draws other chunks and other noise.
+
     Args:
         model: the world model.
         optimizer: of optax.
@@ -48,9 +51,28 @@ def make_update(model: WorldModel, optimizer: optax.GradientTransformation, sett
         change, opt_state = optimizer.update(gradient, learner.opt_state, learner.params)
         params = optax.apply_updates(learner.params, change)
         metrics['gradient_norm'] = optax.tree.norm(gradient)
+        good = jnp.isfinite(metrics['gradient_norm']) & jnp.isfinite(metrics['loss'])
+        metrics['skipped'] = 1.0 - good
+        # Chosen from afterwards, so that XLA compiles the update itself as it would without a choice.
+        params, opt_state = jax.lax.cond(good, lambda: (params, opt_state), lambda: (learner.params, learner.opt_state))
         return LearnerState(params, opt_state, learner.updates + 1), metrics
 
     return update
+
+
+def draw(state: TrainState, number: jax.Array | int, settings: config.Learner) -> tuple[jax.Array, Trajectory]:
+    """What an update learns from; drawn again, it is the same as long as no episode is added.
+
+    Args:
+        state: of which replay and key are used.
+        number: of the update, counted from 0.
+        settings: B and L.
+
+    Returns:
+        the update's key, and its batch with leading [B, L].
+    """
+    sample_key, update_key = jax.random.split(keys.stream(state.key, 'update', number))
+    return update_key, replay.sample(state.replay, sample_key, settings.batch, settings.chunk_length)
 
 
 def make_learn(update: Update, settings: config.Learner, updates_per_call: int,
@@ -68,9 +90,7 @@ def make_learn(update: Update, settings: config.Learner, updates_per_call: int,
 
     def learn(state):
         def one(learner, _):
-            sample_key, update_key = jax.random.split(keys.stream(state.key, 'update', learner.updates))
-            batch = replay.sample(state.replay, sample_key, settings.batch, settings.chunk_length)
-            return update(learner, update_key, batch)
+            return update(learner, *draw(state, learner.updates, settings))
 
         learner, metrics = jax.lax.scan(one, state.learner, length=updates_per_call)
         return state.replace(learner=learner), metrics

@@ -82,7 +82,8 @@ def test_updates_reduce_the_loss_of_a_fixed_batch(setting):
     assert all(later < first for first, later in zip(losses, losses[10:]))
     assert state.updates == 30
     assert set(metrics) == {'loss', 'image_loss', 'reward_loss', 'divergence', 'prior_entropy', 'posterior_entropy',
-                            'gradient_norm'}
+                            'gradient_norm', 'skipped'}
+    assert metrics['skipped'] == 0
 
 
 def test_an_update_is_a_step_down_the_gradient_of_the_mean_over_the_batch(setting):
@@ -102,6 +103,44 @@ def test_an_update_is_a_step_down_the_gradient_of_the_mean_over_the_batch(settin
     # Adam's first step.
     jax.tree.map(lambda old, new, slope: np.testing.assert_allclose(
         old - new, 3e-3 * slope / (np.abs(slope) + 1e-4), rtol=1e-2, atol=3e-5), before.params, after.params, gradient)
+
+
+# Case 8 of docs/reliability.md: loss or gradient is not finite.
+
+
+@pytest.mark.parametrize('field, value', [('observation', np.nan), ('reward', np.inf), ('action', -np.inf)])
+def test_an_update_that_is_not_finite_changes_nothing_and_is_counted(setting, field, value):
+    values = getattr(setting.batch, field).copy()
+    values[1, 2] = value
+    before = setting.update_once(setting.state.learner, KEY, setting.batch)[0]
+    after, metrics = setting.update_once(before, KEY, setting.batch.replace(**{field: values}))
+    assert metrics['skipped'] == 1 and not np.isfinite(metrics['gradient_norm'] + metrics['loss'])
+    assert after.updates == before.updates + 1
+    jax.tree.map(np.testing.assert_array_equal, (after.params, after.opt_state), (before.params, before.opt_state))
+
+
+def test_a_call_shows_every_update_it_skipped(setting):
+    data = setting.state.replay.data
+    damaged = setting.state.replay.replace(data=data.replace(reward=np.full_like(data.reward, np.nan)))
+    state, metrics = setting.learn(setting.state.replace(replay=damaged), 2)
+    assert metrics['skipped'].tolist() == [1, 1] and state.learner.updates == 2
+    jax.tree.map(np.testing.assert_array_equal, state.learner.params, setting.state.learner.params)
+    assert setting.learn(state.replace(replay=setting.state.replay), 2)[1]['skipped'].tolist() == [0, 0]
+
+
+def test_what_is_finite_is_learned_from_as_without_the_check(setting):
+    def unchecked(state, key, batch):
+        def mean_loss(params):
+            losses, _ = jax.vmap(lambda key, chunk: objective.loss(setting.model, params, key, chunk, OBJECTIVE))(
+                jax.random.split(key, len(batch.length)), batch)
+            return losses.mean()
+
+        change, opt_state = setting.optimizer.update(jax.grad(mean_loss)(state.params), state.opt_state, state.params)
+        return LearnerState(optax.apply_updates(state.params, change), opt_state, state.updates + 1)
+
+    checked, _ = setting.update_once(setting.state.learner, KEY, setting.batch)
+    jax.tree.map(np.testing.assert_array_equal, checked,
+                 jax.jit(unchecked)(setting.state.learner, KEY, setting.batch))
 
 
 # The optimizer.
@@ -197,6 +236,11 @@ def test_every_update_draws_chunks_and_noise_of_its_own(setting):
     for values in once.values():
         assert len({value.tobytes() for value in values}) == 6
     assert once['reward'].shape == (6, SETTINGS.batch, SETTINGS.chunk_length)
+    draw = jax.jit(lambda state, number: learner.draw(state, number, SETTINGS))
+    for number in range(6):
+        key, batch = draw(setting.state, number)
+        np.testing.assert_array_equal(once['key'][number], key)
+        np.testing.assert_array_equal(once['reward'][number], batch.reward)
 
 
 def test_learning_changes_the_learner_only(setting):

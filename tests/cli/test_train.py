@@ -21,7 +21,8 @@ TOY = ['train', '--task', 'toy_point', '--preset', 'debug', '--replay.capacity',
 EPISODES, SEED_EPISODES, INTERVAL = 6, 2, 4
 LOGDIR = 'meine Läufe 走る'
 RUN = Path(LOGDIR, 'toy_point', 'rssm-debug', '0')
-LOSSES = {'loss', 'image_loss', 'reward_loss', 'divergence', 'prior_entropy', 'posterior_entropy', 'gradient_norm'}
+LOSSES = {'loss', 'image_loss', 'reward_loss', 'divergence', 'prior_entropy', 'posterior_entropy', 'gradient_norm',
+          'skipped'}
 
 
 @pytest.fixture(scope='module')
