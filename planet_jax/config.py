@@ -258,12 +258,14 @@ class Learner:
     """Add epsilon before the bias correction, as TensorFlow does."""
     clip_norm: float = 1000.0
     """Largest global norm of the gradient."""
+    most_skipped: int = 10
+    """Updates in a row whose loss or gradient is not finite; after so many the training ends."""
     updates_per_call: int = 0
     """Updates in one call of the compiled step; 0: 1 on a CPU, 10 elsewhere. It changes no number, only how often
     progress is shown and a signal is obeyed."""
 
     def __post_init__(self):
-        _at_least('learner', {n: getattr(self, n) for n in ('batch', 'chunk_length')}, 1)
+        _at_least('learner', {n: getattr(self, n) for n in ('batch', 'chunk_length', 'most_skipped')}, 1)
         _above_zero('learner', {n: getattr(self, n) for n in ('learning_rate', 'adam_epsilon', 'clip_norm')})
         _at_least('learner', {'updates_per_call': self.updates_per_call}, 0)
 

@@ -58,6 +58,8 @@ class Options:
     """Minutes after which to save and stop; the same command goes on."""
     checkpoint_minutes: float = 5.0
     """Least time between two checkpoints."""
+    resume: Literal['auto', 'must', 'never'] = 'auto'
+    """Go on with the run in the folder: if there is one; there must be one; there must be none."""
     config: Annotated[Config, tyro.conf.arg(name='')] = field(default_factory=Config)
 
     def __post_init__(self):
@@ -203,7 +205,8 @@ def _train(arguments: Sequence[str], console: Console) -> int:
     with console.status('starting the simulator and compiling'):
         training = Training(
             [command.member(command.task, command.seed)], episodes=command.total_episodes,
-            time_limit=command.time_limit, checkpoint_minutes=command.checkpoint_minutes, console=console)
+            time_limit=command.time_limit, checkpoint_minutes=command.checkpoint_minutes, console=console,
+            resume=command.resume)
     return training.main()
 
 

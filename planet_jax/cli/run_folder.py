@@ -17,7 +17,7 @@ import shutil
 import socket
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -26,8 +26,11 @@ from planet_jax.types import TrainState, Trajectory
 
 SETTLED = ('task', 'preset', 'seed', 'config')
 """What of `config.json` may not change when a run goes on; cadences in the configuration may."""
-FREE = ('evaluation.every', 'evaluation.episodes', 'learner.updates_per_call', 'replay.capacity')
+FREE = ('evaluation.every', 'evaluation.episodes', 'learner.most_skipped', 'learner.updates_per_call',
+        'replay.capacity')
 """Fields of the configuration that may change."""
+Resume = Literal['auto', 'must', 'never']
+"""Whether to go on with the run in a folder: if there is one; there must be one; there must be none."""
 KEPT = 3
 """Checkpoints kept."""
 
@@ -110,18 +113,26 @@ def newest_progress(directory: Path) -> tuple[int, int]:
     return 0, 0
 
 
-def settle(directory: Path, record: dict[str, Any]) -> dict[str, Any]:
+def settle(directory: Path, record: dict[str, Any], resume: Resume = 'auto') -> dict[str, Any]:
     """What `config.json` is to hold, if the folder is new or belongs to the same run.
 
     Args:
         directory: LOGDIR/TASK/METHOD/SEED.
         record: of the run; its 'config' is a `Config`.
+        resume: whether there may or must be a run to go on with.
 
     Raises:
-        FolderError: it belongs to a run with other settings; the message lists them.
+        FolderError: it belongs to a run with other settings, which the message lists; or there is a run and must not
+            be, or none and must.
     """
+    if resume == 'must' and not checkpoints(directory):
+        raise FolderError(f'{directory} has no checkpoint to go on from, and --resume must asks for one: check the '
+                          f'folder, or leave that option out to begin a run.')
     if not (directory / 'config.json').exists():
         return record
+    if resume == 'never':
+        raise FolderError(f'{directory} holds a run already, and --resume never asks for a new one: name another '
+                          f'folder by --method or --logdir, or leave that option out to go on with the run.')
     before = read_config(directory)
     changed = differences(before, record)
     if changed:
@@ -145,21 +156,47 @@ def mean_scores(directory: Path, tasks: int) -> list[tuple[int, float]]:
             for lines in found.values() if len(lines) == tasks]
 
 
+def check_space(directory: Path, least: int, most: int) -> str | None:
+    """Compares the free space of a folder's disk with what a run will write.
+
+    Args:
+        directory: of the run; it need not exist.
+        least: bytes that it will certainly write.
+        most: bytes that it may write, if nothing could be compressed.
+
+    Returns:
+        a sentence if it may not suffice, else none.
+
+    Raises:
+        FolderError: it cannot suffice.
+    """
+    there = next(path for path in [directory.absolute(), *directory.absolute().parents] if path.is_dir())
+    free = shutil.disk_usage(there).free
+    if free < least:
+        raise FolderError(f'There are {free / 1e9:.2f} GB free in {there}, but the run writes {least / 1e9:.2f} GB at '
+                          f'least: make room, or name another folder by --logdir.')
+    if free < most:
+        return (f'There are {free / 1e9:.2f} GB free in {there}; the run writes up to {most / 1e9:.2f} GB, less what '
+                f'its images can be compressed.')
+    return None
+
+
 class RunFolder:
     """A run folder opened for writing by this process alone."""
 
-    def __init__(self, directory: Path, record: dict[str, Any]):
+    def __init__(self, directory: Path, record: dict[str, Any], resume: Resume = 'auto'):
         """Makes the folder, or opens the one there is, and locks it.
 
         Args:
             directory: LOGDIR/TASK/METHOD/SEED.
             record: for `config.json`; its 'config' is a `Config`.
+            resume: see `settle`.
 
         Raises:
             FolderError: another process uses it, it belongs to a run with other settings, or it cannot be written.
         """
         self.directory, self._seed, self._tasks = directory, record['seed'], list(record['action_repeat'])
-        record = settle(directory, record)
+        record = settle(directory, record, resume)
         try:
             (directory / 'episodes').mkdir(parents=True, exist_ok=True)
             (directory / 'checkpoints').mkdir(exist_ok=True)

@@ -93,21 +93,27 @@ class Run:
             return 1
         return max(n for n in range(1, 11) if self.config.collector.collect_interval % n == 0)
 
-    def replay_bytes(self, slots: int, seeds: int = 1) -> int:
-        """Memory that the replays of so many seeds on one device take.
+    def episode_bytes(self, episodes: int) -> int:
+        """What so many episodes of each task take, as a replay holds them."""
+        shape, dtype, action_size, _ = self.spec
+        row = math.prod(shape) * np.dtype(dtype).itemsize + 4 * action_size + 4
+        rows = sum(max(steps + 1, self.config.learner.chunk_length) for steps in self.task_steps)
+        return episodes * rows * row
+
+    def check_memory(self, slots: int, seeds: int = 1) -> int:
+        """Compares the memory that the replays of so many seeds on one device take with what there is.
 
         Args:
             slots: N, episodes of each task.
             seeds: on the device, or on all of them if they share one memory.
 
+        Returns:
+            bytes needed.
+
         Raises:
             ValueError: there is not so much; the message says how many episodes fit.
         """
-        shape, dtype, action_size, _ = self.spec
-        row = math.prod(shape) * np.dtype(dtype).itemsize + 4 * action_size + 4
-        rows = sum(max(steps + 1, self.config.learner.chunk_length) for steps in self.task_steps)
-        needed = seeds * slots * rows * row
-        memory = memory_bytes()
+        needed, memory = seeds * self.episode_bytes(slots), memory_bytes()
         if memory and needed > 0.8 * memory:
             fitting = int(0.8 * memory / needed * slots)
             raise ValueError(f'The replay of {slots} episodes takes {needed / 1e9:.1f} GB, but there are '

@@ -13,6 +13,7 @@ from rich.table import Table
 
 from planet_jax import sweep
 from planet_jax.cli.run_folder import mean_scores, newest_progress, read_config, read_lines, settle
+from planet_jax.cli.runs import Run
 from planet_jax.cli.train import Training
 
 if TYPE_CHECKING:
@@ -34,11 +35,11 @@ def here(command: 'Sweep', console: Console) -> int:
     """
     devices = jax.devices()
     on_each = command.seeds_per_device or (1 if devices[0].platform == 'cpu' else len(command.seed_numbers))
-    members = [[command.member(task, seed) for seed in command.seed_numbers] for task in command.task]
-    for run, directory in sum(members, []):
-        settle(directory, run.record())
+    members = _members(command)
     begun, status = time.monotonic(), 0
-    for group in (group for of_task in members for group in _groups(of_task, len(devices), on_each)):
+    by_task = [[member for member in members if member[0].task == task] for task in
+               dict.fromkeys(run.task for run, _ in members)]
+    for group in (group for of_task in by_task for group in _groups(of_task, len(devices), on_each)):
         minutes = None
         if command.time_limit is not None:
             minutes = max(command.time_limit - (time.monotonic() - begun) / 60, 1e-3)
@@ -48,11 +49,12 @@ def here(command: 'Sweep', console: Console) -> int:
                           f'rounding only.', highlight=False)
         with console.status('starting the simulator and compiling'):
             training = Training(group, episodes=command.total_episodes, time_limit=minutes,
-                                checkpoint_minutes=command.checkpoint_minutes, console=console, devices=used)
+                                checkpoint_minutes=command.checkpoint_minutes, console=console, devices=used,
+                                resume=command.resume)
         status = training.main()
         if training.stop.reason:
             break
-    summarise([directory for _, directory in sum(members, [])], console)
+    summarise([directory for _, directory in members], console)
     return status
 
 
@@ -75,12 +77,23 @@ def on_ray(command: 'Sweep', arguments: Sequence[str], console: Console) -> int:
         parser.add_argument(f'--{name}')
     others = parser.parse_known_args(arguments)[1]
     logdir = command.logdir.absolute()  # A worker of the cluster has a working folder of its own.
-    commands = [['train', '--task', task, '--seed', str(seed), '--preset', command.preset, '--logdir', str(logdir),
-                 *others] for task in command.task for seed in command.seed_numbers]
+    members = _members(command)
+    jobs = [ray_launcher.Job(
+        directory.absolute(), ['train', '--task', run.task, '--seed', str(run.seed), '--preset', command.preset,
+                               '--logdir', str(logdir), *others], command.total_episodes)
+            for run, directory in members]
     statuses = ray_launcher.launch(
-        commands, say=lambda line: console.print(line, highlight=False, markup=False, soft_wrap=True))
-    summarise([command.member(task, seed)[1] for task in command.task for seed in command.seed_numbers], console)
+        jobs, say=lambda line: console.print(line, highlight=False, markup=False, soft_wrap=True))
+    summarise([directory for _, directory in members], console)
     return next((status for status in statuses if status), 0)
+
+
+def _members(command: 'Sweep') -> list[tuple[Run, Path]]:
+    """Every run and its folder, once it is sure that none belongs to another run."""
+    members = [command.member(task, seed) for task in command.task for seed in command.seed_numbers]
+    for run, directory in members:
+        settle(directory, run.record(), command.resume)
+    return members
 
 
 def summarise(directories: Sequence[Path], console: Console) -> None:
@@ -101,7 +114,7 @@ def summarise(directories: Sequence[Path], console: Console) -> None:
                       f'{min(values):.1f} to {max(values):.1f}', highlight=False, markup=False, soft_wrap=True)
 
 
-def _groups(members: list, devices: int, on_each: int) -> list[list]:
+def _groups(members: Sequence[tuple[Run, Path]], devices: int, on_each: int) -> list[list[tuple[Run, Path]]]:
     """Runs that are trained together: equally far, as many as fit the devices."""
     by_progress: dict[tuple[int, int], list[int]] = {}
     for index, (_, directory) in enumerate(members):

@@ -11,12 +11,12 @@ import jax.numpy as jnp
 import numpy as np
 from rich.console import Console
 
-from planet_jax import algorithm, envs, keys
+from planet_jax import algorithm, envs, keys, learner
 from planet_jax.algorithm import Unit
 from planet_jax.cli import evaluation, runs
 from planet_jax.cli.clock import Clock
 from planet_jax.cli.progress import Display, duration
-from planet_jax.cli.run_folder import RunFolder
+from planet_jax.cli.run_folder import KEPT, FolderError, Resume, RunFolder, check_space
 from planet_jax.cli.stop import Stop, Stopped
 
 
@@ -49,18 +49,28 @@ class Seed:
         run: what it is.
         folder: opened for it.
         tally: so far.
+        skipped: updates in a row, up to now.
     """
 
     run: runs.Run
     folder: RunFolder
     tally: Tally = dataclasses.field(default_factory=Tally)
+    skipped: int = 0
+
+
+def _averages(pending: dict[str, list[float]]) -> dict[str, float]:
+    """Of the updates that were not skipped, and how many were; a metric that none of them has is left out."""
+    means = {name: float(np.mean(finite)) for name, values in pending.items() if name != 'skipped'
+             and (finite := [value for value in values if np.isfinite(value)])}
+    return means | ({'skipped': int(sum(pending['skipped']))} if pending else {})
 
 
 class Training:
     """One run in one process, or several seeds of it in step."""
 
     def __init__(self, members: Sequence[tuple[runs.Run, Path]], *, episodes: int, time_limit: float | None,
-                 checkpoint_minutes: float, console: Console, devices: Sequence[jax.Device] | None = None):
+                 checkpoint_minutes: float, console: Console, devices: Sequence[jax.Device] | None = None,
+                 resume: Resume = 'auto'):
         """Checks everything that can be checked, then opens the run folders.
 
         Args:
@@ -70,6 +80,7 @@ class Training:
             checkpoint_minutes: least time between two checkpoints, but for the last.
             console: for a person.
             devices: to spread the seeds over; none: the first one.
+            resume: whether there may or must be runs to go on with.
 
         Raises:
             ValueError: the replay does not fit the memory.
@@ -84,13 +95,18 @@ class Training:
         devices = devices or jax.devices()[:1]
         # Devices that are parts of one CPU share its memory.
         sharing = len(members) if devices[0].platform == 'cpu' else len(members) // len(devices)
-        needed = run.replay_bytes(slots, sharing)
+        needed = run.check_memory(slots, sharing)
         self.steps = run.steps(slots, len(members), devices)
         self.time_limit = time_limit
         self.envs = envs.make_vector(self.tasks * len(members), self.config.env)
         self.envs.reset(seed=[0] * self.envs.num_envs)  # A missing OpenGL is known before there is a folder.
         self.evaluation_envs = None
-        self.seeds = [Seed(run, RunFolder(directory, run.record())) for run, directory in members]
+        shapes = jax.eval_shape(self.steps.init, jnp.zeros((len(members), 2), jnp.uint32))
+        self.checkpoint_bytes = sum(
+            leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(shapes.learner)) // len(members)
+        most = (KEPT + 1) * self.checkpoint_bytes + run.episode_bytes(episodes)
+        warnings = {check_space(directory, 2 * self.checkpoint_bytes, most) for _, directory in members}
+        self.seeds = [Seed(run, RunFolder(directory, run.record(), resume)) for run, directory in members]
         self.tally = self.seeds[0].tally
         self.clock = Clock(self.tally.seconds)
         self.save_every, self.saved = 60 * checkpoint_minutes, time.monotonic()
@@ -102,6 +118,8 @@ class Training:
         each = ', '.join(f'{task} {steps} agent steps ({steps * repeat} environment steps)' for (task, repeat), steps in
                          zip(run.action_repeats.items(), run.task_steps))
         self._print(f'{episodes} episodes of {each}, in {", ".join(str(seed.folder.directory) for seed in self.seeds)}')
+        for warning in filter(None, warnings):
+            self._print(warning)
 
     @property
     def done(self) -> int:
@@ -126,6 +144,10 @@ class Training:
                 self._save()
             self._conclude()
             return self.stop.status
+        except OSError as error:
+            raise FolderError(f'{error.filename or self.seeds[0].folder.directory} cannot be written: '
+                              f'{error.strerror or error}. Nothing that a checkpoint holds is lost: make room, and '
+                              f'give the same command again.') from error
         finally:
             self.envs.close()
             if self.evaluation_envs:
@@ -149,10 +171,10 @@ class Training:
             seed.tally = Tally(**progress)
         self.tally = self.seeds[0].tally
         self.clock = Clock(self.tally.seconds)
-        learner = jax.tree.map(lambda *leaves: np.stack(leaves), *(restored.learner for restored, _ in found))
+        learned = jax.tree.map(lambda *leaves: np.stack(leaves), *(restored.learner for restored, _ in found))
         # One seed is not put on a device by name: that would be another signature, and every step be compiled anew.
         self.state = self.state.replace(learner=jax.tree.map(
-            lambda leaf, like: jax.device_put(leaf, like.sharding if len(self.seeds) > 1 else None), learner,
+            lambda leaf, like: jax.device_put(leaf, like.sharding if len(self.seeds) > 1 else None), learned,
             self.state.learner))
         for number in range(self.done):
             episodes = [[seed.folder.read_episode(index, self.spec, seed.tally.episodes[index])
@@ -223,6 +245,10 @@ class Training:
             for name, values in unit.metrics.items():
                 seed.tally.pending.setdefault(name, []).extend(values[index].tolist())
             seed.tally.updates += unit.metrics['loss'].shape[1]
+            for skipped in unit.metrics['skipped'][index]:
+                seed.skipped = seed.skipped + 1 if skipped else 0
+                if seed.skipped == self.config.learner.most_skipped:
+                    self._give_up(index)
         pace = self.clock.pace('learn')
         self.display.facts(self.done, loss=f'{unit.metrics["loss"][:, -1].mean():.1f}',
                            updates_per_second=f'{1 / pace:.3g}')
@@ -230,13 +256,27 @@ class Training:
             self.display.say(f'An update takes {pace:.2g} s and a planned step about {self.plan_seconds:.2g} s; time '
                              f'left about {self._time_left()}.')
 
+    def _give_up(self, index: int) -> None:
+        """Saves what there is, with the batch of the last update, and ends the training of a seed that cannot learn."""
+        seed = self.seeds[index]
+        key, batch = jax.jit(lambda state: learner.draw(
+            jax.tree.map(lambda leaf: leaf[index], state), seed.tally.updates - 1, self.config.learner))(self.state)
+        path = seed.folder.directory / 'skipped_batch.npz'
+        np.savez_compressed(path, key=key, **{field.name: getattr(batch, field.name)
+                                              for field in dataclasses.fields(batch)})
+        self._save()
+        raise RuntimeError(
+            f'The last {seed.skipped} updates of seed {seed.run.seed} were skipped, since their loss or gradient was '
+            f'not a finite number. The parameters of the last good update are saved, and the batch of the last one is '
+            f'in {path}. A smaller --learner.learning-rate or --learner.clip-norm may help, in another folder.')
+
     def _finish_episodes(self, unit: Unit) -> None:
         """Writes an episode of each task, then its line: what a line tells of is always there."""
         returns = unit.episodes.reward.sum(-1, dtype=np.float64)
         losses = {}
         for index, seed in enumerate(self.seeds):
             tally = seed.tally
-            losses = {name: float(np.mean(values)) for name, values in tally.pending.items()}
+            losses = _averages(tally.pending)
             paces = {f'{name}_each': self.clock.pace(name) for name in ('learn', 'seed', 'collect', 'evaluate')}
             lines = []
             for number, (task, repeat) in enumerate(self.run.action_repeats.items()):
@@ -257,7 +297,7 @@ class Training:
         self.evaluation_owed = self._evaluation_due()
         pace = self.clock.pace('collect' if self.tally.updates else 'seed')
         self.display.facts(self.done, steps_per_second=f'{(unit.episodes.length - 1).sum() / pace:.3g}')
-        told = f', loss {losses["loss"]:.1f}' if losses else ' (random actions)'
+        told = ' (random actions)' if not losses else f', loss {losses["loss"]:.1f}' if 'loss' in losses else ''
         self.display.say(f'episode {self.done}: return {self._told(returns)}{told}, {self.tally.env_steps} environment '
                          f'steps, time left {self._time_left()}')
 
@@ -363,6 +403,7 @@ class Training:
         """A checkpoint, unless the newest one is just this."""
         with self.clock.measure('save'):
             for index, seed in enumerate(self.seeds):
+                check_space(seed.folder.directory, 2 * self.checkpoint_bytes, 0)
                 seed.tally.seconds = dict(self.clock.seconds)
                 seed.folder.save(runs.one_seed(self.state, index), dataclasses.asdict(seed.tally))
         self.saved = time.monotonic()
