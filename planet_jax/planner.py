@@ -98,6 +98,8 @@ def search(key: jax.Array, score: Score, *, action_size: int, horizon: int = 12,
            std: Any = 1.0, spread: Literal['std', 'mean_absolute'] = 'std') -> Plan:
     """Searches for the action sequence with the highest score (algorithm 2).
 
+    Whatever the scores are, also none of them a number, the plan's mean is finite and inside the bounds.
+
     Args:
         key: a random key.
         score: (key, actions [J, H, A]) -> returns [J].
@@ -131,7 +133,8 @@ def search(key: jax.Array, score: Score, *, action_size: int, horizon: int = 12,
 
     start = tuple(jnp.broadcast_to(jnp.asarray(value, jnp.float32), shape) for value in (mean, std))
     (mean, std), returns = jax.lax.scan(iterate, start, jax.random.split(key, iterations))
-    return Plan(mean, std, returns)
+    # The mean of many actions at a bound may be rounded to beyond it.
+    return Plan(jnp.clip(mean, low, high), std, returns)
 
 
 def cem(params: Any, key: jax.Array, root: Any, dynamics: Dynamics, *, horizon: int = 12, candidates: int = 1000,

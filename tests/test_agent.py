@@ -191,6 +191,9 @@ def test_a_whole_step_of_every_cell(cell):
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves((first, second)))
     assert np.abs(second.action).max() <= 1
     assert (first.latent.mean != second.latent.mean).any()
+    # Case 9 of docs/reliability.md: a simulator takes no action that is not a number.
+    broken = act(jax.tree.map(lambda leaf: leaf * np.nan, params), KEY, first, OBSERVATION)
+    assert np.isnan(broken.latent.mean).all() and np.abs(broken.action).max() <= 1
 
 
 def test_seed_episodes_are_uniform_over_the_box():
