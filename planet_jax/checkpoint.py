@@ -20,6 +20,8 @@ from planet_jax.types import TrainState
 
 SCHEMA = 1
 """Of the folder; a checkpoint with another one is refused."""
+LARGEST_JSON = 2**24
+"""Bytes; no longer file is parsed."""
 
 
 class CheckpointError(ValueError):
@@ -49,7 +51,7 @@ def save(directory: Path, state: TrainState, progress: dict[str, Any]) -> None:
     finally:
         checkpointer.close()
     (partial / 'progress.json').write_text(json.dumps(progress))
-    manifest = {'schema': SCHEMA, 'files': _digests(partial)}
+    manifest = {'schema': SCHEMA, 'files': _digests(partial, _paths(partial))}
     with open(partial / 'manifest.json', 'w') as file:
         json.dump(manifest, file, indent=1)
         file.flush()
@@ -60,21 +62,24 @@ def save(directory: Path, state: TrainState, progress: dict[str, Any]) -> None:
 def verify(directory: Path) -> None:
     """Checks that every file of a checkpoint is as it was written.
 
+    The digests tell of damage, not of who wrote them: see SECURITY.md.
+
     Raises:
-        CheckpointError: a file is missing, added or changed, or the checkpoint was written by another version.
+        CheckpointError: a file is missing, added, changed or a link, or the checkpoint was written by another version.
     """
-    try:
-        manifest = json.loads((directory / 'manifest.json').read_text())
-        schema, files = manifest['schema'], dict(manifest['files'])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise CheckpointError(f'{directory} has no readable manifest.json: it was not finished, or is damaged.'
-                              ) from error
+    paths = _paths(directory)
+    manifest = _read_json(directory / 'manifest.json')
+    schema, files = manifest.get('schema'), manifest.get('files')
+    if not isinstance(schema, int) or not isinstance(files, dict):
+        raise CheckpointError(f'{directory} has no readable manifest.json: it states no schema or no files.')
     if schema != SCHEMA:
         raise CheckpointError(f'{directory} was written with schema {schema}, but this version reads schema {SCHEMA}.')
-    found = _digests(directory)
+    found = _digests(directory, paths)
     changed = sorted(name for name in {*found, *files} if found.get(name) != files.get(name))
     if changed:
-        raise CheckpointError(f'{directory / changed[0]} is not as it was written'
+        # A name in the manifest is a stranger's text; only what was found is ever opened.
+        name = directory / changed[0] if changed[0] in found else f'{directory}, where {changed[0]!r} belongs,'
+        raise CheckpointError(f'{name} is not as it was written'
                               + (f', nor are {len(changed) - 1} other files.' if len(changed) > 1 else '.'))
 
 
@@ -89,9 +94,10 @@ def restore(directory: Path, like: TrainState) -> tuple[TrainState, dict[str, An
         the state, its learner and key as NumPy arrays, and the progress that was saved with it.
 
     Raises:
-        CheckpointError: it does not verify, or holds arrays of other shapes or dtypes than `like`.
+        CheckpointError: it does not verify, or holds anything but arrays of the shapes and dtypes of `like`.
     """
     verify(directory)
+    progress = _read_json(directory / 'progress.json')
     target = _saved(like, lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype))
     checkpointer = orbax.checkpoint.StandardCheckpointer()
     try:
@@ -100,9 +106,12 @@ def restore(directory: Path, like: TrainState) -> tuple[TrainState, dict[str, An
         device = jax.sharding.SingleDeviceSharding(jax.local_devices(backend='cpu')[0])
         on_host = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=device), target)
         restored = jax.tree.map(np.array, checkpointer.restore((directory / 'state').absolute(), on_host))
+    except CheckpointError:
+        raise
+    except Exception as error:  # orbax and tensorstore fail in ways of their own on what they did not write
+        raise CheckpointError(f'{directory} is as it was written, but is no state that can be read: {error}') from error
     finally:
         checkpointer.close()
-    progress = json.loads((directory / 'progress.json').read_text())
     return like.replace(learner=restored['learner'], key=restored['key']), progress
 
 
@@ -128,10 +137,34 @@ def _name(path: tuple[Any, ...]) -> str:
     return '/'.join(str(getattr(part, 'key', getattr(part, 'name', getattr(part, 'idx', part)))) for part in path)
 
 
-def _digests(directory: Path) -> dict[str, str]:
+def _paths(directory: Path) -> list[Path]:
+    """Every file in the folder, however deep, once it is certain that there are only files and folders."""
+    paths = sorted(directory.rglob('*'))
+    for path in paths:
+        if path.is_symlink() or not (path.is_file() or path.is_dir()):
+            raise CheckpointError(f'{path} is a link or another special file, which no checkpoint holds.')
+    return [path for path in paths if path.is_file()]
+
+
+def _digests(directory: Path, paths: list[Path]) -> dict[str, str]:
     digests = {}
-    for path in sorted(directory.rglob('*')):
-        if path.is_file() and path != directory / 'manifest.json':
+    for path in paths:
+        if path != directory / 'manifest.json':
             with open(path, 'rb') as file:
                 digests[path.relative_to(directory).as_posix()] = hashlib.file_digest(file, 'sha256').hexdigest()
     return digests
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        with open(path, 'rb') as file:
+            content = file.read(LARGEST_JSON + 1)
+        if len(content) > LARGEST_JSON:
+            raise ValueError(f'it has more than {LARGEST_JSON} bytes')
+        value = json.loads(content)
+        if not isinstance(value, dict):
+            raise ValueError('it holds no object')
+    except (OSError, ValueError, RecursionError) as error:
+        raise CheckpointError(f'{path.parent} has no readable {path.name}: it was not finished or is damaged ({error}).'
+                              ) from error
+    return value

@@ -1,6 +1,7 @@
 """Episodes on disk: one compressed NumPy archive each, written once."""
 
 import hashlib
+import math
 import os
 import zipfile
 from pathlib import Path
@@ -11,6 +12,8 @@ from planet_jax.config import Spec
 from planet_jax.types import Trajectory
 
 FIELDS = ('observation', 'action', 'reward', 'length')
+OVERHEAD = 2**14
+"""Bytes that headers and the list of members may take, at most."""
 
 
 def write(path: Path, episode: Trajectory) -> str:
@@ -35,7 +38,12 @@ def write(path: Path, episode: Trajectory) -> str:
 
 
 def digest(path: Path) -> str:
-    """The SHA-256 of a file, in hexadecimal."""
+    """The SHA-256 of a file, in hexadecimal.
+
+    Raises:
+        ValueError: it is a link or another special file.
+    """
+    _check_regular(path)
     with open(path, 'rb') as file:
         return hashlib.file_digest(file, 'sha256').hexdigest()
 
@@ -53,9 +61,16 @@ def read(path: Path, spec: Spec) -> Trajectory:
     Raises:
         ValueError: the file is damaged, or is not an episode of such an environment; the message names it and says why.
     """
+    _check_regular(path)
     rows = spec.steps + 1
+    widths = math.prod(spec.observation_shape) * np.dtype(spec.observation_dtype).itemsize, 4 * spec.action_size, 4
     try:
+        # What cannot be compressed grows by less than a thousandth.
+        if path.stat().st_size > 1.01 * rows * sum(widths) + OVERHEAD:
+            raise ValueError(f'it is larger than {rows} rows can be')
         with zipfile.ZipFile(path) as archive:
+            if sorted(archive.namelist()) != sorted(f'{name}.npy' for name in FIELDS):
+                raise ValueError(f'it does not hold {", ".join(FIELDS)}, each once and nothing else')
             length = int(_array(archive, 'length', (), 'int32'))
             if not 1 <= length <= rows:
                 raise ValueError(f'it has {length} rows, where 1 to {rows} are possible')
@@ -74,13 +89,26 @@ def read(path: Path, spec: Spec) -> Trajectory:
     return Trajectory(**padded, length=np.int32(length))
 
 
+def _check_regular(path: Path) -> None:
+    """Before it is opened, for others may be endless; one that is absent passes."""
+    if path.is_symlink() or path.exists() and not path.is_file():
+        raise ValueError(f'{path} is a link or another special file, which no episode is.')
+
+
 def _array(archive: zipfile.ZipFile, name: str, shape: tuple[int, ...], dtype: str) -> np.ndarray:
     """A member of the archive, once its header states this shape and dtype: only then is memory taken for it."""
-    with archive.open(f'{name}.npy') as file:
+    info, size = archive.getinfo(f'{name}.npy'), math.prod(shape) * np.dtype(dtype).itemsize
+    # Other methods of compression unpack without a limit; a header has its length in front, which NumPy believes.
+    if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) or info.file_size > size + OVERHEAD:
+        raise ValueError(f'its {name} is compressed by another method, or larger than {dtype} {shape}')
+    with archive.open(info) as file:
         version = np.lib.format.read_magic(file)
         header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
         stated_shape, _, stated_dtype = header(file)
     if (stated_shape, stated_dtype) != (shape, np.dtype(dtype)):
         raise ValueError(f'its {name} is {stated_dtype} {stated_shape}, not {dtype} {shape}')
-    with archive.open(f'{name}.npy') as file:
-        return np.lib.format.read_array(file, allow_pickle=False)
+    with archive.open(info) as file:
+        array = np.lib.format.read_array(file, allow_pickle=False)
+        if file.read(1):  # Reading to the end is also what makes zipfile compare its checksum.
+            raise ValueError(f'its {name} goes on after its end')
+    return array

@@ -1,13 +1,18 @@
 """Checkpoints: exact, whole or absent, and nothing damaged is used."""
 
+import hashlib
+import io
 import json
 import os
+import pickle
 import random
 import shutil
+import tracemalloc
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import orbax.checkpoint
 import pytest
 
 from planet_jax import checkpoint, keys, learner, replay
@@ -95,7 +100,8 @@ def test_one_flipped_bit_in_any_file_is_noticed(copied, state):
 
 @pytest.mark.parametrize('content', [
     None, '', '{', 'null', '[]', '{}', '{"schema": 1}', '{"schema": 1, "files": null}', '{"schema": 1, "files": [1]}',
-    '{"schema": 1, "files": {}}', b'\xff\xfe'])
+    '{"schema": 1, "files": {}}', '{"schema": 1, "files": [[1, "a"], ["b", "c"]]}', '{"schema": "1", "files": {}}',
+    '[' * 10**6, b'\xff\xfe', b'{"schema": \xe4}'])
 def test_a_missing_or_unreadable_manifest_is_noticed(content, copied):
     path = copied / 'manifest.json'
     path.unlink()
@@ -131,10 +137,137 @@ def test_what_is_no_checkpoint_is_refused(tmp_path, state):
             checkpoint.restore(tmp_path / name, state)
 
 
-def test_another_schema_is_refused_naming_both(copied, state):
+@pytest.mark.parametrize('schema', [0, 41])
+def test_another_schema_is_refused_naming_both(schema, copied, state):
+    """Case 17 of docs/reliability.md; before anything else is read, for another schema may have other files."""
     path = copied / 'manifest.json'
-    path.write_text(json.dumps(json.loads(path.read_text()) | {'schema': 41}))
-    with pytest.raises(checkpoint.CheckpointError, match=rf'schema 41, .* schema {checkpoint.SCHEMA}\.'):
+    path.write_text(json.dumps({'schema': schema, 'files': {}}))
+    with pytest.raises(checkpoint.CheckpointError, match=rf'schema {schema}, .* schema {checkpoint.SCHEMA}\.'):
+        checkpoint.restore(copied, state)
+
+
+# Case 20 of docs/reliability.md: a checkpoint from a stranger, whose digests are right.
+
+
+def sign(directory):
+    """Writes the manifest anew, for whatever is there."""
+    files = {path.relative_to(directory).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+             for path in files_of(directory) if path != directory / 'manifest.json'}
+    (directory / 'manifest.json').write_text(json.dumps({'schema': checkpoint.SCHEMA, 'files': files}))
+
+
+def swap_state_for_a_link(directory):
+    shutil.move(directory / 'state', directory.parent / 'elsewhere')
+    (directory / 'state').symlink_to(directory.parent / 'elsewhere')
+
+
+def swap_progress_for_a_link(directory):
+    shutil.move(directory / 'progress.json', directory.parent)
+    (directory / 'progress.json').symlink_to(directory.parent / 'progress.json')
+
+
+def link_within(directory):
+    (directory / 'state' / 'twin').symlink_to('manifest.ocdbt')
+
+
+def link_to_nothing(directory):
+    (directory / 'nothing').symlink_to('/nowhere')
+
+
+def add_a_pipe(directory):
+    os.mkfifo(directory / 'state' / 'pipe')
+
+
+@pytest.mark.parametrize('change', [swap_state_for_a_link, swap_progress_for_a_link, link_within, link_to_nothing,
+                                    add_a_pipe])
+def test_links_and_special_files_are_refused(change, copied, state):
+    change(copied)
+    for signed in (False, True):
+        if signed and change is not add_a_pipe:
+            sign(copied)
+        with pytest.raises(checkpoint.CheckpointError, match='is a link or another special file'):
+            checkpoint.restore(copied, state)
+
+
+@pytest.mark.parametrize('name', ['../outside', '/etc/hostname', 'state/../../outside'])
+def test_the_manifest_reaches_nothing_outside(name, copied):
+    (copied.parent / 'outside').write_text('')
+    path = copied / 'manifest.json'
+    manifest = json.loads(path.read_text())
+    manifest['files'][name] = hashlib.sha256(b'').hexdigest()
+    path.write_text(json.dumps(manifest))
+    with pytest.raises(checkpoint.CheckpointError, match='is not as it was written'):
+        checkpoint.verify(copied)
+
+
+@pytest.mark.parametrize('name', ['manifest.json', 'progress.json'])
+def test_a_huge_file_is_not_parsed(name, copied, state):
+    with open(copied / name, 'r+b') as file:
+        file.truncate(2**28)
+    if name != 'manifest.json':
+        sign(copied)
+    tracemalloc.start()
+    try:
+        with pytest.raises(checkpoint.CheckpointError, match=f'{name}.* more than'):
+            checkpoint.restore(copied, state)
+        assert tracemalloc.get_traced_memory()[1] < 2**26
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize('content', ['', '[]', '"text"', '[' * 10**6])
+def test_progress_that_is_no_object_is_refused(content, copied, state):
+    (copied / 'progress.json').write_text(content)
+    sign(copied)
+    with pytest.raises(checkpoint.CheckpointError, match='no readable progress.json'):
+        checkpoint.restore(copied, state)
+
+
+class Trap:
+    """Leaves a file behind when it is unpickled."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return open, (str(self.path), 'w')
+
+
+def test_nothing_is_unpickled_or_run(copied, state, tmp_path):
+    sprung = tmp_path / 'sprung'
+    trap = pickle.dumps(Trap(sprung))
+    array = io.BytesIO()
+    np.save(array, np.array([Trap(sprung)], object))
+    refused = 0
+    for path in files_of(copied / 'state'):
+        whole = path.read_bytes()
+        for content in (trap, array.getvalue(), b'', json.dumps({'py/object': str(sprung)}).encode()):
+            path.write_bytes(content)
+            sign(copied)
+            try:
+                checkpoint.restore(copied, state)
+            except checkpoint.CheckpointError as error:
+                assert str(copied) in str(error)
+                refused += 1
+        path.write_bytes(whole)
+    # The file that orbax once wrote instead of all these.
+    (copied / 'state' / 'checkpoint').write_bytes(trap)
+    (copied / 'state' / '_METADATA').unlink()
+    sign(copied)
+    with pytest.raises(checkpoint.CheckpointError):
+        checkpoint.restore(copied, state)
+    assert refused >= 12 and not sprung.exists()  # _METADATA, manifest.ocdbt and the arrays; the others are not read
+    pickle.loads(trap).close()
+    assert sprung.exists()
+
+
+def test_what_is_no_array_is_refused(copied, state):
+    shutil.rmtree(copied / 'state')
+    tree = {'learner': state.learner.replace(params='os.system'), 'key': state.key}
+    with orbax.checkpoint.PyTreeCheckpointer() as checkpointer:
+        checkpointer.save(copied / 'state', tree)
+    sign(copied)
+    with pytest.raises(checkpoint.CheckpointError, match=str(copied)):
         checkpoint.restore(copied, state)
 
 

@@ -1,9 +1,11 @@
-"""Episode files: what is written is what is read, and nothing else is."""
+"""Episode files: what is written is what is read, and nothing else is (case 7 of docs/reliability.md)."""
 
 import io
+import os
 import pickle
 import random
 import tracemalloc
+import warnings
 import zipfile
 
 import numpy as np
@@ -213,9 +215,89 @@ def test_no_memory_is_taken_for_what_a_header_claims(names, length, tmp_path):
         tracemalloc.stop()
 
 
-def test_a_second_member_of_almost_the_same_name_is_not_read(tmp_path):
+@pytest.mark.parametrize('twin', ['reward.npy', 'reward', 'rewards.npy', '../reward.npy'])
+def test_every_array_is_there_once_and_nothing_else(twin, tmp_path):
     path = tmp_path / 'twin.npz'
     np.savez_compressed(path, **members())
-    with zipfile.ZipFile(path, 'a') as archive:
-        archive.writestr('reward', header((2**31 - 1,)))
+    with zipfile.ZipFile(path, 'a') as archive, warnings.catch_warnings():
+        warnings.simplefilter('ignore')  # zipfile's own, about a name that is there already
+        archive.writestr(twin, header((10,)) + b'\0' * 40)
+    with pytest.raises(ValueError, match='twin.npz is not an episode .* each once and nothing else'):
+        episodes.read(path, PIXELS)
+
+
+def test_what_follows_an_array_is_refused(tmp_path):
+    path = tmp_path / 'long.npz'
+    np.savez_compressed(path, **members())
+    replace_member(path, 'reward.npy', header((10,)) + b'\0' * 41)
+    with pytest.raises(ValueError, match='its reward goes on after its end'):
+        episodes.read(path, PIXELS)
+
+
+def test_arrays_are_read_in_the_order_and_the_bytes_that_are_stated(tmp_path):
+    path, good = tmp_path / 'order.npz', members()
+    np.savez_compressed(path, **good | {'observation': np.asfortranarray(good['observation'])})
     assert same(episodes.read(path, PIXELS), episode(PIXELS, 10))
+    np.savez_compressed(path, **good | {'reward': good['reward'].astype('>f4')})
+    with pytest.raises(ValueError, match='its reward is >f4'):
+        episodes.read(path, PIXELS)
+
+
+def bomb(name, method=zipfile.ZIP_DEFLATED):
+    """An archive whose one member unpacks to 300 MB; as a header of NumPy's second version, which may be that long."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, 'w', method) as archive:
+        for member, array in members().items():
+            content = io.BytesIO()
+            np.save(content, array)
+            archive.writestr(f'{member}.npy', content.getvalue() if member != name else
+                             b'\x93NUMPY\x02\x00' + (300 << 20).to_bytes(4, 'little') + b' ' * (300 << 20))
+    return file.getvalue()
+
+
+def understated(content, claimed=400):
+    """The same archive, but its list of members says that those of 300 MB have few bytes."""
+    return content.replace(((300 << 20) + 12).to_bytes(4, 'little'), claimed.to_bytes(4, 'little'))
+
+
+@pytest.mark.parametrize('content', [
+    lambda: bomb('reward'), lambda: bomb('length'), lambda: understated(bomb('length')),
+    lambda: understated(bomb('length', zipfile.ZIP_BZIP2)), lambda: b'PK' + b'\0' * 2**20,
+], ids=['reward', 'length', 'understated', 'bzip2', 'large'])
+def test_a_bomb_does_not_unpack(content, tmp_path):
+    path = tmp_path / 'bomb.npz'
+    path.write_bytes(content())
+    tracemalloc.start()
+    try:
+        with pytest.raises(ValueError, match='bomb.npz'):
+            episodes.read(path, PIXELS)
+        assert tracemalloc.get_traced_memory()[1] < 2**21
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_file_larger_than_any_episode_is_not_opened(tmp_path):
+    with open(tmp_path / 'large.npz', 'wb') as file:
+        file.truncate(2**40)
+    with pytest.raises(ValueError, match='larger than 13 rows can be'):
+        episodes.read(tmp_path / 'large.npz', PIXELS)
+
+
+def test_incompressible_episodes_are_within_the_limit(tmp_path):
+    spec = Spec((64, 64, 3), 'uint8', 6, 500)
+    noise = np.random.default_rng(0).integers(0, 256, (501, 64, 64, 3), np.uint8)
+    written = Trajectory(noise, np.random.default_rng(1).uniform(-1, 1, (501, 6)).astype('float32'),
+                         np.random.default_rng(2).normal(size=501).astype('float32'), np.int32(501))
+    episodes.write(tmp_path / 'noise.npz', written)
+    assert same(episodes.read(tmp_path / 'noise.npz', spec), written)
+
+
+@pytest.mark.parametrize('make', [
+    lambda path: path.symlink_to('/dev/zero'), lambda path: path.symlink_to(path.parent / 'good.npz'), os.mkfifo,
+    lambda path: path.mkdir()], ids=['endless', 'link', 'pipe', 'folder'])
+def test_links_and_special_files_are_refused(make, tmp_path):
+    episodes.write(tmp_path / 'good.npz', episode(PIXELS, 10))
+    make(tmp_path / 'special.npz')
+    for function in (episodes.digest, lambda path: episodes.read(path, PIXELS)):
+        with pytest.raises(ValueError, match='special.npz is a link or another special file'):
+            function(tmp_path / 'special.npz')
