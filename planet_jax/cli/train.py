@@ -284,7 +284,8 @@ class Training:
                 tally.episodes.append(seed.folder.write_episode(len(tally.episodes), episode))
                 tally.agent_steps += int(episode.length) - 1
                 tally.env_steps += (int(episode.length) - 1) * repeat
-                planned = {'elites_return': float(unit.metrics['value'][index, number])} if tally.updates else {}
+                value = float(unit.metrics['value'][index, number])
+                planned = {'elites_return': value} if tally.updates and np.isfinite(value) else {}
                 lines.append({'task': task, 'return': float(returns[index, number]), **losses, **planned})
             for line in lines:
                 seed.folder.append('metrics.jsonl', {
