@@ -4,6 +4,7 @@ import argparse
 import os
 import re
 import sys
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -158,6 +159,8 @@ def prepare_process() -> None:
     os.environ.setdefault('JAX_COMPILATION_CACHE_DIR', str(cache))
     # A run compiles many small programs; JAX would keep only those that took a second or more.
     os.environ.setdefault('JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS', '0')
+    # An entry that another process is just writing, or died while it wrote, is compiled anew.
+    warnings.filterwarnings('ignore', 'Error reading persistent compilation cache')
 
 
 def _starting_point(arguments: Sequence[str]) -> tuple[str, str]:
