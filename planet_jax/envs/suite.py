@@ -1,6 +1,8 @@
 """Tasks of dm_control's suite, seen through a camera or as vectors."""
 
+import logging
 import math
+from contextlib import contextmanager
 
 import gymnasium
 import numpy as np
@@ -11,6 +13,18 @@ from planet_jax.envs.tasks import Task
 
 STEPS = 1000
 """Environment steps in an episode of every task of the suite."""
+
+
+@contextmanager
+def _without_advice():
+    """MuJoCo's compiler advises the authors of the suite's models on every loading."""
+    logger = logging.getLogger('absl')
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
 
 
 class Suite(gymnasium.Env):
@@ -45,7 +59,8 @@ class Suite(gymnasium.Env):
         self.action_repeat = config.action_repeat or task.action_repeat
         self.steps = spaces.episode_steps(STEPS, self.action_repeat)
         suite, _ = rendering.library()
-        self.simulator = suite.load(task.domain, task.task)
+        with _without_advice():
+            self.simulator = suite.load(task.domain, task.task)
         bounds = self.simulator.action_spec()
         self._low, self._high = bounds.minimum, bounds.maximum
         self.action_space = spaces.actions(bounds.shape[0])
