@@ -39,7 +39,8 @@ class Train(Options):
     """Each is trained by itself."""
 
 
-def short_run(task: str, size: str, seeds: int, planned: int, evaluated: int, interval: int) -> list[dict[str, float]]:
+def short_run(task: str, size: str, seeds: int, planned: int, evaluated: int, interval: int,
+              environment: dict[str, str]) -> list[dict[str, float]]:
     """Trains, and returns the seconds that every phase took in total, after each episode and at the end.
 
     Raises:
@@ -52,7 +53,7 @@ def short_run(task: str, size: str, seeds: int, planned: int, evaluated: int, in
              f'--episodes={episodes}', f'--collector.seed-episodes={seeds}', f'--collector.collect-interval={interval}',
              # After the first collected episode, for what is compiled, and at the end.
              f'--evaluation.every={seeds + 1}', f'--evaluation.episodes={evaluated}'],
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment)
         if ran.returncode:
             raise RuntimeError(f'The training of {task} failed:\n{ran.stdout}')
         run, = Path(folder).glob('*/*/*')
@@ -61,13 +62,13 @@ def short_run(task: str, size: str, seeds: int, planned: int, evaluated: int, in
         return [*lines, json.loads(newest.read_text())['seconds']]
 
 
-def measure(task: str, options: Train) -> benchmark.Row:
+def measure(task: str, options: Train, environment: dict[str, str]) -> benchmark.Row:
     """One row: the phases of a short run, and the hours of a whole one."""
     config = preset(options.size)
     learning, evaluation = config.collector, config.evaluation
     interval = min(UPDATES, learning.collect_interval)
     seeds, planned, evaluated = 2, 1 + options.repeats, min(envs.cores(), evaluation.episodes)
-    seconds = short_run(task, options.size, seeds, planned, evaluated, interval)
+    seconds = short_run(task, options.size, seeds, planned, evaluated, interval, environment)
 
     def phase(name, first, last):
         return seconds[last].get(name, 0.0) - seconds[first].get(name, 0.0)
@@ -93,11 +94,14 @@ def measure(task: str, options: Train) -> benchmark.Row:
 
 def main(options: Train) -> None:
     """Measures and reports."""
+    environment = dict(os.environ)
+    # The yardsticks are to leave an accelerator's memory to the run.
+    os.environ.setdefault('XLA_PYTHON_CLIENT_PREALLOCATE', 'false')
     meter, rows = benchmark.Meter(options.size), []
     for task in options.tasks:
         first = len(meter.products)
         meter.yardsticks()
-        row = measure(task, options)
+        row = measure(task, options, environment)
         meter.yardsticks()
         rows.append({'row': task, **row, **meter.speeds(first)})
     benchmark.finish('train', options, meter, rows)

@@ -10,6 +10,7 @@ import tyro
 from benchmark import Options
 
 from planet_jax import algorithm, keys
+from planet_jax.cli import runs
 from planet_jax.config import Config, Spec, preset
 from planet_jax.networks import make_world_model
 from planet_jax.types import TrainState
@@ -53,6 +54,10 @@ def measure(config: Config, seeds: int, meter: benchmark.Meter, repeats: int) ->
     if seeds > 1:
         init, learn, roots = jax.vmap(init), jax.vmap(learn), jnp.stack([keys.root(seed) for seed in range(seeds)])
     program, row = benchmark.compile(learn, jax.eval_shape(init, roots), donate=(0,))
+    row['gflop'] /= updates
+    memory = runs.memory_bytes()
+    if memory and row['program_gigabytes'] * 1e9 > 0.9 * memory:
+        return row  # It does not fit, so it has no time.
     state = jax.jit(init)(roots)
 
     def call():
@@ -60,7 +65,6 @@ def measure(config: Config, seeds: int, meter: benchmark.Meter, repeats: int) ->
         state, metrics = program(state)
         return metrics
 
-    row['gflop'] /= updates
     return benchmark.with_ratio({**row, **meter.time(call, repeats, updates)})
 
 

@@ -2,7 +2,8 @@
 
 Speeds of a shared machine vary by factors, so no time stands alone: between the timed runs of a row two yardsticks are
 taken, a matrix product and a pass over memory, and the row's `ratio` is its median time over the time of its arithmetic
-at the median speed of that product.
+at the median speed of that product. On a CPU `processor_ratio` is the same in time of the processor, of all cores
+together: it leaves out what others on the machine take, but also does not see that cores are idle.
 
 Run as a program, it writes the results in a folder as one Markdown table, against the goals.
 """
@@ -162,11 +163,11 @@ def kernels(program: str) -> int:
 
 
 def peak_gigabytes() -> float:
-    """The most memory so far: of the device, or of this process where the device does not tell (a CPU)."""
+    """The most memory so far: of the device, or of this process or one it started where the device does not tell."""
     stats = jax.devices()[0].memory_stats()
     if stats and 'peak_bytes_in_use' in stats:
         return stats['peak_bytes_in_use'] / 1e9
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    peak = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     return peak / 1e9 if sys.platform == 'darwin' else peak * 1024 / 1e9
 
 
@@ -178,6 +179,7 @@ class Meter:
 
     Attributes:
         products: every reading of the matrix product, GFLOP/s, at the default precision of float32 on this device.
+        processor_products: the same in seconds of the processor, all cores together.
         passes: every reading of the pass over memory, GB/s: an array is read and written in place.
     """
 
@@ -189,9 +191,9 @@ class Meter:
         self._array = jnp.zeros(2**18 if size == 'debug' else 2**28 if accelerated else 2**25)
         self._product = jax.jit(lambda x: x @ x)
         self._pass = jax.jit(lambda x: x + 1, donate_argnums=0)
-        self.products, self.passes = [], []
-        self.yardsticks()
-        self.products, self.passes = [], []  # The first ones were compiled.
+        for _ in range(2):  # The first time they are compiled.
+            self.products, self.processor_products, self.passes = [], [], []
+            self.yardsticks()
 
     def yardsticks(self) -> None:
         """One reading of each."""
@@ -199,8 +201,10 @@ class Meter:
             self._array = self._pass(self._array)
             return self._array
 
-        self.products.append(2 * self._side**3 / _seconds(lambda: self._product(self._matrix)) / 1e9)
-        self.passes.append(2 * self._array.nbytes / _seconds(go_on) / 1e9)
+        spent = _spent(lambda: self._product(self._matrix))
+        self.products.append(2 * self._side**3 / spent.seconds / 1e9)
+        self.processor_products.append(2 * self._side**3 / spent.processor / 1e9)
+        self.passes.append(2 * self._array.nbytes / _spent(go_on).seconds / 1e9)
 
     def time(self, call: Callable[[], Any], repeats: int, units: int = 1) -> Row:
         """Times a call, which is made once before; a short one several times in a reading.
@@ -211,15 +215,20 @@ class Meter:
             units: of work in one call; the seconds are those of one.
 
         Returns:
-            see `timing`.
+            see `timing`, and on a CPU `processor_seconds` and `processor_gflop_per_second`, of the product, in the time
+            of all cores together.
         """
-        calls = max(1, math.ceil(0.05 / _seconds(call)))
+        calls = max(1, math.ceil(0.05 / _spent(call).seconds))
         first, readings = len(self.products), []
         for _ in range(repeats):
             self.yardsticks()
-            readings.append(_seconds(lambda: [jax.block_until_ready(call()) for _ in range(calls)]) / calls / units)
+            readings.append(_spent(lambda: [jax.block_until_ready(call()) for _ in range(calls)]))
         self.yardsticks()
-        return self.timing(readings, first)
+        row = self.timing([spent.seconds / calls / units for spent in readings], first)
+        if jax.default_backend() == 'cpu':
+            row['processor_seconds'] = statistics.median(spent.processor for spent in readings) / calls / units
+            row['processor_gflop_per_second'] = statistics.median(self.processor_products[first:])
+        return row
 
     def timing(self, readings: list[float], first: int) -> Row:
         """Seconds (median), their least and most, all of them as `readings`, and `speeds`."""
@@ -232,21 +241,31 @@ class Meter:
                 'pass_gigabytes_per_second': statistics.median(self.passes[first:])}
 
 
-def _seconds(call):
-    begun = time.perf_counter()
+class Spent(NamedTuple):
+    """Seconds of the clock, and of the processor, all cores together."""
+
+    seconds: float
+    processor: float
+
+
+def _spent(call):
+    begun = time.perf_counter(), time.process_time()
     jax.block_until_ready(call())
-    return time.perf_counter() - begun
+    return Spent(time.perf_counter() - begun[0], max(time.process_time() - begun[1], 1e-9))
 
 
 def with_ratio(row: Row) -> Row:
-    """Adds `ideal_seconds`, of the row's `gflop` at the speed of the matrix product, and `ratio`, how many of them."""
+    """Adds `ideal_seconds`, of the row's `gflop` at the speed of the matrix product, `ratio` and `processor_ratio`."""
     ideal = row['gflop'] / row['product_gflop_per_second']
-    return {**row, 'ideal_seconds': ideal, 'ratio': row['seconds'] / ideal}
+    row = {**row, 'ideal_seconds': ideal, 'ratio': row['seconds'] / ideal}
+    if 'processor_seconds' in row:
+        row['processor_ratio'] = row['processor_seconds'] / row['gflop'] * row['processor_gflop_per_second']
+    return row
 
 
 def relative(rows: list[Row], to: Row) -> list[Row]:
-    """Adds `relative`: seconds over those of another row."""
-    return [{**row, 'relative': row['seconds'] / to['seconds']} for row in rows]
+    """Adds `relative`: seconds over those of another row, where there are any."""
+    return [{**row, 'relative': row['seconds'] / to['seconds']} if 'seconds' in row else row for row in rows]
 
 
 # Results.

@@ -14,7 +14,8 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPTS = ROOT / 'experiments'
 TIMED = {'seconds', 'seconds_min', 'seconds_max', 'readings', 'product_gflop_per_second', 'pass_gigabytes_per_second'}
-PROGRAM = TIMED | {'gflop', 'compile_seconds', 'from_cache', 'program_gigabytes', 'ideal_seconds', 'ratio', 'relative'}
+PROGRAM = TIMED | {'gflop', 'compile_seconds', 'from_cache', 'program_gigabytes', 'ideal_seconds', 'ratio', 'relative',
+                   'processor_seconds', 'processor_gflop_per_second', 'processor_ratio'}
 
 
 @pytest.fixture
