@@ -14,10 +14,10 @@ PYTEST := export JAX_COMPILATION_CACHE_DIR="$${JAX_COMPILATION_CACHE_DIR:-$$PWD/
 	JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS=0 && exec .venv/bin/python -m pytest -n 2 --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train evaluate smoke test test-all lint
+.PHONY: help setup train evaluate smoke test test-faults test-all lint
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
 	@echo
 	@echo 'PRESET, SEED, EPISODES, LOGDIR, METHOD and TIME_LIMIT (minutes) may follow; ARGS="..." holds further options.'
 	@echo 'EXTRA=cuda12 or EXTRA=cuda13 installs JAX for NVIDIA GPUs; PYTHON=... names the interpreter.'
@@ -42,8 +42,11 @@ smoke: setup ## a whole tiny run, in a temporary folder
 	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && \
 		$(PROGRAM) train --task=cartpole_balance --preset=debug "--logdir=$$folder"
 
-test: setup ## the tests, but for the slow ones
-	@$(PYTEST) -m 'not slow'
+test: setup ## the tests, but for the slow ones and those of faults on a large scale
+	@$(PYTEST) -m 'not slow and not faults'
+
+test-faults: setup ## what is promised about faults, tried on a large scale
+	@$(PYTEST) -m faults
 
 test-all: setup ## all tests
 	@$(PYTEST)
