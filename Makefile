@@ -15,9 +15,12 @@ PYTEST := export JAX_COMPILATION_CACHE_DIR="$${JAX_COMPILATION_CACHE_DIR:-$$PWD/
 
 .DEFAULT_GOAL := help
 .PHONY: help setup train evaluate smoke bench test test-all lint
+=======
+.PHONY: help setup train evaluate smoke test test-faults test-all lint
+>>>>>>> 1ca6ea5ed69025bb0e35c2caae0b5bad078fa31d
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
 	@echo
 	@echo 'PRESET, SEED, EPISODES, LOGDIR, METHOD and TIME_LIMIT (minutes) may follow; ARGS="..." holds further options.'
 	@echo 'EXTRA=cuda12 or EXTRA=cuda13 installs JAX for NVIDIA GPUs; PYTHON=... names the interpreter.'
@@ -42,6 +45,7 @@ smoke: setup ## a whole tiny run, in a temporary folder
 	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && \
 		$(PROGRAM) train --task=cartpole_balance --preset=debug "--logdir=$$folder"
 
+<<<<<<< HEAD
 # A cache of its own, empty, so that compilation is measured too.
 bench: setup ## the benchmarks, and a table of them in LOGDIR/bench; ARGS goes to each of them
 	@set -f; folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && export JAX_COMPILATION_CACHE_DIR="$$folder" && \
@@ -49,8 +53,11 @@ bench: setup ## the benchmarks, and a table of them in LOGDIR/bench; ARGS goes t
 			.venv/bin/python "experiments/bench_$$name.py" "--out=$$out" $$ARGS || exit; \
 		done && .venv/bin/python experiments/benchmark.py "--out=$$out"
 
-test: setup ## the tests, but for the slow ones
-	@$(PYTEST) -m 'not slow'
+test: setup ## the tests, but for the slow ones and those of faults on a large scale
+	@$(PYTEST) -m 'not slow and not faults'
+
+test-faults: setup ## what is promised about faults, tried on a large scale
+	@$(PYTEST) -m faults
 
 test-all: setup ## all tests
 	@$(PYTEST)

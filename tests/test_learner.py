@@ -128,6 +128,34 @@ def test_a_call_shows_every_update_it_skipped(setting):
     assert setting.learn(state.replace(replay=setting.state.replay), 2)[1]['skipped'].tolist() == [0, 0]
 
 
+def with_rows(setting, rows):
+    """The state of `setting`, whose episodes have only so many rows."""
+    data = jax.tree.map(np.array, setting.state.replay.data)
+    for values in (data.observation, data.action, data.reward):
+        values[:, rows:] = 0
+    data = data.replace(length=np.full_like(data.length, rows))
+    return setting.state.replace(replay=setting.state.replay.replace(data=data))
+
+
+# Case 13 of docs/reliability.md: an episode shorter than a chunk, and an empty replay.
+
+
+def test_episodes_shorter_than_a_chunk_are_learned_from(setting):
+    assert SETTINGS.chunk_length > 3
+    state, metrics = setting.learn(with_rows(setting, 3), 2)
+    assert metrics['skipped'].tolist() == [0, 0] and (metrics['gradient_norm'] > 0).all()
+    full = setting.learn(setting.state, 2)[1]
+    assert (metrics['loss'] < 0.6 * full['loss']).all()  # Its rows that are not there count nothing.
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(state.learner))
+
+
+def test_from_an_empty_replay_nothing_is_learned(setting):
+    empty = jax.tree.map(np.zeros_like, setting.state.replay)
+    state, metrics = setting.learn(setting.state.replace(replay=empty), 2)
+    assert not metrics['loss'].any() and not metrics['gradient_norm'].any()
+    jax.tree.map(np.testing.assert_array_equal, state.learner.params, setting.state.learner.params)
+
+
 def test_what_is_finite_is_learned_from_as_without_the_check(setting):
     def unchecked(state, key, batch):
         def mean_loss(params):

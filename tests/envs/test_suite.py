@@ -276,7 +276,7 @@ def memory_left_by(count):
 
 
 # A context that is not freed takes 43 MB, so few environments tell as well; many tell of smaller things.
-@pytest.mark.parametrize('count', [30, pytest.param(200, marks=pytest.mark.slow)])
+@pytest.mark.parametrize('count', [30, pytest.param(200, marks=pytest.mark.faults)])
 def test_many_environments_leave_no_memory_behind(count, fresh_python):
     grown = float(fresh_python(f'import test_suite; print(test_suite.memory_left_by({count}))'))
     print(f'{grown:.1f} MB')
