@@ -14,10 +14,7 @@ PYTEST := export JAX_COMPILATION_CACHE_DIR="$${JAX_COMPILATION_CACHE_DIR:-$$PWD/
 	JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS=0 && exec .venv/bin/python -m pytest -n 2 --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train evaluate smoke bench test test-all lint
-=======
-.PHONY: help setup train evaluate smoke test test-faults test-all lint
->>>>>>> 1ca6ea5ed69025bb0e35c2caae0b5bad078fa31d
+.PHONY: help setup train evaluate smoke bench test test-faults test-all lint
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
@@ -45,7 +42,6 @@ smoke: setup ## a whole tiny run, in a temporary folder
 	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && \
 		$(PROGRAM) train --task=cartpole_balance --preset=debug "--logdir=$$folder"
 
-<<<<<<< HEAD
 # A cache of its own, empty, so that compilation is measured too.
 bench: setup ## the benchmarks, and a table of them in LOGDIR/bench; ARGS goes to each of them
 	@set -f; folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && export JAX_COMPILATION_CACHE_DIR="$$folder" && \

@@ -6,6 +6,7 @@ nothing that is compiled counts; writing episodes and checkpoints does not count
 """
 
 import json
+import os
 import subprocess
 import sys
 import tempfile

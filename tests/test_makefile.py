@@ -135,11 +135,7 @@ def test_what_is_missing_is_said_before_set_up(made, target, hint):
 
 def test_help_lists_every_target(made):
     result = run(made, 'make')
-<<<<<<< HEAD
-    for target in ('help', 'setup', 'train', 'evaluate', 'smoke', 'bench', 'test', 'test-all', 'lint'):
-=======
-    for target in ('help', 'setup', 'train', 'evaluate', 'smoke', 'test', 'test-faults', 'test-all', 'lint'):
->>>>>>> 1ca6ea5ed69025bb0e35c2caae0b5bad078fa31d
+    for target in ('help', 'setup', 'train', 'evaluate', 'smoke', 'bench', 'test', 'test-faults', 'test-all', 'lint'):
         assert f'make {target} ' in result.stdout
 
 
