@@ -145,9 +145,9 @@ class Training:
             self._conclude()
             return self.stop.status
         except OSError as error:
-            raise FolderError(f'{error.filename or self.seeds[0].folder.directory} cannot be written: '
-                              f'{error.strerror or error}. Nothing that a checkpoint holds is lost: make room, and '
-                              f'give the same command again.') from error
+            where = error.filename or self.seeds[0].folder.directory
+            raise FolderError(f'{where} cannot be read or written: {error.strerror or error}. Nothing that a '
+                              f'checkpoint holds is lost: make room, and give the same command again.') from error
         finally:
             self.envs.close()
             if self.evaluation_envs:
@@ -165,6 +165,9 @@ class Training:
                  for index, seed in enumerate(self.seeds)]
         if not any(found):
             return
+        # Beside a seed that was saved before its first episode, another may not have begun.
+        found = [pair or (runs.one_seed(self.state, index), dataclasses.asdict(Tally()))
+                 for index, pair in enumerate(found)]
         for seed, (_, progress) in zip(self.seeds, found):
             # Runs of one task that were begun before environment steps were counted.
             progress.setdefault('env_steps', progress['agent_steps'] * sum(self.run.action_repeats.values()))

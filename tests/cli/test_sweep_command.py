@@ -29,9 +29,12 @@ def single(tmp_path_factory):
 
 def test_two_seeds_on_two_devices_and_a_remainder(single, tmp_path, capsys, assert_same):
     command = ['sweep', *TOY, '--logdir', tmp_path, '--seeds']
+    # Saved before its first episode; the others have not begun.
+    assert run('train', *TOY, '--seed', 1, '--logdir', tmp_path, '--episodes', 3, '--time-limit', 1e-4) == 0
     assert run(*command, '0:3', '--episodes', 3) == 0
     printed = capsys.readouterr().out
     assert 'seeds 0, 1, on' in printed and 'seed 2, on' in printed and 'to rounding only' not in printed
+    assert printed.count('Going on after 0 episodes') == 1
     # One of them goes on by itself, then all together: they are no longer equally far.
     assert run('train', *TOY, '--seed', 1, '--logdir', tmp_path, '--episodes', 4) == 0
     assert run(*command, '0:3', '--episodes', 5) == 0
