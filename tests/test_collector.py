@@ -178,7 +178,7 @@ def test_an_exception_ends_the_collection_and_the_vector_is_usable_afterwards():
     assert all(map(np.array_equal, jax.tree.leaves(again), jax.tree.leaves(fresh)))
 
 
-# Case 10 of docs/reliability.md: faults of the environments.
+# Faults of the environments.
 
 
 def failing_at(steps, monkeypatch):

@@ -1,4 +1,4 @@
-"""Case 10 of docs/reliability.md: the simulator raises or hangs, or a worker process dies."""
+"""Faults: the simulator raises or hangs, or a worker process dies."""
 
 import functools
 import os
