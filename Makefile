@@ -14,7 +14,7 @@ PYTEST := export JAX_COMPILATION_CACHE_DIR="$${JAX_COMPILATION_CACHE_DIR:-$$PWD/
 	JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS=0 && exec .venv/bin/python -m pytest -n 2 --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train evaluate smoke test test-faults test-all lint
+.PHONY: help setup train evaluate smoke bench test test-faults test-all lint
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
@@ -41,6 +41,13 @@ evaluate: ## evaluate a trained agent: make evaluate RUN=logs/walker_walk/rssm-c
 smoke: setup ## a whole tiny run, in a temporary folder
 	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && \
 		$(PROGRAM) train --task=cartpole_balance --preset=debug "--logdir=$$folder"
+
+# A cache of its own, empty, so that compilation is measured too.
+bench: setup ## the benchmarks, and a table of them in LOGDIR/bench; ARGS goes to each of them
+	@set -f; folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && export JAX_COMPILATION_CACHE_DIR="$$folder" && \
+		out="$${LOGDIR:-logs}/bench" && for name in update planner collect render train; do \
+			.venv/bin/python "experiments/bench_$$name.py" "--out=$$out" $$ARGS || exit; \
+		done && .venv/bin/python experiments/benchmark.py "--out=$$out"
 
 test: setup ## the tests, but for the slow ones and those of faults on a large scale
 	@$(PYTEST) -m 'not slow and not faults'

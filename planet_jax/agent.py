@@ -48,14 +48,11 @@ def make_plan(model: WorldModel, settings: config.Planner, action_size: int) -> 
     """
     dynamics = world_model.latent_dynamics(model)
 
-    def sample_root(key, latent):
-        return latent.replace(stochastic=latent.mean + latent.std * jax.random.normal(key, latent.mean.shape))
-
     def plan(params, key, latent):
         found = planner.cem(
             params, key, latent, dynamics, action_size=action_size, horizon=settings.horizon,
             iterations=settings.iterations, candidates=settings.candidates, elites=settings.elites,
-            spread=settings.spread, sample_root=sample_root if settings.start == 'per_candidate' else None)
+            spread=settings.spread, sample_root=model.resample if settings.start == 'per_candidate' else None)
         return found.mean[0], found.returns[-1].mean()
 
     return plan

@@ -1,6 +1,6 @@
 """Algorithm 1 of the paper: collect, learn, plan."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Literal, NamedTuple
 
 import gymnasium
@@ -15,7 +15,7 @@ from planet_jax.types import LearnerState, Steps, TrainState, Trajectory
 
 
 class Unit(NamedTuple):
-    """What training advances by: one call of `learn`, or one episode of every environment.
+    """What training advances by: one call of `learn`, or one episode of each task.
 
     Attributes:
         state: after it; the state given to the next unit is donated, so keep none of its arrays.
@@ -28,30 +28,46 @@ class Unit(NamedTuple):
     episodes: Trajectory | None
 
 
-def make_steps(config: Config, spec: Spec, *, slots: int, updates_per_call: int) -> Steps:
+def make_steps(config: Config, spec: Spec, *, slots: int, updates_per_call: int, task_steps: Sequence[int] = (),
+               ) -> Steps:
     """The agent and its learning as pure functions.
 
     Args:
         config: of the run.
-        spec: of its environment.
-        slots: N, episodes that the replay holds.
+        spec: of its environment, or of all of them.
+        slots: N, episodes of each task that are kept.
         updates_per_call: updates in one call of `learn`.
+        task_steps: T of each of several tasks.
     """
+    config = config.resolve()
     model = make_world_model(config.model, spec)
     optimizer = learner.make_optimizer(config.learner)
-    plan = agent.make_plan(model, config.planner, spec.action_size)
+    plan, evaluation_plan = (agent.make_plan(model, settings, spec.action_size) for settings in (
+        config.planner, config.evaluation_planner.over(config.planner)))
+    random = agent.uniform(spec.action_size)
+    task_steps = tuple(task_steps) or (spec.steps,)
+    distinct_steps = sorted(set(task_steps))
 
     def init(key):
         params = model.init(keys.stream(key, 'parameters'))
-        return TrainState(LearnerState(params, optimizer.init(params), jnp.zeros((), jnp.int32)),
-                          replay.init(spec, slots, config.learner.chunk_length), key)
+        replays = tuple(
+            replay.init(spec._replace(steps=steps), slots * task_steps.count(steps), config.learner.chunk_length)
+            for steps in distinct_steps)
+        return TrainState(LearnerState(params, optimizer.init(params), jnp.zeros((), jnp.int32)), replays, key)
 
     def begin(params):
         del params
         return agent.begin(model, spec.action_size)
 
-    def add(state, episode):
-        return state.replace(replay=replay.add(state.replay, episode))
+    def add(state, episodes):
+        replays = list(state.replay)
+        for task, steps in enumerate(task_steps):
+            # All have as many rows as the longest; what is cut off is padding.
+            episode = jax.tree.map(lambda leaf, task=task, rows=steps + 1: leaf[task][:rows] if leaf.ndim > 1
+                                   else leaf[task], episodes)
+            index = distinct_steps.index(steps)
+            replays[index] = replay.add(replays[index], episode)
+        return state.replace(replay=tuple(replays))
 
     def with_precision(function):
         def run(*arguments):
@@ -61,8 +77,9 @@ def make_steps(config: Config, spec: Spec, *, slots: int, updates_per_call: int)
 
     update = learner.make_update(model, optimizer, config.objective)
     return Steps(*map(with_precision, Steps(
-        init=init, begin=begin, random=agent.uniform(spec.action_size),
-        act=agent.make_act(model, plan, config.collector.noise), evaluate=agent.make_act(model, plan, 0.0),
+        init=init, begin=begin, random=random,
+        act=random if config.collector.agent == 'random' else agent.make_act(model, plan, config.collector.noise),
+        evaluate=agent.make_act(model, evaluation_plan, 0.0),
         learn=learner.make_learn(update, config.learner, updates_per_call), add=add)))
 
 
@@ -74,13 +91,15 @@ def train(steps: Steps, envs: gymnasium.vector.VectorEnv, state: TrainState, con
 
     Args:
         steps: with [P] in front, from `sweep.over_seeds`.
-        envs: P * E training environments.
+        envs: P * E training environments, E tasks for each seed.
         state: with [P] in front; donated.
         config: of the run.
         report: called with the agent steps done while an episode is collected; what it raises ends the training.
     """
+    tasks = envs.num_envs // len(state.key)
     while True:
-        match due(int(state.replay.count[0]), int(state.learner.updates[0]), config.collector):
+        rounds = int(replay.episodes(state.replay)[0]) // tasks
+        match due(rounds, int(state.learner.updates[0]), config.collector, tasks):
             case 'learn':  # Lines 3 to 6: draw chunks, descend the gradient of the bound.
                 state, metrics = steps.learn(state)
                 yield Unit(state, jax.tree.map(np.asarray, metrics), None)
@@ -89,23 +108,24 @@ def train(steps: Steps, envs: gymnasium.vector.VectorEnv, state: TrainState, con
                 act = steps.random
             case 'collect':  # Lines 7 to 14: filter, plan, explore.
                 act = steps.act
-        episode, value = collector.collect(act, steps.begin, envs, state.learner.params,
-                                           episode_keys(state, 'collect', envs.num_envs), report)
-        state = steps.add(state, episode)  # Line 15.
-        yield Unit(state, {'value': value}, episode)
+        episodes, value = collector.collect(act, steps.begin, envs, state.learner.params,
+                                            episode_keys(state, 'collect', tasks), report)
+        state = steps.add(state, episodes)  # Line 15.
+        yield Unit(state, {'value': value}, episodes)
 
 
-def due(episodes: int, updates: int, settings: Collector) -> Literal['seed', 'learn', 'collect']:
-    """What algorithm 1 does next: S seed episodes, then C updates before every further episode.
+def due(episodes: int, updates: int, settings: Collector, tasks: int = 1) -> Literal['seed', 'learn', 'collect']:
+    """What algorithm 1 does next: S seed episodes of each task, then C updates before a further episode of each.
 
     Args:
-        episodes: collected so far.
+        episodes: of each task, collected so far.
         updates: done so far.
         settings: S and C.
+        tasks: E.
     """
     if episodes < settings.seed_episodes:
         return 'seed'
-    owed = (episodes - settings.seed_episodes + 1) * settings.collect_interval
+    owed = (episodes - settings.seed_episodes + 1) * settings.interval(tasks)
     return 'learn' if updates < owed else 'collect'
 
 
@@ -115,12 +135,12 @@ def episode_keys(state: TrainState, purpose: str, environments: int, counter: ja
     Args:
         state: with [P] in front.
         purpose: the stream, 'collect' or 'evaluate'.
-        environments: P * E.
+        environments: E.
         counter: [P]; the number of episodes so far if none is given.
 
     Returns:
         keys [P, E, 2].
     """
-    counter = state.replay.count if counter is None else counter
+    counter = replay.episodes(state.replay) if counter is None else counter
     return jax.vmap(lambda key, count: jax.random.split(
-        keys.stream(key, purpose, count), environments // len(counter)))(state.key, counter)
+        keys.stream(key, purpose, count), environments))(state.key, counter)

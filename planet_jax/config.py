@@ -42,8 +42,11 @@ def _above_zero(group: str, values: dict[str, float]) -> None:
 
 def _choices(group: str, settings: Any) -> None:
     for entry in dataclasses.fields(settings):
-        value, words = getattr(settings, entry.name), get_args(entry.type)
-        if get_origin(entry.type) is Literal and value not in words:
+        value = getattr(settings, entry.name)
+        # The type itself, or the members of a union such as `Literal[...] | None`.
+        literals = [kind for kind in (entry.type, *get_args(entry.type)) if get_origin(kind) is Literal]
+        words = [word for kind in literals for word in get_args(kind)]
+        if literals and value not in words and not (value is None and type(None) in get_args(entry.type)):
             raise ValueError(f'{group}.{entry.name} is {value!r}, but must be one of '
                              f'{", ".join(map(repr, words))}.')
 
@@ -81,9 +84,10 @@ class Env:
 class Model:
     """Sizes and variants of the world model (appendix A of the paper)."""
 
-    cell: Literal['rssm', 'ssm', 'rnn'] = 'rssm'
-    """Recurrent state-space model, its purely stochastic part, or its purely deterministic part (section 3). The RNN
-    has std 1 and no noise, so its divergence is half the squared distance of the means."""
+    cell: Literal['rssm', 'ssm', 'rnn', 'rnn_official'] = 'rssm'
+    """Recurrent state-space model, its purely stochastic part, or its purely deterministic part (section 3). `rnn` has
+    std 1 and no noise, so its divergence is half the squared distance of the means; `rnn_official` is as released:
+    predicted std, no noise, and no divergence, so that nothing trains the prior which the planner uses."""
     stochastic: int = 30
     """Z, size of the stochastic part of the latent state."""
     deterministic: int = 200
@@ -154,10 +158,10 @@ class Objective:
 
     reward_scale: float = 10.0
     """Factor of the reward's log-likelihood (paper: 1; released code: 10)."""
-    divergence_scale: float = 1.0
-    """Factor of the divergence from posterior to prior."""
-    free_nats: float = 3.0
-    """Divergence per step that costs nothing (for the RNN, whose divergence is a regression, use 0)."""
+    divergence_scale: float | None = None
+    """Factor of the divergence from posterior to prior; none: 1, but 0 for the cell rnn_official."""
+    free_nats: float | None = None
+    """Divergence per step that costs nothing; none: 3, but 0 for the cell rnn, whose divergence is a regression."""
     overshooting_distance: int = 1
     """O, steps that the prior is rolled ahead from a posterior for latent overshooting (equation 7); 1: off."""
     overshooting_weights: Literal['released', 'paper'] = 'released'
@@ -172,7 +176,7 @@ class Objective:
     def __post_init__(self):
         _choices('objective', self)
         _at_least('objective', {n: getattr(self, n) for n in (
-            'reward_scale', 'divergence_scale', 'free_nats', 'global_prior_scale')}, 0)
+            'reward_scale', 'divergence_scale', 'free_nats', 'global_prior_scale') if getattr(self, n) is not None}, 0)
         _at_least('objective', {'overshooting_distance': self.overshooting_distance}, 1)
         _at_least('objective', {'overshooting_betas': min(self.overshooting_betas, default=0)}, 0)
         if self.overshooting_betas and len(self.overshooting_betas) != self.overshooting_distance - 1:
@@ -208,6 +212,37 @@ class Planner:
 
 
 @dataclass(frozen=True)
+class EvaluationPlanner:
+    """The planner of evaluation, where it differs from that of collection; none: as in `planner`."""
+
+    horizon: int | None = None
+    """H, agent steps that a plan looks ahead."""
+    iterations: int | None = None
+    """I, refits of the action distribution."""
+    candidates: int | None = None
+    """J, action sequences per iteration."""
+    elites: int | None = None
+    """K, the best candidates, to which the distribution is refitted."""
+    spread: Literal['std', 'mean_absolute'] | None = None
+    """Refit the population standard deviation or the mean absolute deviation."""
+    start: Literal['shared', 'per_candidate'] | None = None
+    """One sample of the belief for all candidates or one for each."""
+
+    def __post_init__(self):
+        _choices('evaluation_planner', self)
+        _at_least('evaluation_planner', {n: getattr(self, n) for n in ('horizon', 'iterations', 'candidates', 'elites')
+                                         if getattr(self, n) is not None}, 1)
+
+    def over(self, planner: Planner) -> Planner:
+        """These settings, and the other planner's where they are none.
+
+        Raises:
+            ValueError: there would be more elites than candidates.
+        """
+        return dataclasses.replace(planner, **{n: value for n, value in vars(self).items() if value is not None})
+
+
+@dataclass(frozen=True)
 class Learner:
     """Gradient descent on chunks of episodes."""
 
@@ -223,12 +258,14 @@ class Learner:
     """Add epsilon before the bias correction, as TensorFlow does."""
     clip_norm: float = 1000.0
     """Largest global norm of the gradient."""
+    most_skipped: int = 10
+    """Updates in a row whose loss or gradient is not finite; after so many the training ends."""
     updates_per_call: int = 0
     """Updates in one call of the compiled step; 0: 1 on a CPU, 10 elsewhere. It changes no number, only how often
     progress is shown and a signal is obeyed."""
 
     def __post_init__(self):
-        _at_least('learner', {n: getattr(self, n) for n in ('batch', 'chunk_length')}, 1)
+        _at_least('learner', {n: getattr(self, n) for n in ('batch', 'chunk_length', 'most_skipped')}, 1)
         _above_zero('learner', {n: getattr(self, n) for n in ('learning_rate', 'adam_epsilon', 'clip_norm')})
         _at_least('learner', {'updates_per_call': self.updates_per_call}, 0)
 
@@ -253,12 +290,22 @@ class Collector:
     """S, episodes of uniform random actions before the first update."""
     collect_interval: int = 100
     """C, updates between two collected episodes."""
+    interval_counts: Literal['each_task', 'all_tasks'] = 'each_task'
+    """With several tasks, an episode of each follows after C updates for each of them (released code: 600 for six) or
+    after C in all (paper)."""
+    agent: Literal['planet', 'random'] = 'planet'
+    """Who collects after the seed episodes: the planner with noise, or uniform random actions (figure 5)."""
     noise: float = 0.3
     """Standard deviation of the Gaussian noise added to planned actions."""
 
     def __post_init__(self):
+        _choices('collector', self)
         _at_least('collector', {n: getattr(self, n) for n in ('seed_episodes', 'collect_interval')}, 1)
         _at_least('collector', {'noise': self.noise}, 0)
+
+    def interval(self, tasks: int) -> int:
+        """Updates before a further episode of each of so many tasks."""
+        return self.collect_interval * (tasks if self.interval_counts == 'each_task' else 1)
 
 
 @dataclass(frozen=True)
@@ -283,6 +330,7 @@ class Config:
     model: Model = field(default_factory=Model)
     objective: Objective = field(default_factory=Objective)
     planner: Planner = field(default_factory=Planner)
+    evaluation_planner: EvaluationPlanner = field(default_factory=EvaluationPlanner)
     learner: Learner = field(default_factory=Learner)
     replay: Replay = field(default_factory=Replay)
     collector: Collector = field(default_factory=Collector)
@@ -302,7 +350,7 @@ class Config:
             raise ValueError(f'objective.overshooting_distance is {self.objective.overshooting_distance}, but chunks '
                              f'have {self.learner.chunk_length} rows: the nearest valid value is '
                              f'{self.learner.chunk_length}.')
-        if self.model.cell == 'rnn' and self.objective.overshooting_distance > 1:
+        if self.model.cell in ('rnn', 'rnn_official') and self.objective.overshooting_distance > 1:
             raise ValueError(f'objective.overshooting_distance is {self.objective.overshooting_distance}, but the cell '
                              f'{self.model.cell} has no distribution to overshoot with: the nearest valid value is 1.')
         if self.collector.collect_interval % (self.learner.updates_per_call or 1):
@@ -312,6 +360,21 @@ class Config:
             raise ValueError(f'replay.capacity is {self.replay.capacity} and collector.seed_episodes is '
                              f'{self.collector.seed_episodes}, but the replay must hold the seed episodes: the nearest '
                              f'valid capacity is {self.collector.seed_episodes}.')
+        try:
+            self.evaluation_planner.over(self.planner)
+        except ValueError as error:
+            raise ValueError(f'The evaluation_planner takes from planner what it does not set: {error}') from error
+
+    def resolve(self) -> 'Config':
+        """The same with every none filled in that follows from other fields."""
+        cell, objective = self.model.cell, self.objective
+        scale, nats = (0.0 if cell == 'rnn_official' else 1.0), (0.0 if cell == 'rnn' else 3.0)
+        return dataclasses.replace(
+            self,
+            objective=dataclasses.replace(
+                objective, divergence_scale=scale if objective.divergence_scale is None else objective.divergence_scale,
+                free_nats=nats if objective.free_nats is None else objective.free_nats),
+            evaluation_planner=EvaluationPlanner(**vars(self.evaluation_planner.over(self.planner))))
 
 
 def _planet() -> Config:
@@ -323,6 +386,7 @@ def _paper() -> Config:
         model=Model(reward_layers=2, reward_units=200),
         objective=Objective(reward_scale=1.0),
         planner=Planner(spread='mean_absolute', start='per_candidate'),
+        collector=Collector(interval_counts='all_tasks'),
     )
 
 

@@ -1,4 +1,10 @@
-"""Episodes in memory as a pytree, with pure functions to add one and to sample chunks."""
+"""Episodes in memory as a pytree, with pure functions to add one and to sample chunks.
+
+Tasks whose episodes have different T are kept in replays of their own, so that no memory goes to padding.
+"""
+
+import functools
+from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
@@ -54,13 +60,14 @@ def add(replay: Replay, episode: Trajectory) -> Replay:
     return Replay(jax.tree.map(put, replay.data, episode), replay.count + 1)
 
 
-def sample(replay: Replay, key: jax.Array, batch: int, chunk_length: int) -> Trajectory:
+def sample(replays: Sequence[Replay], key: jax.Array, batch: int, chunk_length: int) -> Trajectory:
     """Draws chunks: an episode uniformly, then a start uniformly among those that keep the chunk inside the episode.
 
-    A chunk never crosses episodes. It is padded, and its length below L, only if its whole episode is shorter.
+    The episode is one of all that the replays hold, so each of them is drawn from by its share of the episodes. A
+    chunk never crosses episodes. It is padded, and its length below L, only if its whole episode is shorter.
 
     Args:
-        replay: at least one episode, or the chunks are empty (length 0).
+        replays: at least one episode in all, or the chunks are empty (length 0).
         key: a random key.
         batch: B.
         chunk_length: L.
@@ -71,24 +78,41 @@ def sample(replay: Replay, key: jax.Array, batch: int, chunk_length: int) -> Tra
     Raises:
         ValueError: the chunks are longer than a slot.
     """
-    slots, rows = replay.data.reward.shape
-    if chunk_length > rows:
-        raise ValueError(f'Chunks of {chunk_length} rows were asked of a replay whose slots have {rows}.')
+    for replay in replays:
+        if chunk_length > replay.data.reward.shape[1]:
+            raise ValueError(f'Chunks of {chunk_length} rows were asked of a replay whose slots have '
+                             f'{replay.data.reward.shape[1]}.')
     episode_key, start_key = jax.random.split(key)
-    filled = jnp.minimum(replay.count, slots)
+    filled = jnp.stack([jnp.minimum(replay.count, len(replay.data.length)) for replay in replays])
     # Drawn by `randint` from 0 up to the number itself, so that the same chunks come of any number of slots.
-    episodes = jax.random.randint(episode_key, (batch,), 0, jnp.maximum(filled, 1))
-    lengths = replay.data.length[episodes]
+    drawn = jax.random.randint(episode_key, (batch,), 0, jnp.maximum(filled.sum(), 1))
+    ends = jnp.cumsum(filled)
+    # An index below a replay's first episode or behind its last one is clipped; that chunk is not taken.
+    episodes = [drawn - (end - count) for end, count in zip(ends, filled)]
+
+    def drawn_from(options):
+        """Of what each replay offers, [B, ...], that of the replay which holds the episode drawn."""
+        chosen = options[0]
+        for begin, option in zip(ends, options[1:]):
+            chosen = jax.tree.map(functools.partial(jax.vmap(jnp.where), drawn >= begin), option, chosen)
+        return chosen
+
+    lengths = drawn_from([replay.data.length[index] for replay, index in zip(replays, episodes)])
     starts = jax.random.randint(start_key, (batch,), 0, jnp.maximum(lengths - chunk_length, 0) + 1)
 
-    def cut(episode, start, length):
+    def cut(data, episode, start):
         def rows(stored):
             sizes = (1, chunk_length, *stored.shape[2:])
             first = (episode, start, *[0] * (stored.ndim - 2))
             return jax.lax.dynamic_slice(stored, first, sizes)[0]
 
-        data = replay.data
-        return Trajectory(rows(data.observation), rows(data.action), rows(data.reward),
-                          jnp.minimum(length, chunk_length))
+        return rows(data.observation), rows(data.action), rows(data.reward)
 
-    return jax.vmap(cut)(episodes, starts, lengths)
+    chunks = drawn_from([jax.vmap(cut, (None, 0, 0))(replay.data, index, starts)
+                    for replay, index in zip(replays, episodes)])
+    return Trajectory(*chunks, jnp.minimum(lengths, chunk_length))
+
+
+def episodes(replays: Sequence[Replay]) -> jax.Array:
+    """Episodes ever added to all of them, int32 []."""
+    return sum(replay.count for replay in replays)

@@ -122,12 +122,12 @@ class TrainState:
 
     Attributes:
         learner: parameters, optimizer and the number of updates
-        replay: the episodes
+        replay: the episodes, in a `Replay` for each distinct T of the run's tasks
         key: the seed's root key, which never changes; see `keys.py`
     """
 
     learner: LearnerState
-    replay: Replay
+    replay: tuple[Replay, ...]
     key: jax.Array
 
 
@@ -142,6 +142,7 @@ class WorldModel(NamedTuple):
         encode: (params, prepared [*shape]) -> embedding [M]
         prior: (params, key, latent, action [A]) -> Latent: one step ahead, without an observation
         posterior: (params, key, prior Latent, embedding [M]) -> Latent: the prior of that step and what was seen
+        resample: (key, latent) -> Latent: the same belief with another sample of its stochastic part
         decode: (params, features [F]) -> mean of the observation [*shape]
         reward: (params, features [F]) -> mean of the reward []
     """
@@ -152,6 +153,7 @@ class WorldModel(NamedTuple):
     encode: Callable[..., jax.Array]
     prior: Callable[..., Latent]
     posterior: Callable[..., Latent]
+    resample: Callable[..., Latent]
     decode: Callable[..., jax.Array]
     reward: Callable[..., jax.Array]
 
@@ -165,7 +167,7 @@ class Steps(NamedTuple):
         random, act, evaluate: (params, key, belief, observation) -> Belief: uniform actions for the seed episodes;
             the collection's planner with exploration noise; the evaluation's planner
         learn: state -> (state, metrics [updates_per_call]): that many updates
-        add: (state, episode) -> state
+        add: (state, episodes [E]) -> state: one episode of each task, in the order of the tasks
     """
 
     init: Callable[..., TrainState]

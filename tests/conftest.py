@@ -57,5 +57,23 @@ def run_planet_jax(planet_jax):
     return run
 
 
+@pytest.fixture(scope='session')
+def write_scores():
+    """Writes a run folder with scores, as a run does: evaluations are (agent, episodes, returns), and perhaps a task.
+    """
+    from planet_jax import config
+    from planet_jax.cli.run_folder import RunFolder
+
+    def write(directory, evaluations, preset='cpu'):
+        task, method, seed = directory.parts[-3:]
+        folder = RunFolder(directory, {'task': task, 'preset': preset, 'seed': int(seed), 'versions': {},
+                                       'action_repeat': dict.fromkeys(task.split(','), 1), 'device': 'here',
+                                       'config': config.preset(preset), 'commit': None})
+        for entry in evaluations:
+            folder.append('evaluations.jsonl', dict(zip(('agent', 'episodes', 'returns', 'task'), entry)))
+        folder.close()
+    return write
+
+
 def environment(settings):
     return {**os.environ, 'PYTHONPATH': os.pathsep.join([str(ROOT), *filter(None, sys.path)]), **settings}

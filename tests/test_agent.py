@@ -100,7 +100,7 @@ def test_filter_uses_the_previous_action_state_and_the_observation(rssm):
     assert (sampled.stochastic != plain.stochastic).all()
 
 
-@pytest.mark.parametrize('cell, deterministic', [('rssm', 6), ('ssm', 0), ('rnn', 6)])
+@pytest.mark.parametrize('cell, deterministic', [('rssm', 6), ('ssm', 0), ('rnn', 6), ('rnn_official', 6)])
 def test_an_episode_begins_with_a_zero_state_and_action(cell, deterministic):
     first = jax.tree.map(np.asarray, agent.begin(make(cell)[0], 2))
     assert first.action.shape == (2,) and first.value.shape == ()
@@ -180,7 +180,7 @@ def test_noise_acts_on_the_action_only(acts):
     assert (quiet.action != noisy.action).all()
 
 
-@pytest.mark.parametrize('cell', ['rssm', 'ssm', 'rnn'])
+@pytest.mark.parametrize('cell', ['rssm', 'ssm', 'rnn', 'rnn_official'])
 def test_a_whole_step_of_every_cell(cell):
     model, params = make(cell)
     act = jax.jit(agent.make_act(model, agent.make_plan(model, Planner(**SETTINGS), 2), 0.3))

@@ -1,13 +1,14 @@
 """Algorithm 1 as a whole: its order, its independence of how the work is split, and that it learns."""
 
 import collections
+import dataclasses
 
 import jax
 import numpy as np
 import pytest
 
 from planet_jax import algorithm, collector, envs, keys, sweep
-from planet_jax.config import Collector, Config, Env, Learner, Model, Objective, Planner
+from planet_jax.config import Collector, Config, Env, EvaluationPlanner, Learner, Model, Objective, Planner
 from planet_jax.types import Steps
 
 CONFIG = Config(
@@ -35,7 +36,7 @@ def units_of(steps, restart_after=()):
     while True:
         unit = next(running)
         units.append(jax.tree.map(np.array, unit))
-        if units[-1].state.replay.count == EPISODES:
+        if units[-1].state.replay[0].count == EPISODES:
             return units
         if len(units) in restart_after:
             # From copies, as after a checkpoint: of the run before, only numbers remain.
@@ -69,7 +70,7 @@ def test_what_is_due(episodes, updates, expected):
 
 def test_seed_episodes_first_then_updates_before_every_further_episode(units):
     assert [kind(unit) for unit in units] == ['seed'] * 2 + ['learn 2', 'learn 2', 'collect'] * 2
-    assert [int(unit.state.replay.count[0]) for unit in units] == [1, 2, 2, 2, 3, 3, 3, 4]
+    assert [int(unit.state.replay[0].count[0]) for unit in units] == [1, 2, 2, 2, 3, 3, 3, 4]
     assert [int(unit.state.learner.updates[0]) for unit in units] == [0, 0, 2, 4, 4, 6, 8, 8]
     assert all(np.array_equal(unit.state.key, ROOT) for unit in units)
 
@@ -78,7 +79,7 @@ def test_every_episode_is_in_the_replay_and_is_another_one(units):
     episodes = [unit.episodes for unit in units if unit.episodes is not None]
     for number, episode in enumerate(episodes):
         assert same(jax.tree.map(lambda leaf: leaf[0, 0], episode),
-                    jax.tree.map(lambda leaf, number=number: leaf[0, number], units[-1].state.replay.data))
+                    jax.tree.map(lambda leaf, number=number: leaf[0, number], units[-1].state.replay[0].data))
     assert len({episode.observation[0, 0, 0].tobytes() for episode in episodes}) == EPISODES
     assert len({episode.action.tobytes() for episode in episodes}) == EPISODES
 
@@ -110,6 +111,37 @@ def test_another_number_of_slots_gives_the_same_numbers(units):
     again = units_of(make_steps(slots=EPISODES + 3))
     for left, right in zip(again, units, strict=True):
         assert same(left.state.learner, right.state.learner) and same(left[1:], right[1:])
+
+
+def actions(**changes):
+    """Of one step with each kind of agent, all with the same key, parameters and observation."""
+    steps = algorithm.make_steps(dataclasses.replace(CONFIG, **changes), envs.spec('toy_point', CONFIG.env), slots=1,
+                                 updates_per_call=1)
+    rng = np.random.default_rng(0)
+    params = jax.tree.map(lambda leaf: rng.normal(0, 0.5, leaf.shape).astype('float32'),
+                          jax.eval_shape(steps.init, ROOT[0]).learner.params)
+    observation = rng.normal(size=jax.eval_shape(steps.init, ROOT[0]).replay[0].data.observation.shape[2:])
+
+    def all_three(params, observation):
+        return [act(params, ROOT[0], steps.begin(params), observation).action
+                for act in (steps.random, steps.act, steps.evaluate)]
+
+    return [tuple(np.asarray(action).tolist()) for action in jax.jit(all_three)(params, observation)]
+
+
+def test_random_collection_leaves_evaluation_to_the_planner():
+    quiet = dataclasses.replace(CONFIG.collector, noise=0)
+    random, planned, evaluated = actions(collector=quiet)
+    assert planned == evaluated != random
+    assert actions(collector=dataclasses.replace(quiet, agent='random')) == [random, random, evaluated]
+
+
+def test_evaluation_may_plan_otherwise_than_collection():
+    quiet = dataclasses.replace(CONFIG.collector, noise=0)
+    random, planned, _ = actions(collector=quiet)
+    shooting = EvaluationPlanner(iterations=1, elites=1)
+    *_, shot = actions(planner=shooting.over(CONFIG.planner))
+    assert actions(collector=quiet, evaluation_planner=shooting) == [random, planned, shot] and shot != planned
 
 
 def test_what_report_raises_ends_the_training():
@@ -173,7 +205,7 @@ def learned_return(seed, episodes=28):
                                                   updates_per_call=100), jax.devices()[:1])
     vector = envs.make_vector(['toy_point'], LEARNING.env)
     for unit in algorithm.train(steps, vector, steps.init(keys.root(seed)[None]), LEARNING):
-        if unit.state.replay.count == episodes:
+        if unit.state.replay[0].count == episodes:
             break
     vector = envs.make_vector(['toy_point'] * 10, LEARNING.env, workers=0)
     evaluated, _ = collector.collect(steps.evaluate, steps.begin, vector, unit.state.learner.params,

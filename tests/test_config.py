@@ -9,9 +9,21 @@ from pathlib import Path
 import pytest
 
 from planet_jax import config
-from planet_jax.config import Collector, Config, Env, Evaluation, Learner, Model, Objective, Planner, Replay
+from planet_jax.config import (
+    Collector,
+    Config,
+    Env,
+    Evaluation,
+    EvaluationPlanner,
+    Learner,
+    Model,
+    Objective,
+    Planner,
+    Replay,
+)
 
-GROUPS = {'env': Env, 'model': Model, 'objective': Objective, 'planner': Planner, 'learner': Learner, 'replay': Replay,
+GROUPS = {'env': Env, 'model': Model, 'objective': Objective, 'planner': Planner,
+          'evaluation_planner': EvaluationPlanner, 'learner': Learner, 'replay': Replay,
           'collector': Collector, 'evaluation': Evaluation}
 
 
@@ -34,7 +46,9 @@ def test_every_field_survives_json():
             'ssm', 5, 6, 7, 0.2, 'reset_after', 4, (3, 4), (5, 6), (5, 6, 6), 8, 1, 9, 1, 10, 'float32'),
         objective=Objective(2, 0.5, 1.5, 3, 'paper', (0.5, 2), True, 0.1),
         planner=Planner(3, 4, 50, 6, 'mean_absolute', 'per_candidate'),
-        learner=Learner(7, 8, 0.1, 0.2, True, 10, 2), replay=Replay(20), collector=Collector(1, 4, 0.5),
+        learner=Learner(7, 8, 0.1, 0.2, True, 10, 3, 2), replay=Replay(20),
+        collector=Collector(1, 4, 'all_tasks', 'random', 0.5),
+        evaluation_planner=EvaluationPlanner(1, 2, 30, 4, 'std', 'shared'),
         evaluation=Evaluation(0, 3))
     for group in GROUPS:
         for field in dataclasses.fields(GROUPS[group]):
@@ -89,7 +103,10 @@ AT_LEAST = [
     *[('objective', name, value, 0) for name in ('reward_scale', 'divergence_scale', 'free_nats')
       for value in (-1.0, math.nan, math.inf)],
     *[('planner', name, value, 1) for name in ('horizon', 'iterations', 'candidates', 'elites') for value in (0, -1)],
-    *[('learner', name, value, 1) for name in ('batch', 'chunk_length') for value in (0, -1)],
+    *[('evaluation_planner', name, value, 1) for name in ('horizon', 'iterations', 'candidates', 'elites')
+      for value in (0, -1)],
+    *[('learner', name, value, 1) for name in ('batch', 'chunk_length', 'most_skipped')
+      for value in (0, -1)],
     ('learner', 'updates_per_call', -1, 0),
     *[('replay', 'capacity', value, 1) for value in (0, -1)],
     *[('collector', name, value, 1) for name in ('seed_episodes', 'collect_interval') for value in (0, -1)],
@@ -141,6 +158,8 @@ def test_words_that_are_no_choice_are_refused(group, name):
     (lambda: Model(decoder_kernels=(5, 5, 6)), ['model.decoder_kernels has 3', 'model.decoder_channels 3']),
     (lambda: Env(size=1024, supersample=3), ['env.size 1024', 'env.supersample 3', '3072', '2048']),
     (lambda: Planner(candidates=50), ['planner.elites is 100', 'planner.candidates is 50', 'of elites is 50']),
+    (lambda: Config(evaluation_planner=EvaluationPlanner(candidates=50)),
+     ['evaluation_planner', 'planner.elites is 100', 'planner.candidates is 50', 'of elites is 50']),
     (lambda: Config(env=Env(size=65)), ['env.size is 65', 'makes images of 64 pixels', 'set env.size to 64']),
     (lambda: Config(env=Env(size=32)), ['env.size is 32', 'the 4 convolutions', 'leave nothing']),
     (lambda: Config(learner=Learner(updates_per_call=3)), ['collect_interval is 100', 'updates_per_call, 3']),
@@ -174,6 +193,32 @@ def test_sizes_of_feature_maps():
     assert made == [5, 13, 30, 64]
 
 
+# What follows from other fields.
+
+
+@pytest.mark.parametrize('cell, scale, nats', [('rssm', 1, 3), ('ssm', 1, 3), ('rnn', 1, 0), ('rnn_official', 0, 3)])
+def test_what_is_not_given_follows_from_the_cell(cell, scale, nats):
+    resolved = Config(model=Model(cell=cell)).resolve()
+    assert (resolved.objective.divergence_scale, resolved.objective.free_nats) == (scale, nats)
+    assert resolved.resolve() == resolved
+    given = Objective(divergence_scale=0.5, free_nats=2)
+    assert Config(model=Model(cell=cell), objective=given).resolve().objective == given
+
+
+def test_evaluation_plans_as_collection_does_unless_told_otherwise():
+    planner = Planner(3, 4, 50, 6, 'mean_absolute', 'per_candidate')
+    resolved = Config(planner=planner, evaluation_planner=EvaluationPlanner(iterations=1, start='shared')).resolve()
+    assert resolved.planner == planner
+    assert vars(resolved.evaluation_planner) == vars(planner) | {'iterations': 1, 'start': 'shared'}
+    assert resolved.evaluation_planner.over(Planner()) == Planner(3, 1, 50, 6, 'mean_absolute', 'shared')
+
+
+@pytest.mark.parametrize('counts, expected', [('each_task', 600), ('all_tasks', 100)])
+def test_updates_between_episodes_of_six_tasks(counts, expected):
+    assert Collector(interval_counts=counts).interval(6) == expected
+    assert Collector(interval_counts=counts).interval(1) == 100
+
+
 # The presets.
 
 
@@ -187,13 +232,13 @@ def test_planet_is_the_released_code():
     assert (model.encoder_channels, model.decoder_channels) == ((32, 64, 128, 256), (128, 64, 32))
     assert (model.decoder_kernels, model.decoder_units) == ((5, 5, 6, 6), 1024)
     assert (model.reward_layers, model.reward_units) == (3, 300)
-    assert planet.objective == Objective(reward_scale=10, divergence_scale=1, free_nats=3)
+    assert planet.resolve().objective == Objective(reward_scale=10, divergence_scale=1, free_nats=3)
     assert planet.planner == Planner(12, 10, 1000, 100, 'std', 'shared')
     learner = planet.learner
     assert (learner.batch, learner.chunk_length, learner.learning_rate) == (50, 50, 1e-3)
     assert (learner.adam_epsilon, learner.adam_epsilon_hat, learner.clip_norm) == (1e-4, False, 1000)
     assert planet.replay.capacity is None
-    assert planet.collector == Collector(seed_episodes=5, collect_interval=100, noise=0.3)
+    assert planet.collector == Collector(5, 100, 'each_task', 'planet', noise=0.3)
     assert planet.evaluation == Evaluation(every=25, episodes=10)
 
 
@@ -202,7 +247,8 @@ def test_paper_differs_in_what_the_paper_states():
     different = {f'{group}.{name}': value for group, values in paper.items() for name, value in values.items()
                  if value != planet[group][name]}
     assert different == {'model.reward_layers': 2, 'model.reward_units': 200, 'objective.reward_scale': 1,
-                         'planner.spread': 'mean_absolute', 'planner.start': 'per_candidate'}
+                         'planner.spread': 'mean_absolute', 'planner.start': 'per_candidate',
+                         'collector.interval_counts': 'all_tasks'}
 
 
 def test_cpu_is_smaller_and_whole():

@@ -40,6 +40,18 @@ def test_noise_is_uniform_and_independent():
     np.testing.assert_allclose(correlations, np.zeros(4), atol=0.05)
 
 
+@pytest.mark.parametrize('bits', range(1, 9))
+def test_level_and_noise_are_exact(bits):
+    # The even pixels and the odd ones of an odd number: both halves of the random numbers are used, the last but one.
+    image = np.arange(255, 0, -1, 'uint8').reshape(17, 15, 1)
+    steps = (prepare(KEYS[0], image, bits).astype('float64') + 0.5) * 2**bits * 2**16
+    np.testing.assert_array_equal(steps, np.floor(steps))
+    np.testing.assert_array_equal(steps // 2**16, image >> (8 - bits))
+    numbers = np.asarray(jax.random.bits(KEYS[0], (128,), 'uint32'))
+    halves = np.stack([numbers % 2**16, numbers // 2**16], -1).ravel()[:-1]
+    np.testing.assert_array_equal(steps.ravel() % 2**16, halves)
+
+
 def test_noise_is_fresh_for_each_key_and_the_same_for_the_same_one():
     first, second, again = (np.asarray(prepare(key, IMAGE, 5)) for key in (KEYS[0], KEYS[1], KEYS[0]))
     assert (first != second).mean() > 0.99

@@ -116,6 +116,15 @@ def test_empty_values_are_not_passed(made):
                            ['-m', 'planet_jax', 'evaluate', '--run=logs/x', '--episodes=3']]
 
 
+def test_every_benchmark_is_run_into_one_folder(made):
+    assert run(made, 'make', 'bench', 'LOGDIR=my logs', 'ARGS=--repeats 1').returncode == 0
+    *benchmarks, table = calls(made)
+    assert [f'experiments/{path.name}' for path in sorted(ROOT.glob('experiments/bench_*.py'))] == sorted(
+        name for name, *_ in benchmarks)
+    assert all(arguments == ['--out=my logs/bench', '--repeats', '1'] for _, *arguments in benchmarks)
+    assert table == ['experiments/benchmark.py', '--out=my logs/bench']
+
+
 @pytest.mark.parametrize(('target', 'hint'), [('train', 'make train TASK='), ('evaluate', 'make evaluate RUN=')])
 def test_what_is_missing_is_said_before_set_up(made, target, hint):
     script(made / '.ci/setup', '#!/bin/sh\ntouch created\n')
@@ -126,11 +135,11 @@ def test_what_is_missing_is_said_before_set_up(made, target, hint):
 
 def test_help_lists_every_target(made):
     result = run(made, 'make')
-    for target in ('help', 'setup', 'train', 'evaluate', 'smoke', 'test', 'test-faults', 'test-all', 'lint'):
+    for target in ('help', 'setup', 'train', 'evaluate', 'smoke', 'bench', 'test', 'test-faults', 'test-all', 'lint'):
         assert f'make {target} ' in result.stdout
 
 
-@pytest.mark.parametrize('target', ['train', 'smoke', 'test', 'lint'])
+@pytest.mark.parametrize('target', ['train', 'smoke', 'bench', 'test', 'lint'])
 def test_a_failure_shows(made, target):
     script(made / '.venv/bin/python', '#!/bin/sh\nexit 3\n')
     assert run(made, 'make', target, 'TASK=x').returncode == 2

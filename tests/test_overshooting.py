@@ -74,7 +74,7 @@ class Case:
         return beyond.sum(1) / self.mask.sum(1)
 
 
-@pytest.fixture(scope='module', params=['rssm', 'ssm', 'rnn'])
+@pytest.fixture(scope='module', params=['rssm', 'ssm', 'rnn', 'rnn_official'])
 def case(request):
     return Case(request.param)
 
@@ -181,8 +181,8 @@ def test_global_prior_is_the_divergence_to_a_standard_normal(stochastic_case):
 @pytest.mark.parametrize('settings, sentence', [
     (dict(objective=Objective(overshooting_distance=20), learner=Learner(chunk_length=10)),
      'overshooting_distance is 20.*10 rows.*nearest valid value is 10'),
-    (dict(objective=Objective(overshooting_distance=2), model=Model(cell='rnn')),
-     'overshooting_distance is 2.*rnn.*nearest valid value is 1'),
+    *[(dict(objective=Objective(overshooting_distance=2), model=Model(cell=cell)),
+       f'overshooting_distance is 2.*{cell}.*nearest valid value is 1') for cell in ('rnn', 'rnn_official')],
 ])
 def test_settings_that_do_not_go_together_are_refused(settings, sentence):
     with pytest.raises(ValueError, match=sentence):

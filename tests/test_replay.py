@@ -18,7 +18,11 @@ def compiled(function, **options):
     return lambda *arguments, **named: jax.tree.map(np.asarray, jitted(*arguments, **named))
 
 
-add, sample = compiled(replay.add), compiled(replay.sample, static_argnums=(2, 3))
+add, sample_from = compiled(replay.add), compiled(replay.sample, static_argnums=(2, 3))
+
+
+def sample(store, *arguments):
+    return sample_from((store,), *arguments)
 
 
 def episode(number, length=STEPS + 1, rows=STEPS + 1):
@@ -124,10 +128,26 @@ def test_the_number_of_slots_changes_no_chunk():
     assert (other.reward != few.reward).any()
 
 
+def test_of_several_replays_every_episode_is_equally_likely():
+    # Other lengths, other numbers of episodes, one empty: 300 + n and 600 + n are rows of other replays.
+    short = add(jax.tree.map(np.asarray, replay.init(SPEC._replace(steps=4), 3, 4)), episode(3, 5, rows=5))
+    empty = jax.tree.map(np.asarray, replay.init(SPEC._replace(steps=6), 2, 4))
+    chunks = sample_from((filled(range(2)), short, empty, filled([6, 7, 8], slots=2)), KEY, 5000, 4)
+    numbers, rows = numbers_and_rows(chunks)
+    np.testing.assert_array_equal(numbers, np.repeat(numbers[:, :1], 4, 1))
+    np.testing.assert_array_equal(np.diff(rows, axis=1), np.ones((5000, 3)))
+    found, counts = np.unique(numbers[:, 0], return_counts=True)
+    np.testing.assert_array_equal(found, [0, 1, 3, 7, 8])
+    np.testing.assert_allclose(counts / 5000, np.full(5, 1 / 5), atol=0.03)
+    for number, last in [(0, STEPS + 1 - 4), (3, 5 - 4), (8, STEPS + 1 - 4)]:
+        np.testing.assert_array_equal(np.unique(rows[numbers[:, 0] == number, 0]), np.arange(last + 1))
+    assert replay.episodes((filled(range(2)), short, empty)) == 3
+
+
 def test_jit_changes_nothing():
     store = filled(range(3), e0=2)
     with jax.disable_jit():
-        plain = replay.sample(store, KEY, 10, 4)
+        plain = replay.sample((store,), KEY, 10, 4)
         added = replay.add(store, episode(3))
     jax.tree.map(np.testing.assert_array_equal, plain, sample(store, KEY, 10, 4))
     jax.tree.map(np.testing.assert_array_equal, added, add(store, episode(3)))
@@ -138,7 +158,7 @@ def test_a_donated_replay_stays_where_it_is():
         return [leaf.unsafe_buffer_pointer() for leaf in jax.tree.leaves(store.data)]
 
     put = jax.jit(replay.add, donate_argnums=0)
-    draw = jax.jit(lambda store, key: (store, replay.sample(store, key, 6, 4)), donate_argnums=0)
+    draw = jax.jit(lambda store, key: (store, replay.sample((store,), key, 6, 4)), donate_argnums=0)
     store = jax.block_until_ready(replay.init(SPEC, 8, 4))
     before = pointers(store)
     for number in range(3):
@@ -167,11 +187,11 @@ def test_episodes_that_do_not_fit_are_refused(change):
 
 def test_chunks_longer_than_a_slot_are_refused():
     with pytest.raises(ValueError, match=f'Chunks of 11 rows .* slots have {STEPS + 1}'):
-        replay.sample(replay.init(SPEC, 2, 4), KEY, 3, 11)
+        replay.sample((replay.init(SPEC, 2, 4),), KEY, 3, 11)
 
 
 def test_a_replay_is_vmapped_over_seeds():
     stores = jax.tree.map(lambda *leaves: np.stack(leaves), filled(range(2)), filled(range(2, 4)))
-    chunks = compiled(jax.vmap(lambda store, key: replay.sample(store, key, 20, 4)))(stores, jax.random.split(KEY))
+    chunks = compiled(jax.vmap(lambda store, key: replay.sample((store,), key, 20, 4)))(stores, jax.random.split(KEY))
     numbers, _ = numbers_and_rows(chunks)
     assert (numbers[0] < 2).all() and (numbers[1] >= 2).all()

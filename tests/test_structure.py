@@ -66,7 +66,8 @@ def test_imports_come_from_lower_floors_only(file):
 
 @pytest.mark.parametrize('library, allowed', [
     ('flax.linen', {'networks'}), ('distrax', {'objective'}), ('orbax', {'checkpoint'}), ('optax', {'learner'}),
-    ('dm_control', {'envs'}), ('mujoco', {'envs'}), ('tyro', {'cli'}), ('rich', {'cli'}),
+    ('dm_control', {'envs'}), ('mujoco', {'envs'}), ('tyro', {'cli'}), ('rich', {'cli'}), ('ray', {'cli'}),
+    ('matplotlib', {'cli'}),
     ('gymnasium', {'envs', 'collector', 'algorithm', 'cli'}),
 ])
 def test_each_library_has_its_place(library, allowed):
@@ -113,7 +114,7 @@ def test_steps_know_nothing_of_batches_of_cells():
     # Nobody branches on the cell outside `networks`; `config` only refuses what no cell of that name can do.
     users = {part(file) for file, tree in FILES.items()
              for node in ast.walk(tree) if isinstance(node, ast.Compare) and 'cell' in ast.unparse(node)
-             and any(f"'{cell}'" in ast.unparse(node) for cell in ('rssm', 'ssm', 'rnn'))}
+             and any(f"'{cell}'" in ast.unparse(node) for cell in ('rssm', 'ssm', 'rnn', 'rnn_official'))}
     assert users <= {'networks', 'cli', 'config'}
 
 

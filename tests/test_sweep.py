@@ -1,4 +1,4 @@
-"""Seeds over devices: each is the single run, bit for bit, and nothing large is copied."""
+"""Seeds over devices: each is the single run, bit for bit or to rounding, and nothing large is copied."""
 
 import jax
 import jax.numpy as jnp
@@ -17,13 +17,14 @@ CONFIG = Config(
     planner=Planner(horizon=2, iterations=2, candidates=8, elites=2),
     learner=Learner(batch=2, chunk_length=4))
 SPEC = Spec((3,), 'float32', 2, 6)
+TASK_STEPS = (6, 4)
+EPISODES = len(TASK_STEPS)
 ROOTS = jnp.stack([keys.root(seed) for seed in (3, 4)])
-EPISODES = 2
 
 
 @pytest.fixture(scope='module')
 def steps():
-    return algorithm.make_steps(CONFIG, SPEC, slots=4, updates_per_call=2)
+    return algorithm.make_steps(CONFIG, SPEC, slots=4, updates_per_call=2, task_steps=TASK_STEPS)
 
 
 @pytest.fixture(scope='module')
@@ -36,12 +37,19 @@ def two(steps):
     return sweep.over_seeds(steps, jax.devices()[:2])
 
 
+@pytest.fixture(scope='module')
+def vmapped(steps):
+    return sweep.over_seeds(steps, jax.devices()[:1], seeds=2)
+
+
 def episodes_of(seed):
-    """[E, T + 1, ...], different for every seed."""
+    """One of each task, [E, T + 1, ...], different for every seed; rows behind a task's own T are zero."""
     rng = np.random.default_rng(seed)
-    return Trajectory(rng.normal(size=(EPISODES, 7, 3)).astype(np.float32),
-                      rng.uniform(-1, 1, (EPISODES, 7, 2)).astype(np.float32),
-                      rng.random((EPISODES, 7)).astype(np.float32), np.full(EPISODES, 7, np.int32))
+    length = np.array(TASK_STEPS, np.int32) + 1
+    valid = np.arange(7) < length[:, None]
+    return Trajectory(rng.normal(size=(EPISODES, 7, 3)).astype(np.float32) * valid[..., None],
+                      rng.uniform(-1, 1, (EPISODES, 7, 2)).astype(np.float32) * valid[..., None],
+                      rng.random((EPISODES, 7)).astype(np.float32) * valid, length)
 
 
 def keys_of_steps(root):
@@ -70,8 +78,7 @@ def without_axis(steps, root, episodes):
     """The same by the unbatched functions, each compiled as it is."""
     add, learn = jax.jit(steps.add), jax.jit(steps.learn)
     state = jax.jit(steps.init)(root)
-    for number in range(EPISODES):
-        state = add(state, jax.tree.map(lambda leaf, number=number: leaf[number], episodes))
+    state = add(state, episodes)
     metrics = []
     for _ in range(2):
         state, told = learn(state)
@@ -109,8 +116,13 @@ def test_a_sweep_of_one_is_the_unbatched_program(steps, singles):
 def test_the_work_changes_what_it_should(one, singles):
     state, metrics, beliefs = singles[0]
     before = jax.tree.map(np.array, one.init(ROOTS[:1]))
-    assert state.learner.updates.tolist() == [4] and state.replay.count.tolist() == [EPISODES]
-    assert np.array_equal(state.replay.data.observation[0, :EPISODES], episodes_of(0).observation)
+    assert state.learner.updates.tolist() == [4]
+    assert [replay.count.tolist() for replay in state.replay] == [[1], [1]]
+    for replay, number in zip(state.replay, (1, 0), strict=True):  # By T, the shortest first.
+        rows = TASK_STEPS[number] + 1
+        assert replay.data.observation.shape == (1, 4, rows, 3)
+        assert np.array_equal(replay.data.observation[0, 0], episodes_of(0).observation[number, :rows])
+        assert replay.data.length.tolist() == [[rows, 0, 0, 0]]
     assert all(not np.array_equal(*pair) for pair in zip(
         jax.tree.leaves(state.learner.params['cell']), jax.tree.leaves(before.learner.params['cell']), strict=True))
     assert metrics[0]['loss'].shape == (1, 2) and np.isfinite(metrics[1]['loss']).all()
@@ -124,6 +136,16 @@ def test_two_seeds_on_two_devices_are_two_single_runs(two, singles):
     assert_same(both, jax.tree.map(lambda *leaves: np.concatenate(leaves), *singles))
 
 
+def test_two_seeds_on_one_device_are_two_single_runs_to_rounding(vmapped, one):
+    both, episodes = vmapped.init(ROOTS), [episodes_of(0), episodes_of(1)]
+    both, told = vmapped.learn(vmapped.add(both, stacked(episodes)))
+    for seed in range(2):
+        single = one.add(one.init(ROOTS[seed:seed + 1]), stacked(episodes[seed:seed + 1]))
+        single, expected = one.learn(single)
+        jax.tree.map(lambda a, b, seed=seed: np.testing.assert_allclose(a[seed], b[0], rtol=1e-4, atol=1e-6),
+                     (both, told), (single, expected))
+
+
 def test_each_seed_is_on_a_device_of_its_own(two):
     for leaf in jax.tree.leaves(two.init(ROOTS)):
         assert [shard.device for shard in leaf.addressable_shards] == jax.devices()[:2]
@@ -134,20 +156,35 @@ def pointers(array):
     return [shard.data.unsafe_buffer_pointer() for shard in array.addressable_shards]
 
 
-@pytest.mark.parametrize('name', ['one', 'two'])
-def test_the_replay_is_never_copied(name, request):
-    steps, count = request.getfixturevalue(name), ['one', 'two'].index(name) + 1
+@pytest.mark.parametrize('name, devices, count', [('one', 1, 1), ('two', 2, 2), ('vmapped', 1, 2)])
+def test_the_replay_is_never_copied(name, devices, count, request):
+    steps = request.getfixturevalue(name)
     state = steps.init(ROOTS[:count])
-    before = [pointers(leaf) for leaf in jax.tree.leaves(state.replay.data)]
-    assert all(len(set(found)) == count for found in before)
+    before = [pointers(leaf) for replay in state.replay for leaf in jax.tree.leaves(replay.data)]
+    assert all(len(set(found)) == devices for found in before)
     for _ in range(2):
         given, state = state, steps.add(state, stacked([episodes_of(number) for number in range(count)]))
-        assert given.replay.data.observation.is_deleted()
+        assert given.replay[0].data.observation.is_deleted()
         given, (state, _) = state, steps.learn(state)
-        assert given.replay.data.observation.is_deleted()
-        assert [pointers(leaf) for leaf in jax.tree.leaves(state.replay.data)] == before
+        assert given.replay[0].data.observation.is_deleted()
+        assert [pointers(leaf) for replay in state.replay for leaf in jax.tree.leaves(replay.data)] == before
 
 
 def test_there_must_be_a_device(steps):
     with pytest.raises(ValueError, match='no device'):
         sweep.over_seeds(steps, [])
+
+
+@pytest.mark.parametrize('seeds', [0, 1, 3])
+def test_seeds_that_cannot_be_spread_evenly_are_refused(steps, seeds):
+    with pytest.raises(ValueError, match=f'{seeds} seeds .* must be a multiple of 2'):
+        sweep.over_seeds(steps, jax.devices()[:2], seeds)
+
+
+@pytest.mark.parametrize('seeds, devices, each, expected', [
+    (1, 1, 1, [1]), (5, 1, 1, [1] * 5), (5, 2, 1, [2, 2, 1]), (5, 1, 2, [2, 2, 1]), (5, 1, 9, [5]), (5, 2, 9, [4, 1]),
+    (7, 2, 2, [4, 2, 1]), (3, 4, 1, [3]), (9, 4, 2, [8, 1])])
+def test_a_remainder_of_the_seeds_comes_last(seeds, devices, each, expected):
+    groups = list(sweep.rounds(range(10, 10 + seeds), devices, each))
+    assert [len(group) for group in groups] == expected
+    assert sum(groups, []) == list(range(10, 10 + seeds))

@@ -48,7 +48,7 @@ class Case:
         return prior, self.model.posterior(self.params, posterior_key, prior, embedding)
 
 
-@pytest.fixture(scope='module', params=['rssm', 'ssm', 'rnn'])
+@pytest.fixture(scope='module', params=['rssm', 'ssm', 'rnn', 'rnn_official'])
 def case(request):
     return Case(request.param)
 
@@ -115,7 +115,7 @@ def test_imagining_is_the_dynamics_step_by_step(case):
 
 def test_noise_is_of_the_key_and_of_stochastic_cells_only(case):
     first, second = (case.imagine(key, case.actions, case.start).stochastic for key in jax.random.split(IMAGINE_KEY))
-    if case.cell == 'rnn':
+    if case.cell.startswith('rnn'):
         np.testing.assert_array_equal(first, second)
     else:
         assert (first != second).all()

@@ -22,7 +22,7 @@ def evaluate_run(directory: Path, episodes: int, agent: str, console: Console) -
         console: where to.
 
     Returns:
-        returns, [episodes].
+        returns on each task, [E, episodes].
 
     Raises:
         FolderError: it is no run folder, or has no checkpoint that verifies.
@@ -32,7 +32,7 @@ def evaluate_run(directory: Path, episodes: int, agent: str, console: Console) -
     run = runs.Run(*(record[name] for name in ('task', 'preset', 'seed', 'config')))
     root = keys.root(run.seed)[None]
     if agent in evaluation.BASELINES:
-        returns = evaluation.evaluate_baseline(agent, run.task, run.config.env, root, episodes)[0]
+        returns = [evaluation.evaluate_baseline(agent, task, run.config.env, root, episodes)[0] for task in run.tasks]
         trained = ''
     else:
         steps = run.steps(slots=1)
@@ -40,19 +40,24 @@ def evaluate_run(directory: Path, episodes: int, agent: str, console: Console) -
         like = jax.eval_shape(lambda root: runs.one_seed(steps.init(root)), root)
         restored, progress = newest_checkpoint(directory, like)
         params = jax.tree.map(lambda leaf: jax.device_put(leaf[None]), restored.learner.params)
-        trained = f' after {len(progress["episodes"])} episodes and {progress["updates"]} updates'
-        vector = evaluation.make_envs(run.task, run.config.env, episodes)
-        try:
-            with Display(console, episodes) as display:
-                rounds = -(-episodes // vector.num_envs)
-                display.phase('evaluating', rounds * run.spec().steps, 'steps')
-                returns = evaluation.evaluate(steps.evaluate, steps.begin, vector, params, root, episodes,
-                                              display.advance)[0]
-        finally:
-            vector.close()
-    for number, value in enumerate(returns, 1):
-        console.print(f'episode {number}: {value:.1f}', highlight=False)
-    console.print(f'{run.task}, {agent} agent{trained}: mean {returns.mean():.1f}, standard deviation '
-                  f'{returns.std():.1f}, from {returns.min():.1f} to {returns.max():.1f}', highlight=False,
-                  soft_wrap=True)
-    return returns
+        done = len(progress['episodes']) // len(run.tasks)
+        trained = f' after {done} episodes and {progress["updates"]} updates'
+        returns = []
+        with Display(console, episodes * len(run.tasks)) as display:
+            for task, task_steps in zip(run.tasks, run.task_steps):
+                vector = evaluation.make_envs(task, run.config.env, episodes, spec=run.spec)
+                display.phase(f'evaluating {task}', evaluation.rounds(episodes) * task_steps, 'steps')
+                try:
+                    returns.append(evaluation.evaluate(steps.evaluate, steps.begin, vector, params, root, episodes,
+                                                       display.advance)[0])
+                finally:
+                    vector.close()
+    for task, of_task in zip(run.tasks, returns):
+        for number, value in enumerate(of_task, 1):
+            console.print(f'episode {number}: {value:.1f}', highlight=False)
+        console.print(f'{task}, {agent} agent{trained}: mean {of_task.mean():.1f}, standard deviation '
+                      f'{of_task.std():.1f}, from {of_task.min():.1f} to {of_task.max():.1f}', highlight=False,
+                      soft_wrap=True)
+    if len(returns) > 1:
+        console.print(f'mean over {len(returns)} tasks: {np.mean(returns):.1f}', highlight=False)
+    return np.array(returns)

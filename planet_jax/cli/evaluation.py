@@ -1,7 +1,6 @@
 """Evaluation: episodes without exploration, always from the same starts, side by side in rounds."""
 
 import dataclasses
-import os
 from collections.abc import Callable
 
 import gymnasium
@@ -10,22 +9,32 @@ import jax.numpy as jnp
 import numpy as np
 
 from planet_jax import agent, collector, envs, keys
-from planet_jax.config import Env
+from planet_jax.config import Env, Spec
 from planet_jax.types import Belief, Latent, Params
 
 BASELINES = ('zero', 'uniform')
 """Agents that look at nothing; every score is shown beside theirs."""
 
 
-def cores() -> int:
-    """Processor cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1
+def rounds(episodes: int, seeds: int = 1) -> int:
+    """In how many rounds so many episodes of each seed are run, with at most one environment per core in each."""
+    return -(-episodes // max(envs.cores() // seeds, 1))
 
 
-def make_envs(task: str, settings: Env, episodes: int) -> gymnasium.vector.VectorEnv:
-    """As many environments as go evenly into the episodes, and never more than cores."""
-    rounds = -(-episodes // cores())
-    return envs.make_vector([task] * -(-episodes // rounds), settings)
+def make_envs(task: str, settings: Env, episodes: int, seeds: int = 1, spec: Spec | None = None,
+              ) -> gymnasium.vector.VectorEnv:
+    """The environments of a round, as many for each seed as go evenly into the episodes.
+
+    Args:
+        task: its name.
+        settings: of the environment.
+        episodes: of each seed.
+        seeds: P.
+        spec: of the model, whose action size they take, while T is the task's own; none: that of the task.
+    """
+    own = envs.spec(task, settings)
+    together = -(-episodes // rounds(episodes, seeds))
+    return envs.make_vector([task] * seeds * together, settings, shared=(spec or own)._replace(steps=own.steps))
 
 
 def evaluate(act: agent.Act, begin: Callable[[Params], Belief], vector: gymnasium.vector.VectorEnv, params: Params,
@@ -45,12 +54,12 @@ def evaluate(act: agent.Act, begin: Callable[[Params], Belief], vector: gymnasiu
         returns, [P, episodes].
     """
     together = vector.num_envs // len(root)
-    rounds = -(-episodes // together)
+    count = -(-episodes // together)
     # The last round may have room to spare; what it makes too much is dropped.
-    numbers = np.minimum(np.arange(rounds * together), episodes - 1)
+    numbers = np.minimum(np.arange(count * together), episodes - 1)
     episode_keys = jax.vmap(lambda key: jax.vmap(lambda number: keys.stream(key, 'evaluate', number))(numbers))(root)
     returns, done = [], 0
-    for keys_of_round in jnp.split(episode_keys, rounds, axis=1):
+    for keys_of_round in jnp.split(episode_keys, count, axis=1):
         collected, _ = collector.collect(act, begin, vector, params, keys_of_round,
                                          lambda step, done=done: report(done + step))
         done += collected.reward.shape[-1] - 1

@@ -35,7 +35,10 @@ def describe_run(directory: Path, console: Console) -> None:
     def line(name, text):
         console.print(f'{name:<12}{text}', highlight=False, markup=False, soft_wrap=True)
 
-    line('task', f'{record["task"]}, action repeat {record["action_repeat"]}')
+    repeats = record['action_repeat']
+    told = ', '.join(f'{task} {repeat}' for task, repeat in repeats.items()) if len(repeats) > 1 else (
+        *repeats.values(),)[0]
+    line('task', f'{record["task"]}, action repeat {told}')
     line('method', f'{record["config"].model.cell}, preset {record["preset"]}, seed {record["seed"]}')
     line('made by', f'planet-jax {record["versions"]["planet-jax"]}, commit {record["commit"]}, jax '
                     f'{record["versions"]["jax"]} on {record["device"]}')
@@ -49,7 +52,8 @@ def describe_run(directory: Path, console: Console) -> None:
         line('progress', 'no episode yet')
     for evaluation in evaluations:
         returns = np.array(evaluation['returns'])
-        line('score', f'{evaluation["agent"]} after {evaluation["episodes"]} episodes: {returns.mean():.1f}, from '
+        on = f' on {evaluation["task"]}' if len(repeats) > 1 else ''
+        line('score', f'{evaluation["agent"]}{on} after {evaluation["episodes"]} episodes: {returns.mean():.1f}, from '
                       f'{returns.min():.1f} to {returns.max():.1f} over {len(returns)} episodes')
     kept = checkpoints(directory)
     line('checkpoint', kept[-1].name if kept else 'none yet')

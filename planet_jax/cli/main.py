@@ -4,10 +4,11 @@ import argparse
 import os
 import re
 import sys
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 from rich.console import Console
@@ -15,15 +16,35 @@ from rich.console import Console
 from planet_jax import envs
 from planet_jax.config import PRESET_EPISODES, PRESETS, Config, preset
 
+if TYPE_CHECKING:
+    from planet_jax.cli import runs
+
+
 PresetName = Literal['planet', 'paper', 'cpu', 'debug']
 
 
-@dataclass(frozen=True)
-class Train:
-    """Train an agent on a task, or go on with its training."""
+def parse_seeds(text: str) -> list[int]:
+    """The seeds of a range, '0:5', which ends at 4, or of a list, '0,3,7'.
 
-    task: str
-    """Of dm_control's suite, such as walker_walk or cup_catch; or toy_point."""
+    Raises:
+        ValueError: it is neither, or names no seed, or one twice.
+    """
+    if match := re.fullmatch(r'(\d+):(\d+)', text):
+        numbers = list(range(*map(int, match.groups())))
+    elif re.fullmatch(r'\d+(,\d+)*', text):
+        numbers = [int(number) for number in text.split(',')]
+    else:
+        numbers = []
+    if not numbers or len(set(numbers)) < len(numbers):
+        raise ValueError(f'The seeds are {text!r}, but must be a range such as 0:5, which ends at 4, or different '
+                         f'numbers with commas between them, such as 0,3,7.')
+    return numbers
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What `train` and `sweep` have in common."""
+
     preset: PresetName
     """What the configuration starts from. If none is given: that of the run folder there is, else planet on an
     accelerator and cpu without one."""
@@ -31,14 +52,15 @@ class Train:
     """Run folders are LOGDIR/TASK/METHOD/SEED."""
     method: str | None = None
     """Name in the run folder; none: cell and preset, such as rssm-cpu."""
-    seed: int = 0
-    """Of everything random."""
     episodes: int | None = None
-    """In the data at the end, the seed episodes included; none: 1000 (planet, paper), 200 (cpu), 6 (debug)."""
+    """Of each task in the data at the end, the seed episodes included; none: 1000 (planet, paper), 200 (cpu), 6
+    (debug)."""
     time_limit: float | None = None
     """Minutes after which to save and stop; the same command goes on."""
     checkpoint_minutes: float = 5.0
     """Least time between two checkpoints."""
+    resume: Literal['auto', 'must', 'never'] = 'auto'
+    """Go on with the run in the folder: if there is one; there must be one; there must be none."""
     config: Annotated[Config, tyro.conf.arg(name='')] = field(default_factory=Config)
 
     def __post_init__(self):
@@ -57,6 +79,52 @@ class Train:
     def total_episodes(self) -> int:
         """Episodes asked for, or the preset's number."""
         return PRESET_EPISODES[self.preset] if self.episodes is None else self.episodes
+
+    def member(self, task: str, seed: int) -> 'tuple[runs.Run, Path]':
+        """A run of these options, and its folder."""
+        from planet_jax.cli import runs
+        from planet_jax.cli.run_folder import run_directory
+        name, _ = envs.resolve_several(task)
+        method = self.method or f'{self.config.model.cell}-{self.preset}'
+        return runs.Run(name, self.preset, seed, self.config), run_directory(self.logdir, name, method, seed)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Train(Options):
+    """Train an agent on a task, or go on with its training."""
+
+    task: str
+    """Of dm_control's suite, such as walker_walk or cup_catch; or toy_point. One agent learns several tasks if their
+    names are given with commas between them, or the paper's six if it is all."""
+    seed: int = 0
+    """Of everything random."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sweep(Options):
+    """Train agents of several seeds, and on several tasks, each in a run folder of its own, or go on with them."""
+
+    task: tuple[str, ...]
+    """One or more, an agent for each; see `train` for an agent that learns several."""
+    seeds: str = '0:5'
+    """From 0 to 4; or with commas, as 0,3,7."""
+    seeds_per_device: int | None = None
+    """Seeds that are computed together on a device; none: 1 on a CPU, all elsewhere. One on each device is bit for bit
+    what `train` does, more are equal to rounding only."""
+    launcher: Literal['local', 'ray'] = 'local'
+    """Here, or each run as a task of a Ray cluster, with an accelerator of its own if there are any."""
+
+    def __post_init__(self):
+        super().__post_init__()
+        parse_seeds(self.seeds)
+        if self.seeds_per_device is not None and self.seeds_per_device < 1:
+            raise ValueError(f'seeds_per_device is {self.seeds_per_device}, but must be at least 1: the nearest valid '
+                             f'value is 1.')
+
+    @property
+    def seed_numbers(self) -> list[int]:
+        """The seeds, one by one."""
+        return parse_seeds(self.seeds)
 
 
 @dataclass(frozen=True)
@@ -91,12 +159,15 @@ def prepare_process() -> None:
     os.environ.setdefault('JAX_COMPILATION_CACHE_DIR', str(cache))
     # A run compiles many small programs; JAX would keep only those that took a second or more.
     os.environ.setdefault('JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS', '0')
+    # An entry that another process is just writing, or died while it wrote, is compiled anew.
+    warnings.filterwarnings('ignore', 'Error reading persistent compilation cache')
 
 
 def _starting_point(arguments: Sequence[str]) -> tuple[str, str]:
     """The preset to start from, and why, found before the command line is parsed in full."""
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
-    for name in ('task', 'preset', 'logdir', 'method', 'seed'):
+    parser.add_argument('--task', nargs='+')
+    for name in ('preset', 'logdir', 'method', 'seed'):
         parser.add_argument(f'--{name}')
     try:
         given = parser.parse_known_args(arguments)[0]
@@ -106,7 +177,7 @@ def _starting_point(arguments: Sequence[str]) -> tuple[str, str]:
         return given.preset, 'as asked'
     if given.preset is not None or not given.task or {'-h', '--help'} & set(arguments):
         return 'cpu', 'unused'
-    runs = Path(given.logdir or 'logs') / given.task
+    runs = Path(given.logdir or 'logs') / given.task[0]
     found = [path for path in runs.glob('*/*/config.json')
              if path.parts[-2] == (given.seed or '0') and given.method in (None, path.parts[-3])]
     if len(found) == 1:
@@ -118,24 +189,36 @@ def _starting_point(arguments: Sequence[str]) -> tuple[str, str]:
     return 'planet', 'there is an accelerator'
 
 
-def _train(arguments: Sequence[str], console: Console) -> int:
+def _parse(kind: type, arguments: Sequence[str], console: Console) -> Options:
+    """A command line of `train` or `sweep`, its preset found and said."""
     name, why = _starting_point(arguments)
-    default = Train(task=tyro.MISSING, preset=name, config=preset(name))
-    command = tyro.cli(Train, args=arguments, default=default, prog='planet-jax train', config=(
+    default = kind(task=tyro.MISSING, preset=name, config=preset(name))
+    command = tyro.cli(kind, args=arguments, default=default, prog=f'planet-jax {kind.__name__.lower()}', config=(
         tyro.conf.FlagConversionOff,))
-    task = envs.resolve(command.task)
-    from planet_jax.cli import runs
-    from planet_jax.cli.run_folder import run_directory
+    for task in [command.task] if isinstance(command.task, str) else command.task:
+        envs.resolve_several(task)
+    console.print(f'Preset {name}: {why}.', highlight=False, soft_wrap=True, markup=False)
+    return command
+
+
+def _train(arguments: Sequence[str], console: Console) -> int:
+    command = _parse(Train, arguments, console)
     from planet_jax.cli.train import Training
 
-    console.print(f'Preset {name}: {why}.', highlight=False, soft_wrap=True, markup=False)
-    run = runs.Run(task.name, command.preset, command.seed, command.config)
-    method = command.method or f'{command.config.model.cell}-{command.preset}'
     with console.status('starting the simulator and compiling'):
         training = Training(
-            run, run_directory(command.logdir, task.name, method, command.seed), episodes=command.total_episodes,
-            time_limit=command.time_limit, checkpoint_minutes=command.checkpoint_minutes, console=console)
+            [command.member(command.task, command.seed)], episodes=command.total_episodes,
+            time_limit=command.time_limit, checkpoint_minutes=command.checkpoint_minutes, console=console,
+            resume=command.resume)
     return training.main()
+
+
+def _sweep(arguments: Sequence[str], console: Console) -> int:
+    command = _parse(Sweep, arguments, console)
+    from planet_jax.cli import sweep
+    if command.launcher == 'ray':
+        return sweep.on_ray(command, arguments, console)
+    return sweep.here(command, console)
 
 
 def _evaluate(arguments: Sequence[str], console: Console) -> int:
@@ -152,7 +235,8 @@ def _info(arguments: Sequence[str], console: Console) -> int:
     return 0
 
 
-COMMANDS = {'train': (Train, _train), 'evaluate': (Evaluate, _evaluate), 'info': (Info, _info)}
+COMMANDS = {'train': (Train, _train), 'sweep': (Sweep, _sweep), 'evaluate': (Evaluate, _evaluate),
+            'info': (Info, _info)}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

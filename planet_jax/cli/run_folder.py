@@ -4,8 +4,8 @@
 |---|---|
 | `config.json` | everything resolved: task, preset, seed, configuration, versions, device, commit |
 | `metrics.jsonl` | a line per episode |
-| `evaluations.jsonl` | a line per evaluation, with every return |
-| `scores.csv` | `step,reward,seed`: environment steps, and the mean return of the evaluation there |
+| `evaluations.jsonl` | a line per evaluation and task, with every return |
+| `scores.csv` | `step,reward,seed`: environment steps, and the mean return of the evaluation there, over all tasks |
 | `episodes/` | one archive each, written as it ends |
 | `checkpoints/` | the newest three, named by episodes and updates |
 """
@@ -17,7 +17,7 @@ import shutil
 import socket
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -26,8 +26,11 @@ from planet_jax.types import TrainState, Trajectory
 
 SETTLED = ('task', 'preset', 'seed', 'config')
 """What of `config.json` may not change when a run goes on; cadences in the configuration may."""
-FREE = ('evaluation.every', 'evaluation.episodes', 'learner.updates_per_call', 'replay.capacity')
+FREE = ('evaluation.every', 'evaluation.episodes', 'learner.most_skipped', 'learner.updates_per_call',
+        'replay.capacity')
 """Fields of the configuration that may change."""
+Resume = Literal['auto', 'must', 'never']
+"""Whether to go on with the run in a folder: if there is one; there must be one; there must be none."""
 KEPT = 3
 """Checkpoints kept."""
 
@@ -53,6 +56,8 @@ def read_config(directory: Path) -> dict[str, Any]:
     try:
         record = json.loads(path.read_text())
         record['config'] = config.from_dict(record['config'])
+        if isinstance(record['action_repeat'], int):  # Of a run that was begun before an agent could learn several.
+            record['action_repeat'] = {record['task']: record['action_repeat']}
         return record
     except (ValueError, KeyError, TypeError) as error:
         raise FolderError(f'{path} cannot be read: {error}') from error
@@ -63,7 +68,7 @@ def differences(record: dict[str, Any], other: dict[str, Any]) -> list[str]:
 
     def flat(record):
         values = {name: record[name] for name in SETTLED if name != 'config'}
-        for group, fields in config.to_dict(record['config']).items():
+        for group, fields in config.to_dict(record['config'].resolve()).items():
             values |= {f'{group}.{name}': value for name, value in fields.items()}
         return {name: value for name, value in values.items() if name not in FREE}
 
@@ -96,27 +101,102 @@ def newest_checkpoint(directory: Path, like: TrainState) -> tuple[TrainState, di
     raise FolderError(' '.join([f'{directory} has no checkpoint that can be used.', *reasons]))
 
 
+def newest_progress(directory: Path) -> tuple[int, int]:
+    """How many episode files and updates the newest checkpoint that verifies has; zeros if there is none."""
+    for path in reversed(checkpoints(directory)):
+        try:
+            checkpoint.verify(path)
+            progress = json.loads((path / 'progress.json').read_text())
+            return len(progress['episodes']), progress['updates']
+        except checkpoint.CheckpointError:
+            continue  # `RunFolder.restore` says so and sets it aside.
+    return 0, 0
+
+
+def settle(directory: Path, record: dict[str, Any], resume: Resume = 'auto') -> dict[str, Any]:
+    """What `config.json` is to hold, if the folder is new or belongs to the same run.
+
+    Args:
+        directory: LOGDIR/TASK/METHOD/SEED.
+        record: of the run; its 'config' is a `Config`.
+        resume: whether there may or must be a run to go on with.
+
+    Raises:
+        FolderError: it belongs to a run with other settings, which the message lists; or there is a run and must not
+            be, or none and must.
+    """
+    if resume == 'must' and not checkpoints(directory):
+        raise FolderError(f'{directory} has no checkpoint to go on from, and --resume must asks for one: check the '
+                          f'folder, or leave that option out to begin a run.')
+    if not (directory / 'config.json').exists():
+        return record
+    if resume == 'never':
+        raise FolderError(f'{directory} holds a run already, and --resume never asks for a new one: name another '
+                          f'folder by --method or --logdir, or leave that option out to go on with the run.')
+    before = read_config(directory)
+    changed = differences(before, record)
+    if changed:
+        raise FolderError(f'{directory} belongs to a run with other settings. Go on with those, or name another folder '
+                          f'by --method or --logdir:\n  ' + '\n  '.join(changed))
+    return record | _earlier(before, record)
+
+
+def mean_scores(directory: Path, tasks: int) -> list[tuple[int, float]]:
+    """Environment steps and mean return of each whole evaluation of the agent, over its episodes and all tasks.
+
+    Args:
+        directory: of the run.
+        tasks: how many its agent learns.
+    """
+    found: dict[tuple[int, int], list[dict[str, Any]]] = {}
+    for line in read_lines(directory / 'evaluations.jsonl'):
+        if line['agent'] == 'planet':
+            found.setdefault((line['episodes'], line['updates']), []).append(line)
+    return [(lines[0]['env_steps'], float(np.mean([np.mean(line['returns']) for line in lines])))
+            for lines in found.values() if len(lines) == tasks]
+
+
+def check_space(directory: Path, least: int, most: int) -> str | None:
+    """Compares the free space of a folder's disk with what a run will write.
+
+    Args:
+        directory: of the run; it need not exist.
+        least: bytes that it will certainly write.
+        most: bytes that it may write, if nothing could be compressed.
+
+    Returns:
+        a sentence if it may not suffice, else none.
+
+    Raises:
+        FolderError: it cannot suffice.
+    """
+    there = next(path for path in [directory.absolute(), *directory.absolute().parents] if path.is_dir())
+    free = shutil.disk_usage(there).free
+    if free < least:
+        raise FolderError(f'There are {free / 1e9:.2f} GB free in {there}, but the run writes {least / 1e9:.2f} GB at '
+                          f'least: make room, or name another folder by --logdir.')
+    if free < most:
+        return (f'There are {free / 1e9:.2f} GB free in {there}; the run writes up to {most / 1e9:.2f} GB, less what '
+                f'its images can be compressed.')
+    return None
+
+
 class RunFolder:
     """A run folder opened for writing by this process alone."""
 
-    def __init__(self, directory: Path, record: dict[str, Any]):
+    def __init__(self, directory: Path, record: dict[str, Any], resume: Resume = 'auto'):
         """Makes the folder, or opens the one there is, and locks it.
 
         Args:
             directory: LOGDIR/TASK/METHOD/SEED.
             record: for `config.json`; its 'config' is a `Config`.
+            resume: see `settle`.
 
         Raises:
             FolderError: another process uses it, it belongs to a run with other settings, or it cannot be written.
         """
-        self.directory, self._seed = directory, record['seed']
-        if (directory / 'config.json').exists():
-            before = read_config(directory)
-            changed = differences(before, record)
-            if changed:
-                raise FolderError(f'{directory} belongs to a run with other settings. Go on with those, or name '
-                                  f'another folder by --method or --logdir:\n  ' + '\n  '.join(changed))
-            record = record | _earlier(before, record)
+        self.directory, self._seed, self._tasks = directory, record['seed'], list(record['action_repeat'])
+        record = settle(directory, record, resume)
         try:
             (directory / 'episodes').mkdir(parents=True, exist_ok=True)
             (directory / 'checkpoints').mkdir(exist_ok=True)
@@ -131,7 +211,8 @@ class RunFolder:
         self._lock.truncate(0)
         self._lock.write(f'process {os.getpid()} on {socket.gethostname()}')
         self._lock.flush()
-        _replace(directory / 'config.json', json.dumps(record | {'config': config.to_dict(record['config'])}, indent=1))
+        resolved = config.to_dict(record['config'].resolve())
+        _replace(directory / 'config.json', json.dumps(record | {'config': resolved}, indent=1))
 
     def close(self) -> None:
         """Gives up the lock."""
@@ -177,7 +258,7 @@ class RunFolder:
             state: without [P].
             progress: with 'episodes', the digests of the episode files so far, and 'updates'.
         """
-        name = f'{len(progress["episodes"]):06d}-{progress["updates"]:09d}'
+        name = f'{len(progress["episodes"]) // len(self._tasks):06d}-{progress["updates"]:09d}'
         if (self.directory / 'checkpoints' / name).exists():
             return
         checkpoint.save(self.directory / 'checkpoints' / name, state, progress)
@@ -215,19 +296,20 @@ class RunFolder:
         """The lines of a .jsonl file; none if it is not there."""
         return read_lines(self.directory / name)
 
-    def append_score(self, step: int, reward: float, seed: int) -> None:
-        """Adds a line to scores.csv."""
-        path = self.directory / 'scores.csv'
-        if not path.exists():
-            path.write_text('step,reward,seed\n')
-        with open(path, 'a') as file:
-            file.write(f'{step},{reward!r},{seed}\n')
+    def scores(self) -> list[tuple[int, float]]:
+        """See `mean_scores`."""
+        return mean_scores(self.directory, len(self._tasks))
+
+    def write_scores(self) -> None:
+        """Makes scores.csv of the evaluations so far."""
+        _replace(self.directory / 'scores.csv', 'step,reward,seed\n' + ''.join(
+            f'{step},{reward!r},{self._seed}\n' for step, reward in self.scores()))
 
     def _cut(self, progress: dict[str, Any]) -> None:
         """Removes what was written after a checkpoint: it will be made again, and be the same."""
-        count = len(progress['episodes'])
+        files = len(progress['episodes'])
         for path in (self.directory / 'episodes').glob('*.npz'):
-            if path.stem.isdecimal() and int(path.stem) >= count:
+            if path.stem.isdecimal() and int(path.stem) >= files:
                 path.unlink()
         for path in [*self.directory.glob('**/.*.partial')]:
             shutil.rmtree(path) if path.is_dir() else path.unlink()
@@ -235,13 +317,13 @@ class RunFolder:
             path = self.directory / name
             if path.exists():
                 kept = [line for line in self.lines(name)
-                        if line['episodes'] <= count and line['updates'] <= progress['updates']]
+                        if line['episodes'] <= files // len(self._tasks) and line['updates'] <= progress['updates']]
                 _replace(path, ''.join(json.dumps(line) + '\n' for line in kept))
         # Not cut but made anew: a crash may have come after an evaluation's line there and before its line here.
-        (self.directory / 'scores.csv').unlink(missing_ok=True)
-        for line in self.lines('evaluations.jsonl'):
-            if line['agent'] == 'planet':
-                self.append_score(line['env_steps'], float(np.mean(line['returns'])), self._seed)
+        if self.scores():
+            self.write_scores()
+        else:
+            (self.directory / 'scores.csv').unlink(missing_ok=True)
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:

@@ -1,11 +1,13 @@
 """What a run is, and how its parts are made: the common ground of `train`, `evaluate` and `info`."""
 
 import dataclasses
+import functools
 import importlib.metadata
 import math
 import os
 import platform
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +24,10 @@ PACKAGES = ('planet-jax', 'jax', 'jaxlib', 'flax', 'optax', 'distrax', 'orbax-ch
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """One seed of one task, and how it is to be trained.
+    """One seed of one task, or of several that one agent learns, and how it is to be trained.
 
     Attributes:
-        task: its name.
+        task: its name, or the names as `envs.resolve_several` takes them.
         preset: the configuration's origin.
         seed: of everything random.
         config: resolved.
@@ -37,7 +39,7 @@ class Run:
     config: config.Config
 
     def __post_init__(self):
-        envs.resolve(self.task)
+        envs.resolve_several(self.task)
         if not 0 <= self.seed < 2**32:
             raise ValueError(f'The seed is {self.seed}, but must be 0 to {2**32 - 1}: the nearest valid value is '
                              f'{min(max(self.seed, 0), 2**32 - 1)}.')
@@ -46,28 +48,41 @@ class Run:
         """For `config.json`; the configuration is not yet taken apart."""
         return {
             'task': self.task, 'preset': self.preset, 'seed': self.seed,
-            'action_repeat': self.action_repeat, 'config': self.config, 'versions': versions(), 'device': device_name(),
-            'commit': commit(),
+            'action_repeat': self.action_repeats, 'config': self.config, 'versions': versions(),
+            'device': device_name(), 'commit': commit(),
         }
 
     @property
-    def action_repeat(self) -> int:
-        """R, environment steps per agent step."""
-        return self.config.env.action_repeat or envs.resolve(self.task).action_repeat
+    def tasks(self) -> tuple[str, ...]:
+        """The names of the tasks that the agent learns."""
+        return tuple(task.name for task in envs.resolve_several(self.task)[1])
 
+    @property
+    def action_repeats(self) -> dict[str, int]:
+        """R of each task, environment steps per agent step."""
+        return {name: self.config.env.action_repeat or envs.resolve(name).action_repeat for name in self.tasks}
+
+    @property
     def spec(self) -> config.Spec:
-        """What the model must know of the task."""
-        return envs.spec(self.task, self.config.env)
+        """What the model must know of the tasks; T is the longest."""
+        return _spec(self.tasks, self.config.env)
 
-    def steps(self, slots: int) -> Steps:
-        """The compiled steps of this run on the first device, with [P] = [1] in front.
+    @property
+    def task_steps(self) -> tuple[int, ...]:
+        """T of each task, agent steps."""
+        return tuple(_spec((name,), self.config.env).steps for name in self.tasks)
+
+    def steps(self, slots: int, seeds: int = 1, devices: Sequence[jax.Device] | None = None) -> Steps:
+        """The compiled steps of this run, with [P] in front.
 
         Args:
-            slots: N, episodes that the replay holds.
+            slots: N, episodes of each task that the replay holds.
+            seeds: P.
+            devices: to spread them over; none: the first one.
         """
         return sweep.over_seeds(
-            algorithm.make_steps(self.config, self.spec(), slots=slots, updates_per_call=self.updates_per_call),
-            jax.devices()[:1])
+            algorithm.make_steps(self.config, self.spec, slots=slots, updates_per_call=self.updates_per_call,
+                                 task_steps=self.task_steps), devices or jax.devices()[:1], seeds)
 
     @property
     def updates_per_call(self) -> int:
@@ -78,27 +93,43 @@ class Run:
             return 1
         return max(n for n in range(1, 11) if self.config.collector.collect_interval % n == 0)
 
+    def episode_bytes(self, episodes: int) -> int:
+        """What so many episodes of each task take, as a replay holds them."""
+        shape, dtype, action_size, _ = self.spec
+        row = math.prod(shape) * np.dtype(dtype).itemsize + 4 * action_size + 4
+        rows = sum(max(steps + 1, self.config.learner.chunk_length) for steps in self.task_steps)
+        return episodes * rows * row
 
-def one_seed(state: TrainState) -> TrainState:
-    """A state without its [1], and without its replay, which is large."""
-    return jax.tree.map(lambda leaf: leaf[0], state.replace(replay=None))
+    def check_memory(self, slots: int, seeds: int = 1) -> int:
+        """Compares the memory that the replays of so many seeds on one device take with what there is.
+
+        Args:
+            slots: N, episodes of each task.
+            seeds: on the device, or on all of them if they share one memory.
+
+        Returns:
+            bytes needed.
+
+        Raises:
+            ValueError: there is not so much; the message says how many episodes fit.
+        """
+        needed, memory = seeds * self.episode_bytes(slots), memory_bytes()
+        if memory and needed > 0.8 * memory:
+            fitting = int(0.8 * memory / needed * slots)
+            raise ValueError(f'The replay of {slots} episodes takes {needed / 1e9:.1f} GB, but there are '
+                             f'{memory / 1e9:.1f} GB of memory: set --replay.capacity to {fitting} at most, and the '
+                             f'oldest episodes are dropped.')
+        return needed
 
 
-def check_replay(spec: config.Spec, slots: int, chunk_length: int) -> int:
-    """Memory that a replay of so many episodes takes, in bytes.
+@functools.lru_cache
+def _spec(tasks: tuple[str, ...], settings: config.Env) -> config.Spec:
+    return envs.spec(tasks, settings)
 
-    Raises:
-        ValueError: there is not so much; the message says how many episodes fit.
-    """
-    row = math.prod(spec.observation_shape) * np.dtype(spec.observation_dtype).itemsize + 4 * spec.action_size + 4
-    needed = slots * max(spec.steps + 1, chunk_length) * row
-    memory = memory_bytes()
-    if memory and needed > 0.8 * memory:
-        fitting = int(0.8 * memory / needed * slots)
-        raise ValueError(f'The replay of {slots} episodes takes {needed / 1e9:.1f} GB, but there are '
-                         f'{memory / 1e9:.1f} GB of memory: set --replay.capacity to {fitting} at most, and the oldest '
-                         f'episodes are dropped.')
-    return needed
+
+def one_seed(state: TrainState, index: int = 0) -> TrainState:
+    """A seed's state without [P], and without its replay, which is large."""
+    return jax.tree.map(lambda leaf: leaf[index], state.replace(replay=None))
 
 
 def memory_bytes() -> int | None:

@@ -2,18 +2,21 @@
 
 import dataclasses
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
+import gymnasium
 import jax
+import jax.numpy as jnp
 import numpy as np
 from rich.console import Console
 
-from planet_jax import algorithm, envs, keys
+from planet_jax import algorithm, envs, keys, learner
 from planet_jax.algorithm import Unit
 from planet_jax.cli import evaluation, runs
 from planet_jax.cli.clock import Clock
 from planet_jax.cli.progress import Display, duration
-from planet_jax.cli.run_folder import RunFolder
+from planet_jax.cli.run_folder import KEPT, FolderError, Resume, RunFolder, check_space
 from planet_jax.cli.stop import Stop, Stopped
 
 
@@ -22,70 +25,117 @@ class Tally:
     """What a run must remember besides its train state; saved with every checkpoint.
 
     Attributes:
-        episodes: SHA-256 of each episode file, in order.
+        episodes: SHA-256 of each episode file, in order; with several tasks, one of each in turn.
         updates: done.
         agent_steps: collected; evaluation is not counted.
+        env_steps: the same in environment steps.
         pending: of the updates since the last episode, a list of values for each metric.
-        seconds: spent in each phase, see `Clock`.
+        seconds: spent in each phase, see `Clock`; for seeds that are trained together, by all of them.
     """
 
     episodes: list[str] = dataclasses.field(default_factory=list)
     updates: int = 0
     agent_steps: int = 0
+    env_steps: int = 0
     pending: dict[str, list[float]] = dataclasses.field(default_factory=dict)
     seconds: dict[str, float] = dataclasses.field(default_factory=dict)
 
 
-class Training:
-    """One run in one process."""
+@dataclasses.dataclass
+class Seed:
+    """One seed of those that are trained together.
 
-    def __init__(self, run: runs.Run, directory: Path, *, episodes: int, time_limit: float | None,
-                 checkpoint_minutes: float, console: Console):
-        """Checks everything that can be checked, then opens the run folder.
+    Attributes:
+        run: what it is.
+        folder: opened for it.
+        tally: so far.
+        skipped: updates in a row, up to now.
+    """
+
+    run: runs.Run
+    folder: RunFolder
+    tally: Tally = dataclasses.field(default_factory=Tally)
+    skipped: int = 0
+
+
+def _averages(pending: dict[str, list[float]]) -> dict[str, float]:
+    """Of the updates that were not skipped, and how many were; a metric that none of them has is left out."""
+    means = {name: float(np.mean(finite)) for name, values in pending.items() if name != 'skipped'
+             and (finite := [value for value in values if np.isfinite(value)])}
+    return means | ({'skipped': int(sum(pending['skipped']))} if pending else {})
+
+
+class Training:
+    """One run in one process, or several seeds of it in step."""
+
+    def __init__(self, members: Sequence[tuple[runs.Run, Path]], *, episodes: int, time_limit: float | None,
+                 checkpoint_minutes: float, console: Console, devices: Sequence[jax.Device] | None = None,
+                 resume: Resume = 'auto'):
+        """Checks everything that can be checked, then opens the run folders.
 
         Args:
-            run: what to train.
-            directory: of the run.
-            episodes: in the data at the end, seed episodes included, so at least these.
+            members: what to train, and the folder of each. They differ in the seed only and are equally far.
+            episodes: of each task in the data at the end, seed episodes included, so at least these.
             time_limit: minutes; none for no limit.
             checkpoint_minutes: least time between two checkpoints, but for the last.
             console: for a person.
+            devices: to spread the seeds over; none: the first one.
+            resume: whether there may or must be runs to go on with.
 
         Raises:
             ValueError: the replay does not fit the memory.
             RuntimeError: images cannot be rendered here.
             FolderError: see `RunFolder`.
         """
-        self.run, self.config, self.episodes, self.console = run, run.config, episodes, console
-        self.spec = run.spec()
+        run = members[0][0]
+        self.run, self.config, self.episodes, self.console = run, run.config.resolve(), episodes, console
+        self.tasks, self.spec = run.tasks, run.spec
+        self.interval = self.config.collector.interval(len(self.tasks))
         slots = self.config.replay.capacity or episodes
-        needed = runs.check_replay(self.spec, slots, self.config.learner.chunk_length)
-        self.steps = run.steps(slots)
+        devices = devices or jax.devices()[:1]
+        # Devices that are parts of one CPU share its memory.
+        sharing = len(members) if devices[0].platform == 'cpu' else len(members) // len(devices)
+        needed = run.check_memory(slots, sharing)
+        self.steps = run.steps(slots, len(members), devices)
         self.time_limit = time_limit
-        self.envs = envs.make_vector([run.task], self.config.env)
-        self.envs.reset(seed=[0])  # Draws a frame, so that a missing OpenGL is known before there is a folder.
+        self.envs = envs.make_vector(self.tasks * len(members), self.config.env)
+        self.envs.reset(seed=[0] * self.envs.num_envs)  # A missing OpenGL is known before there is a folder.
         self.evaluation_envs = None
-        self.folder = RunFolder(directory, run.record())
-        self.tally = Tally()
+        shapes = jax.eval_shape(self.steps.init, jnp.zeros((len(members), 2), jnp.uint32))
+        self.checkpoint_bytes = sum(
+            leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(shapes.learner)) // len(members)
+        most = (KEPT + 1) * self.checkpoint_bytes + run.episode_bytes(episodes)
+        warnings = {check_space(directory, 2 * self.checkpoint_bytes, most) for _, directory in members}
+        self.seeds = [Seed(run, RunFolder(directory, run.record(), resume)) for run, directory in members]
+        self.tally = self.seeds[0].tally
         self.clock = Clock(self.tally.seconds)
         self.save_every, self.saved = 60 * checkpoint_minutes, time.monotonic()
         self.plan_seconds, self.evaluation_owed = 0.0, False
-        self.state = self.steps.init(keys.root(run.seed)[None])
-        self._print(f'{run.task}, preset {run.preset}, seed {run.seed}, on {runs.device_name()}; replay '
-                    f'{needed / 1e9:.2f} GB')
-        self._print(f'{episodes} episodes of {self.spec.steps} agent steps, {self.spec.steps * run.action_repeat} '
-                    f'environment steps, in {directory}')
+        self.state = self.steps.init(jnp.stack([keys.root(run.seed) for run, _ in members]))
+        numbers = ', '.join(str(run.seed) for run, _ in members)
+        self._print(f'{run.task}, preset {run.preset}, seed{"s" * (len(members) > 1)} {numbers}, on '
+                    f'{runs.device_name(devices[0])}; replay {needed / 1e9:.2f} GB')
+        each = ', '.join(f'{task} {steps} agent steps ({steps * repeat} environment steps)' for (task, repeat), steps in
+                         zip(run.action_repeats.items(), run.task_steps))
+        self._print(f'{episodes} episodes of {each}, in {", ".join(str(seed.folder.directory) for seed in self.seeds)}')
+        for warning in filter(None, warnings):
+            self._print(warning)
+
+    @property
+    def done(self) -> int:
+        """Episodes of each task that are in the data."""
+        return len(self.tally.episodes) // len(self.tasks)
 
     def main(self) -> int:
         """Trains until the episodes are there or it is time to stop; returns the exit status."""
         self.stop = Stop(self.time_limit)
         try:
             self._restore()
-            if len(self.tally.episodes) >= self.episodes and not self._evaluation_due():
+            if self.done >= self.episodes and not self._evaluation_due():
                 self._print(f'All {self.episodes} episodes are there: nothing is left to do.')
                 return 0
             self._baselines()
-            with Display(self.console, self.episodes, len(self.tally.episodes)) as self.display:
+            with Display(self.console, self.episodes, self.done) as self.display:
                 try:
                     self._train()
                 except Stopped:
@@ -94,31 +144,46 @@ class Training:
                 self._save()
             self._conclude()
             return self.stop.status
+        except OSError as error:
+            raise FolderError(f'{error.filename or self.seeds[0].folder.directory} cannot be written: '
+                              f'{error.strerror or error}. Nothing that a checkpoint holds is lost: make room, and '
+                              f'give the same command again.') from error
         finally:
             self.envs.close()
             if self.evaluation_envs:
                 self.evaluation_envs.close()
-            self.folder.close()
+            for seed in self.seeds:
+                seed.folder.close()
             self.stop.close()
 
     def _print(self, sentence: str) -> None:
         self.console.print(sentence, highlight=False, markup=False, soft_wrap=True)
 
     def _restore(self) -> None:
-        """Goes on from the newest checkpoint, if there is one: its episodes are added to the replay again."""
-        found = self.folder.restore(runs.one_seed(self.state), self._print)
-        if found is None:
+        """Goes on from the newest checkpoints, if there are any: their episodes are added to the replay again."""
+        found = [seed.folder.restore(runs.one_seed(self.state, index), self._print)
+                 for index, seed in enumerate(self.seeds)]
+        if not any(found):
             return
-        restored, progress = found
-        self.tally = Tally(**progress)
+        for seed, (_, progress) in zip(self.seeds, found):
+            # Runs of one task that were begun before environment steps were counted.
+            progress.setdefault('env_steps', progress['agent_steps'] * sum(self.run.action_repeats.values()))
+            seed.tally = Tally(**progress)
+        self.tally = self.seeds[0].tally
         self.clock = Clock(self.tally.seconds)
-        # Not put on a device by name: that would be another signature, and every step would be compiled anew.
-        self.state = self.state.replace(
-            learner=jax.tree.map(lambda leaf: jax.device_put(leaf[None]), restored.learner))
-        for number, digest in enumerate(self.tally.episodes):
-            episode = self.folder.read_episode(number, self.spec, digest)
-            self.state = self.steps.add(self.state, jax.tree.map(lambda leaf: leaf[None, None], episode))
-        self._print(f'Going on after {len(self.tally.episodes)} episodes and {self.tally.updates} updates.')
+        learned = jax.tree.map(lambda *leaves: np.stack(leaves), *(restored.learner for restored, _ in found))
+        # One seed is not put on a device by name: that would be another signature, and every step be compiled anew.
+        self.state = self.state.replace(learner=jax.tree.map(
+            lambda leaf, like: jax.device_put(leaf, like.sharding if len(self.seeds) > 1 else None), learned,
+            self.state.learner))
+        for number in range(self.done):
+            episodes = [[seed.folder.read_episode(index, self.spec, seed.tally.episodes[index])
+                         for index in range(number * len(self.tasks), (number + 1) * len(self.tasks))]
+                        for seed in self.seeds]
+            self.state = self.steps.add(self.state, jax.tree.map(
+                lambda *leaves: np.stack(leaves),
+                *(jax.tree.map(lambda *leaves: np.stack(leaves), *rows) for rows in episodes)))
+        self._print(f'Going on after {self.done} episodes and {self.tally.updates} updates.')
 
     def _train(self) -> None:
         """Units of algorithm 1, and what happens between them."""
@@ -130,10 +195,10 @@ class Training:
         while True:
             if self.evaluation_owed:
                 self._evaluate()
-            if len(self.tally.episodes) >= self.episodes:
+            if self.done >= self.episodes:
                 return
             self.stop.check()
-            due = algorithm.due(len(self.tally.episodes), self.tally.updates, self.config.collector)
+            due = algorithm.due(self.done, self.tally.updates, self.config.collector, len(self.tasks))
             self._announce(due)
             with self.clock.measure(due, self.run.updates_per_call if due == 'learn' else 1):
                 unit = next(units)
@@ -141,147 +206,219 @@ class Training:
             if unit.episodes is None:
                 self._finish_updates(unit)
             else:
-                self._finish_episode(unit)
+                self._finish_episodes(unit)
                 if time.monotonic() - self.saved > self.save_every:
                     self._save()
 
     def _try_planner(self) -> None:
         """Compiles the planner and times a step of it, to tell early how long the run will take."""
         params = self.state.learner.params
-        belief = jax.tree.map(lambda leaf: leaf[:, None], self.steps.begin(params))
-        observation = np.zeros((1, 1, *self.spec.observation_shape), self.spec.observation_dtype)
+        shape = len(self.seeds), len(self.tasks)
+        belief = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf[:, None], (*shape, *leaf.shape[1:])),
+                              self.steps.begin(params))
+        step_keys = jnp.broadcast_to(self.state.key[:, None], (*shape, 2))
+        observation = np.zeros((*shape, *self.spec.observation_shape), self.spec.observation_dtype)
         for _ in range(2):
             begun = time.monotonic()
-            jax.block_until_ready(self.steps.act(params, self.state.key[:, None], belief, observation))
+            jax.block_until_ready(self.steps.act(params, step_keys, belief, observation))
             self.plan_seconds = time.monotonic() - begun
 
     def _report(self, steps: int) -> None:
         self.clock.mark(steps / self.display.total)
-        self.display.facts(len(self.tally.episodes), time_left=self._time_left())
+        self.display.facts(self.done, time_left=self._time_left())
         self.display.advance(steps)
         self.stop.check()
 
     def _announce(self, due: str) -> None:
         """Shows what comes next."""
-        number, interval = len(self.tally.episodes) + 1, self.config.collector.collect_interval
-        self.display.facts(number - 1, time_left=self._time_left())
+        self.display.facts(self.done, time_left=self._time_left())
         if due == 'learn':
             work = 'learning' if self.clock.times('learn') else 'compiling the update'
-            self.display.phase(work, interval, 'updates')
-            self.display.advance(self.tally.updates % interval)
+            self.display.phase(work, self.interval, 'updates')
+            self.display.advance(self.tally.updates % self.interval)
         else:
             work = 'seed' if due == 'seed' else 'collecting'
-            self.display.phase(f'{work} episode {number}', self.spec.steps, 'steps')
+            self.display.phase(f'{work} episode {self.done + 1}', self.spec.steps, 'steps')
 
     def _finish_updates(self, unit: Unit) -> None:
-        for name, values in unit.metrics.items():
-            self.tally.pending.setdefault(name, []).extend(values[0].tolist())
-        self.tally.updates += unit.metrics['loss'].shape[1]
+        for index, seed in enumerate(self.seeds):
+            for name, values in unit.metrics.items():
+                seed.tally.pending.setdefault(name, []).extend(values[index].tolist())
+            seed.tally.updates += unit.metrics['loss'].shape[1]
+            for skipped in unit.metrics['skipped'][index]:
+                seed.skipped = seed.skipped + 1 if skipped else 0
+                if seed.skipped == self.config.learner.most_skipped:
+                    self._give_up(index)
         pace = self.clock.pace('learn')
-        self.display.facts(len(self.tally.episodes), loss=f'{self.tally.pending["loss"][-1]:.1f}',
+        self.display.facts(self.done, loss=f'{unit.metrics["loss"][:, -1].mean():.1f}',
                            updates_per_second=f'{1 / pace:.3g}')
         if self.clock.times('learn') == 2:
             self.display.say(f'An update takes {pace:.2g} s and a planned step about {self.plan_seconds:.2g} s; time '
                              f'left about {self._time_left()}.')
 
-    def _finish_episode(self, unit: Unit) -> None:
-        """Writes the episode, then its line: what a line tells of is always there."""
-        tally = self.tally
-        episode = jax.tree.map(lambda leaf: leaf[0, 0], unit.episodes)
-        tally.episodes.append(self.folder.write_episode(len(tally.episodes), episode))
-        tally.agent_steps += int(episode.length) - 1
-        losses = {name: float(np.mean(values)) for name, values in tally.pending.items()}
-        planned = {'elites_return': float(unit.metrics['value'][0, 0])} if tally.updates else {}
-        total = float(episode.reward.sum(dtype=np.float64))
-        paces = {f'{name}_each': self.clock.pace(name) for name in ('learn', 'seed', 'collect', 'evaluate')}
-        self.folder.append('metrics.jsonl', {
-            'episodes': len(tally.episodes), 'updates': tally.updates, 'agent_steps': tally.agent_steps,
-            'env_steps': self._env_steps(), 'return': total, **losses, **planned,
-            'seconds': {name: round(value, 3) for name, value in (tally.seconds | paces).items() if value is not None},
-        })
-        tally.pending = {}
+    def _give_up(self, index: int) -> None:
+        """Saves what there is, with the batch of the last update, and ends the training of a seed that cannot learn."""
+        seed = self.seeds[index]
+        key, batch = jax.jit(lambda state: learner.draw(
+            jax.tree.map(lambda leaf: leaf[index], state), seed.tally.updates - 1, self.config.learner))(self.state)
+        path = seed.folder.directory / 'skipped_batch.npz'
+        np.savez_compressed(path, key=key, **{field.name: getattr(batch, field.name)
+                                              for field in dataclasses.fields(batch)})
+        self._save()
+        raise RuntimeError(
+            f'The last {seed.skipped} updates of seed {seed.run.seed} were skipped, since their loss or gradient was '
+            f'not a finite number. The parameters of the last good update are saved, and the batch of the last one is '
+            f'in {path}. A smaller --learner.learning-rate or --learner.clip-norm may help, in another folder.')
+
+    def _finish_episodes(self, unit: Unit) -> None:
+        """Writes an episode of each task, then its line: what a line tells of is always there."""
+        returns = unit.episodes.reward.sum(-1, dtype=np.float64)
+        losses = {}
+        for index, seed in enumerate(self.seeds):
+            tally = seed.tally
+            losses = _averages(tally.pending)
+            paces = {f'{name}_each': self.clock.pace(name) for name in ('learn', 'seed', 'collect', 'evaluate')}
+            lines = []
+            for number, (task, repeat) in enumerate(self.run.action_repeats.items()):
+                episode = jax.tree.map(lambda leaf, at=(index, number): leaf[at], unit.episodes)
+                tally.episodes.append(seed.folder.write_episode(len(tally.episodes), episode))
+                tally.agent_steps += int(episode.length) - 1
+                tally.env_steps += (int(episode.length) - 1) * repeat
+                value = float(unit.metrics['value'][index, number])
+                planned = {'elites_return': value} if tally.updates and np.isfinite(value) else {}
+                lines.append({'task': task, 'return': float(returns[index, number]), **losses, **planned})
+            for line in lines:
+                seed.folder.append('metrics.jsonl', {
+                    'episodes': self.done, 'updates': tally.updates, 'agent_steps': tally.agent_steps,
+                    'env_steps': tally.env_steps, **line,
+                    'seconds': {name: round(value, 3) for name, value in (self.clock.seconds | paces).items()
+                                if value is not None},
+                })
+            tally.pending = {}
         self.evaluation_owed = self._evaluation_due()
-        pace = self.clock.pace('collect' if tally.updates else 'seed')
-        self.display.facts(len(tally.episodes), steps_per_second=f'{(int(episode.length) - 1) / pace:.3g}')
-        told = f', loss {losses["loss"]:.1f}' if losses else ' (random actions)'
-        self.display.say(f'episode {len(tally.episodes)}: return {total:.1f}{told}, {self._env_steps()} environment '
+        pace = self.clock.pace('collect' if self.tally.updates else 'seed')
+        self.display.facts(self.done, steps_per_second=f'{(unit.episodes.length - 1).sum() / pace:.3g}')
+        told = ' (random actions)' if not losses else f', loss {losses["loss"]:.1f}' if 'loss' in losses else ''
+        self.display.say(f'episode {self.done}: return {self._told(returns)}{told}, {self.tally.env_steps} environment '
                          f'steps, time left {self._time_left()}')
 
-    def _env_steps(self) -> int:
-        return self.tally.agent_steps * self.run.action_repeat
+    def _told(self, returns: np.ndarray) -> str:
+        """Returns [P, E] in words: a number, or one for each task, or the mean over the seeds."""
+        if len(self.tasks) == 1:
+            told = f'{returns.mean():.1f}'
+        else:
+            told = ', '.join(f'{value:.1f} {task}' for task, value in zip(self.tasks, returns.mean(0)))
+        return told + f' (mean of {len(self.seeds)} seeds)' * (len(self.seeds) > 1)
 
     def _scores(self) -> list[float]:
-        return [float(np.mean(line['returns'])) for line in self.folder.lines('evaluations.jsonl')
-                if line['agent'] == 'planet']
+        """The mean of each evaluation over all seeds."""
+        scores = [[score for _, score in seed.folder.scores()] for seed in self.seeds]
+        return [float(np.mean(of_seeds)) for of_seeds in zip(*scores)]
 
     def _evaluation_due(self) -> bool:
         """At every so many episodes and at the end, once there was an update; not twice at the same place."""
-        every, episodes, updates = self.config.evaluation.every, len(self.tally.episodes), self.tally.updates
-        if not every or not updates or (episodes % every and episodes < self.episodes):
+        every, updates = self.config.evaluation.every, self.tally.updates
+        if not every or not updates or (self.done % every and self.done < self.episodes):
             return False
-        if updates != (episodes - self.config.collector.seed_episodes) * self.config.collector.collect_interval:
+        if updates != (self.done - self.config.collector.seed_episodes) * self.interval:
             return False  # Updates for the next episode were made already, so it was due before them.
-        return not any(line['agent'] == 'planet' and (line['episodes'], line['updates']) == (episodes, updates)
-                       for line in self.folder.lines('evaluations.jsonl'))
+        return any(self._lacks(seed, 'planet', task) for seed in self.seeds for task in self.tasks)
+
+    def _lacks(self, seed: Seed, agent: str, task: str) -> bool:
+        """Whether an agent's evaluation on a task is missing: the trained one's at this place, another's altogether."""
+        return not any(
+            line['agent'] == agent and line.get('task', task) == task
+            and (agent != 'planet' or (line['episodes'], line['updates']) == (self.done, self.tally.updates))
+            for line in seed.folder.lines('evaluations.jsonl'))
 
     def _evaluate(self) -> None:
-        settings = self.config.evaluation
-        if self.evaluation_envs is None:
-            self.evaluation_envs = evaluation.make_envs(self.run.task, self.config.env, settings.episodes)
-        rounds = -(-settings.episodes // self.evaluation_envs.num_envs)
-        work = 'evaluating' if self.clock.times('evaluate') else 'compiling, evaluating'
-        self.display.phase(work, rounds * self.spec.steps, 'steps')
-        with self.clock.measure('evaluate'):
-            returns = evaluation.evaluate(
-                self.steps.evaluate, self.steps.begin, self.evaluation_envs, self.state.learner.params, self.state.key,
-                settings.episodes, self._report)[0]
+        """Every task in turn, all seeds and some episodes side by side."""
+        episodes = self.config.evaluation.episodes
+        means = []
+        for task in self.tasks:
+            vector = self._evaluation_envs(task)
+            work = 'evaluating' if self.clock.times('evaluate') else 'compiling, evaluating'
+            rounds = evaluation.rounds(episodes, len(self.seeds))
+            steps = envs.spec(task, self.config.env).steps
+            self.display.phase(work if len(self.tasks) == 1 else f'{work} {task}', rounds * steps, 'steps')
+            with self.clock.measure('evaluate'):
+                returns = evaluation.evaluate(self.steps.evaluate, self.steps.begin, vector, self.state.learner.params,
+                                              self.state.key, episodes, self._report)
+            self._record('planet', task, returns)
+            means.append(returns.mean(1))
+            on = f' on {task}' if len(self.tasks) > 1 else ''
+            of = f' of {len(self.seeds)} seeds each' if len(self.seeds) > 1 else ''
+            baselines = self._baseline_text([task])
+            self.display.say(f'evaluation{on} after {self.done} episodes: {returns.mean():.1f}, from '
+                             f'{returns.min():.1f} to {returns.max():.1f} over {episodes} episodes{of} ({baselines})')
         self.evaluation_owed = False
-        self._record_evaluation('planet', returns)
-        self.folder.append_score(self._env_steps(), float(returns.mean()), self.run.seed)
+        for seed in self.seeds:
+            seed.folder.write_scores()
         scores = self._scores()
-        self.display.facts(len(self.tally.episodes), last_score=f'{scores[-1]:.1f}', best_score=f'{max(scores):.1f}')
-        self.display.say(f'evaluation after {len(self.tally.episodes)} episodes: {returns.mean():.1f}, from '
-                         f'{returns.min():.1f} to {returns.max():.1f} over {len(returns)} episodes '
-                         f'({self._baseline_text()})')
+        self.display.facts(self.done, last_score=f'{scores[-1]:.1f}', best_score=f'{max(scores):.1f}')
+        if len(self.tasks) > 1:
+            self.display.say(f'mean over {len(self.tasks)} tasks after {self.done} episodes: {np.mean(means):.1f}')
+
+    def _evaluation_envs(self, task: str) -> gymnasium.vector.VectorEnv:
+        """Those of one task; with several tasks they are made anew each time, so that one set is open at once."""
+        if self.evaluation_envs is None or len(self.tasks) > 1:
+            if self.evaluation_envs:
+                self.evaluation_envs.close()
+            self.evaluation_envs = evaluation.make_envs(task, self.config.env, self.config.evaluation.episodes,
+                                                        len(self.seeds), self.spec)
+        return self.evaluation_envs
 
     def _baselines(self) -> None:
         """What agents score that look at nothing, from the same starts."""
         if not self.config.evaluation.every:
             return
-        known = {line['agent'] for line in self.folder.lines('evaluations.jsonl')}
         for name in evaluation.BASELINES:
-            if name not in known:
-                with self.clock.measure('baselines'):
-                    returns = evaluation.evaluate_baseline(name, self.run.task, self.config.env, self.state.key,
-                                                           self.config.evaluation.episodes)[0]
-                self._record_evaluation(name, returns, at_start=True)
-        self._print(f'To compare with: {self._baseline_text()}.')
+            for task in self.tasks:
+                if any(self._lacks(seed, name, task) for seed in self.seeds):
+                    with self.clock.measure('baselines'):
+                        returns = evaluation.evaluate_baseline(name, task, self.config.env, self.state.key,
+                                                               self.config.evaluation.episodes)
+                    self._record(name, task, returns)
+        self._print(f'To compare with: {self._baseline_text(self.tasks)}.')
 
-    def _baseline_text(self) -> str:
-        lines = {line['agent']: np.mean(line['returns']) for line in self.folder.lines('evaluations.jsonl')}
-        return ', '.join(f'{name} actions {lines[name]:.1f}' for name in evaluation.BASELINES)
+    def _baseline_text(self, tasks: Sequence[str]) -> str:
+        """The means over the seeds; with several tasks, over these too."""
+        lines = [line for seed in self.seeds for line in seed.folder.lines('evaluations.jsonl')
+                 if line.get('task', tasks[0]) in tasks]
+        means = {name: np.mean([np.mean(line['returns']) for line in lines if line['agent'] == name])
+                 for name in evaluation.BASELINES}
+        return ', '.join(f'{name} actions {mean:.1f}' for name, mean in means.items())
 
-    def _record_evaluation(self, agent: str, returns: np.ndarray, at_start: bool = False) -> None:
-        counts = {'episodes': len(self.tally.episodes), 'updates': self.tally.updates, 'env_steps': self._env_steps()}
-        if at_start:
+    def _record(self, agent: str, task: str, returns: np.ndarray) -> None:
+        """A line for each seed that has none yet: one may have been written before a crash."""
+        counts = {'episodes': self.done, 'updates': self.tally.updates}
+        if agent != 'planet':
             counts = dict.fromkeys(counts, 0)
-        self.folder.append('evaluations.jsonl', {'agent': agent, **counts, 'returns': returns.tolist()})
+        for seed, of_seed in zip(self.seeds, returns, strict=True):
+            if self._lacks(seed, agent, task):
+                seed.folder.append('evaluations.jsonl', {
+                    'agent': agent, 'task': task, **counts,
+                    'env_steps': seed.tally.env_steps if agent == 'planet' else 0, 'returns': of_seed.tolist()})
 
     def _save(self) -> None:
         """A checkpoint, unless the newest one is just this."""
         with self.clock.measure('save'):
-            self.folder.save(runs.one_seed(self.state), dataclasses.asdict(self.tally))
+            for index, seed in enumerate(self.seeds):
+                check_space(seed.folder.directory, 2 * self.checkpoint_bytes, 0)
+                seed.tally.seconds = dict(self.clock.seconds)
+                seed.folder.save(runs.one_seed(self.state, index), dataclasses.asdict(seed.tally))
         self.saved = time.monotonic()
 
     def _time_left(self) -> str:
         """By the pace so far, or until the time limit if that comes first."""
-        settings, done = self.config.collector, len(self.tally.episodes)
-        interval, planned = settings.collect_interval, self.episodes - max(done, settings.seed_episodes)
+        settings, done, interval = self.config.collector, self.done, self.interval
+        planned = self.episodes - max(done, settings.seed_episodes)
         updates = planned * interval - (self.tally.updates - max(done - settings.seed_episodes, 0) * interval)
         every = self.config.evaluation.every
         evaluations = int(self.evaluation_owed)
         if every and done < self.episodes:
             evaluations += self.episodes // every - done // every + bool(self.episodes % every)
+        evaluations *= len(self.tasks)
         episode = self.clock.pace('collect') or self.plan_seconds * self.spec.steps
         if updates and self.clock.times('learn') < 2:
             return 'not known yet'  # The first call of `learn` is mostly compilation.
@@ -298,7 +435,8 @@ class Training:
 
     def _conclude(self) -> None:
         scores = self._scores()
-        told = f'last score {scores[-1]:.1f}, best {max(scores):.1f} ({self._baseline_text()}); ' if scores else ''
-        done = len(self.tally.episodes) >= self.episodes
-        self._print(f'{len(self.tally.episodes)} episodes, {self.tally.updates} updates; {told}the same command '
-                    f'{"with more episodes " if done else ""}goes on from here.')
+        told = (f'last score {scores[-1]:.1f}, best {max(scores):.1f} ({self._baseline_text(self.tasks)}); ' if scores
+                else '')
+        more = 'with more episodes ' if self.done >= self.episodes else ''
+        self._print(f'{self.done} episodes, {self.tally.updates} updates; {told}the same command {more}goes on from '
+                    f'here.')

@@ -7,6 +7,7 @@ OpenGL: on Linux set `MUJOCO_GL=egl` before the first environment is made.
 import dataclasses
 import functools
 import multiprocessing
+import os
 import signal
 from collections.abc import Sequence
 
@@ -18,11 +19,11 @@ from planet_jax.envs.fixed_length import FixedLength
 from planet_jax.envs.padded_actions import PaddedActions
 from planet_jax.envs.rebuilt import Fault, Rebuilt
 from planet_jax.envs.suite import Suite
-from planet_jax.envs.tasks import Task, resolve, task_names
+from planet_jax.envs.tasks import ALL, Task, resolve, resolve_several, task_names
 from planet_jax.envs.toy import ToyPoint
 
-__all__ = ['Fault', 'FixedLength', 'PaddedActions', 'Rebuilt', 'Suite', 'Task', 'ToyPoint', 'make', 'make_vector',
-           'resolve', 'spec', 'task_names']
+__all__ = ['ALL', 'Fault', 'FixedLength', 'PaddedActions', 'Rebuilt', 'Suite', 'Task', 'ToyPoint', 'cores', 'make',
+           'make_vector', 'resolve', 'resolve_several', 'spec', 'task_names']
 
 
 def make(task_name: str, config: Env, shared: Spec | None = None) -> gymnasium.Env:
@@ -75,8 +76,14 @@ def spec(task_names: str | Sequence[str], config: Env) -> Spec:
     return Spec(shapes.pop(), dtype, action_size, steps)
 
 
-def make_vector(task_names: Sequence[str], config: Env, workers: int | None = None) -> VectorEnv:
-    """One environment for each name, side by side, all with the T and the action size of `spec(task_names, config)`.
+def cores() -> int:
+    """Processor cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1
+
+
+def make_vector(task_names: Sequence[str], config: Env, workers: int | None = None, shared: Spec | None = None,
+                ) -> VectorEnv:
+    """One environment for each name, side by side, all with the same T and action size.
 
     Observations are copies, [E, ...]. Nothing resets by itself: all environments truncate at step T together, and every
     episode begins with `reset(seed=[...])`, one int for each. `infos['length']`, int [E], counts the steps that were
@@ -85,9 +92,11 @@ def make_vector(task_names: Sequence[str], config: Env, workers: int | None = No
     Args:
         task_names: E names, also the same one several times.
         config: what is observed.
-        workers: processes: 0, all environments in this one, or E, one for each; none: 0 up to two environments, else E.
-            They are spawned, never forked, inherit `MUJOCO_GL`, and leave Ctrl-C to this process. A program that
-            starts them guards its entry with `if __name__ == '__main__'`.
+        workers: processes: 0, all environments in this one, or E, one for each; none: E, but 0 up to two environments
+            and where there are fewer cores than environments. They are spawned, never forked, inherit `MUJOCO_GL`, and
+            leave Ctrl-C to this process. A program that starts them guards its entry with
+            `if __name__ == '__main__'`.
+        shared: whose T and action size all take; none: that of `spec(task_names, config)`.
 
     Raises:
         ValueError: as `make` and `spec`, or the number of workers is neither 0 nor E.
@@ -95,10 +104,10 @@ def make_vector(task_names: Sequence[str], config: Env, workers: int | None = No
     """
     count = len(task_names)
     if workers is None:
-        workers = 0 if count <= 2 else count
+        workers = 0 if count <= 2 or count > cores() else count
     if workers not in (0, count):
         raise ValueError(f'{workers} workers were asked for, but {count} environments run in 0 or {count} of them.')
-    shared = spec(task_names, config)
+    shared = shared or spec(task_names, config)
     makers = [functools.partial(_make_in_worker, name, config, shared) for name in task_names]
     if workers == 0:
         return SyncVectorEnv(makers, autoreset_mode=AutoresetMode.DISABLED)

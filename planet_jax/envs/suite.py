@@ -1,6 +1,8 @@
 """Tasks of dm_control's suite, seen through a camera or as vectors."""
 
+import logging
 import math
+from contextlib import contextmanager
 
 import gymnasium
 import numpy as np
@@ -11,6 +13,18 @@ from planet_jax.envs.tasks import Task
 
 STEPS = 1000
 """Environment steps in an episode of every task of the suite."""
+
+
+@contextmanager
+def _without_advice():
+    """MuJoCo's compiler advises the authors of the suite's models on every loading."""
+    logger = logging.getLogger('absl')
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
 
 
 class Suite(gymnasium.Env):
@@ -24,7 +38,10 @@ class Suite(gymnasium.Env):
     image.
 
     Attributes:
+        task: which task
+        action_repeat: R, environment steps per agent step
         steps: T = 1000 // R, agent steps in an episode
+        simulator: the `dm_control.rl.control.Environment`; it is read, and never stepped, from outside
     """
 
     def __init__(self, task: Task, config: Env):
@@ -38,12 +55,13 @@ class Suite(gymnasium.Env):
             ValueError: the model has no such camera, or the action repeat is longer than an episode.
             RuntimeError: images cannot be rendered here; the message says what to do.
         """
-        self._repeat = config.action_repeat or task.action_repeat
-        self.steps = spaces.episode_steps(STEPS, self._repeat)
-        self._name = task.name
+        self.task = task
+        self.action_repeat = config.action_repeat or task.action_repeat
+        self.steps = spaces.episode_steps(STEPS, self.action_repeat)
         suite, _ = rendering.library()
-        self._env = suite.load(task.domain, task.task)
-        bounds = self._env.action_spec()
+        with _without_advice():
+            self.simulator = suite.load(task.domain, task.task)
+        bounds = self.simulator.action_spec()
         self._low, self._high = bounds.minimum, bounds.maximum
         self.action_space = spaces.actions(bounds.shape[0])
         self._supersample = config.supersample
@@ -51,9 +69,9 @@ class Suite(gymnasium.Env):
         self._left = 0
         if config.observation == 'pixels':
             self.observation_space = spaces.images(config.size)
-            self._camera = rendering.open_camera(task.name, self._env.physics, config)
+            self._camera = rendering.open_camera(task.name, self.simulator.physics, config)
         else:
-            shapes = [entry.shape for entry in self._env.observation_spec().values()]
+            shapes = [entry.shape for entry in self.simulator.observation_spec().values()]
             self.observation_space = spaces.vectors(sum(math.prod(shape) for shape in shapes))
 
     def reset(self, *, seed=None, options=None):
@@ -67,10 +85,10 @@ class Suite(gymnasium.Env):
             RuntimeError: this task needs OpenGL at every reset, and there is none; the message says what to do.
         """
         if seed is not None:
-            self._env.task.random.seed(int(seed))
-        if self._env.physics.model.nhfield:
-            rendering.open_context(self._name, self._env.physics)
-        timestep = self._env.reset()
+            self.simulator.task.random.seed(int(seed))
+        if self.simulator.physics.model.nhfield:
+            rendering.open_context(self.task.name, self.simulator.physics)
+        timestep = self.simulator.reset()
         self._left = self.steps
         return self._observe(timestep), {}
 
@@ -88,26 +106,31 @@ class Suite(gymnasium.Env):
         if not self._left:
             raise RuntimeError('The episode is over or has not begun: call reset before step.')
         left, self._left = self._left - 1, 0  # an error on the way ends the episode
-        # Exact for the bounds -1 and 1; the clip takes away what rounding adds to others.
-        control = (self._high + self._low) / 2 + action * (self._high - self._low) / 2
-        control = np.clip(control, self._low, self._high)
+        control = self.control(action)
         reward = 0.0
-        for _ in range(self._repeat):
-            timestep = self._env.step(control)
+        for _ in range(self.action_repeat):
+            timestep = self.simulator.step(control)
             reward += float(timestep.reward)
             if timestep.last():
                 break
         if not math.isfinite(reward):
-            raise RuntimeError(f'The reward of {self._name} is {reward}: the simulation diverged; a reset repairs it.')
+            raise RuntimeError(f'The reward of {self.task.name} is {reward}: the simulation diverged; a reset repairs '
+                               f'it.')
         self._left = 0 if timestep.last() else left
         terminated = timestep.last() and timestep.discount == 0
         return self._observe(timestep), reward, terminated, self._left == 0 and not terminated, {}
 
+    def control(self, action: np.ndarray) -> np.ndarray:
+        """Actions [..., A] in [-1, 1] as float64 [..., A] within the bounds of the simulator."""
+        # Exact for the bounds -1 and 1; the clip takes away what rounding adds to others.
+        control = (self._high + self._low) / 2 + action * (self._high - self._low) / 2
+        return np.clip(control, self._low, self._high)
+
     def close(self):
         """Free the renderer and the simulator. A second call does nothing; any other call afterwards fails."""
-        if self._env is not None:
-            self._env.physics.free()
-        self._env = self._camera = None
+        if self.simulator is not None:
+            self.simulator.physics.free()
+        self.simulator = self._camera = None
 
     def _observe(self, timestep):
         if self._camera is not None:

@@ -53,6 +53,9 @@ class Task:
     action_repeat: int
 
 
+ALL = 'all'
+"""Stands for the paper's six tasks, learned by one agent."""
+
 _PAPER = {task.name: task for task in (
     Task('cartpole_swingup', 'cartpole', 'swingup', 8),
     Task('reacher_easy', 'reacher', 'easy', 4),
@@ -76,6 +79,26 @@ _TASKS = _PAPER | {
 def task_names() -> list[str]:
     """Every name that `resolve` accepts: the paper's tasks (its appendix A), the rest of the suite, the toy."""
     return [name for name, task in _TASKS.items() if task.domain != 'lqr']
+
+
+def resolve_several(names: str) -> tuple[str, tuple[Task, ...]]:
+    """What one agent is to learn: one task, several, or the six of the paper (its figure 7).
+
+    Args:
+        names: a name that `resolve` accepts, several with commas between them, or `all`.
+
+    Returns:
+        the names as a run folder is called, and the tasks.
+
+    Raises:
+        ValueError: as `resolve`, or a task is named twice.
+    """
+    if names == ALL:
+        return ALL, tuple(task for task in _PAPER.values() if task.name != 'cartpole_balance')
+    tasks = tuple(resolve(name) for name in names.split(','))
+    if len(set(tasks)) < len(tasks):
+        raise ValueError(f'The tasks are {names!r}, but each can be named only once.')
+    return ','.join(task.name for task in tasks), tasks
 
 
 def resolve(name: str) -> Task:

@@ -42,8 +42,17 @@ class Gru(nn.Module):
         return update * state + (1 - update) * nn.tanh(candidate)
 
 
+def sample(config: Model, key: jax.Array, mean: jax.Array, std: jax.Array) -> jax.Array:
+    """A draw from Normal(mean, std) [Z]; an RNN's is the mean."""
+    if config.cell in ('rnn', 'rnn_official'):
+        return mean
+    return mean + std * jax.random.normal(key, mean.shape)
+
+
 class Gaussian(nn.Module):
-    """A hidden layer, then mean and standard deviation, and a sample. For the RNN the std is 1 and the sample the mean.
+    """A hidden layer, then mean and standard deviation, and a sample.
+
+    The sample of an RNN is the mean. Its std is 1; as released it is predicted, though nothing comes of it.
 
     Attributes:
         config: the model's.
@@ -71,10 +80,8 @@ class Gaussian(nn.Module):
         """x [inputs], embedding [M] -> mean [Z], std [Z], sample [Z]."""
         hidden = nn.relu(x @ self.kernel[:self.inputs] + self.bias + embedding)
         mean = self.mean(hidden)
-        if self.std is None:
-            return mean, jnp.ones_like(mean), mean
-        std = nn.softplus(self.std(hidden)) + self.config.min_std
-        return mean, std, mean + std * jax.random.normal(key, mean.shape)
+        std = jnp.ones_like(mean) if self.std is None else nn.softplus(self.std(hidden)) + self.config.min_std
+        return mean, std, sample(self.config, key, mean, std)
 
 
 class Cell(nn.Module):
@@ -139,5 +146,5 @@ class Ssm(Cell):
         return Latent(*self.filtered(key, x, embedding), prior.deterministic)
 
 
-CELLS = {'rssm': Rssm, 'ssm': Ssm, 'rnn': Rssm}
+CELLS = {'rssm': Rssm, 'ssm': Ssm, 'rnn': Rssm, 'rnn_official': Rssm}
 """By the name that `Model.cell` gives."""

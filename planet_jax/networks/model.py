@@ -5,7 +5,7 @@ import jax.numpy as jnp
 
 from planet_jax import images
 from planet_jax.config import Model, Spec
-from planet_jax.networks.cells import CELLS
+from planet_jax.networks.cells import CELLS, sample
 from planet_jax.networks.heads import Mlp
 from planet_jax.networks.images import Decoder, Encoder
 from planet_jax.types import Latent, WorldModel
@@ -77,10 +77,13 @@ def make_world_model(config: Model, spec: Spec) -> WorldModel:
     def posterior(params, key, prior, embedding):
         return cell.apply({'params': params['cell']}, key, prior, embedding, method='posterior')
 
+    def resample(key, latent):
+        return latent.replace(stochastic=sample(config, key, latent.mean, latent.std))
+
     def decode(params, features):
         return decoder.apply({'params': params['decoder']}, features)
 
     def predict_reward(params, features):
         return reward.apply({'params': params['reward']}, features)
 
-    return WorldModel(init, initial, prepare, encode, prior, posterior, decode, predict_reward)
+    return WorldModel(init, initial, prepare, encode, prior, posterior, resample, decode, predict_reward)

@@ -88,7 +88,7 @@ def test_the_task_must_be_named(refuse):
 
 @pytest.mark.parametrize('command', ['trian', '', '--task'])
 def test_names_of_commands(command, refuse):
-    assert f'no command {command!r}: choose one of train, evaluate, info' in refuse(command)
+    assert f'no command {command!r}: choose one of train, sweep, evaluate, info' in refuse(command)
 
 
 @pytest.mark.parametrize('arguments, told', [
@@ -106,7 +106,7 @@ def test_help_is_no_refusal(capsys):
     for arguments in ([], ['--help'], ['-h']):
         assert main(arguments) == 0
         assert 'planet-jax COMMAND --help' in capsys.readouterr().out
-    for command in ('train', 'evaluate', 'info'):
+    for command in ('train', 'sweep', 'evaluate', 'info'):
         with pytest.raises(SystemExit) as ended:
             main([command, '--help'])
         assert ended.value.code == 0 and f'planet-jax {command}' in capsys.readouterr().out

@@ -8,7 +8,7 @@ from planet_jax.cli.run_folder import RunFolder
 
 def record(commit):
     return {'task': 'toy_point', 'preset': 'debug', 'seed': 0, 'config': config.preset('debug'), 'versions': {},
-            'device': 'here', 'commit': commit}
+            'action_repeat': {'toy_point': 1}, 'device': 'here', 'commit': commit}
 
 
 def continued(directory, commit):

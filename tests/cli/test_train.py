@@ -1,7 +1,6 @@
 """Whole runs of the command: what they leave, and that the same command continues them, whatever happened."""
 
 import csv
-import hashlib
 import json
 import os
 import shutil
@@ -10,7 +9,6 @@ from pathlib import Path
 
 import jax
 import numpy as np
-import orbax.checkpoint
 import pytest
 
 from planet_jax import algorithm, checkpoint
@@ -47,32 +45,6 @@ def lines(path):
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
-def numbers(directory):
-    """All that a run has found out: everything but clock readings."""
-    names = sorted((directory / 'checkpoints').glob('0*'))
-    progress = json.loads((names[-1] / 'progress.json').read_text())
-    checkpointer = orbax.checkpoint.StandardCheckpointer()
-    with checkpointer:
-        state = checkpointer.restore((names[-1] / 'state').absolute())
-    leaves = orbax.checkpoint.utils.to_flat_dict(state, sep='/')
-    return {
-        'metrics': [{name: value for name, value in line.items() if name != 'seconds'}
-                    for line in lines(directory / 'metrics.jsonl')],
-        'evaluations': (directory / 'evaluations.jsonl').read_text(),
-        'scores': (directory / 'scores.csv').read_text(),
-        'episodes': {path.name: hashlib.sha256(path.read_bytes()).hexdigest()
-                     for path in (directory / 'episodes').iterdir()},
-        'progress': {name: value for name, value in progress.items() if name != 'seconds'},
-        'state': {name: (str(leaf.dtype), np.asarray(leaf).tobytes()) for name, leaf in leaves.items()},
-    }
-
-
-def assert_same(directory, other):
-    found, expected = numbers(directory), numbers(other)
-    for name in expected:
-        assert found[name] == expected[name], name
-
-
 def read_until(process, text):
     """Waits for a line of output with this text; returns what was printed up to there."""
     printed = ''
@@ -105,13 +77,14 @@ def test_every_file_is_there(finished):
 
 def test_a_line_of_metrics_per_episode(finished):
     metrics = lines(finished[0] / 'metrics.jsonl')
-    counts = {'episodes', 'updates', 'agent_steps', 'env_steps', 'return', 'seconds'}
+    counts = {'task', 'episodes', 'updates', 'agent_steps', 'env_steps', 'return', 'seconds'}
     assert len(metrics) == EPISODES
     for number, line in enumerate(metrics, 1):
         updates = max(number - SEED_EPISODES, 0) * INTERVAL
         assert (line['episodes'], line['updates'], line['agent_steps'], line['env_steps']) == (
             number, updates, 25 * number, 25 * number)
         assert set(line) == counts | (LOSSES | {'elites_return'} if updates else set())
+        assert line.pop('task') == 'toy_point'
         values = [value for name, value in line.items() if name != 'seconds'] + list(line['seconds'].values())
         assert np.isfinite(values).all()
         with np.load(finished[0] / 'episodes' / f'{number - 1:06d}.npz', allow_pickle=False) as episode:
@@ -142,7 +115,7 @@ def test_what_it_prints(finished):
     assert 'Traceback' not in printed and 'Error' not in printed
 
 
-def test_more_episodes_continue_the_run(finished, tmp_path, run_planet_jax):
+def test_more_episodes_continue_the_run(finished, tmp_path, run_planet_jax, assert_same):
     command = [*TOY, '--logdir', LOGDIR, '--episodes']
     status, printed = run_planet_jax(*command, 4, cwd=tmp_path)
     assert status == 0 and '4 episodes, 8 updates' in printed, printed
@@ -151,7 +124,7 @@ def test_more_episodes_continue_the_run(finished, tmp_path, run_planet_jax):
     assert_same(tmp_path / RUN, finished[0])
 
 
-def test_interruptions_change_nothing(finished, tmp_path, planet_jax, run_planet_jax, capsys):
+def test_interruptions_change_nothing(finished, tmp_path, planet_jax, run_planet_jax, capsys, assert_same):
     command = [*TOY, '--logdir', tmp_path / LOGDIR]
     status, printed = run_planet_jax(*command, '--time-limit', 1e-4, cwd=tmp_path)
     assert status == 0 and 'Stopping: the time limit is reached.' in printed, printed
@@ -182,7 +155,8 @@ def test_interruptions_change_nothing(finished, tmp_path, planet_jax, run_planet
     assert_same(tmp_path / RUN, finished[0])
 
 
-def test_damaged_checkpoints_are_set_aside_and_what_follows_is_made_again(finished, copied, tmp_path, run_planet_jax):
+def test_damaged_checkpoints_are_set_aside_and_what_follows_is_made_again(finished, copied, tmp_path, run_planet_jax,
+                                                                          assert_same):
     newest, second = copied / 'checkpoints' / '000006-000000016', copied / 'checkpoints' / '000005-000000012'
     files = [path for path in (newest / 'state').rglob('*') if path.is_file()]
     damaged = max(files, key=lambda path: path.stat().st_size)
@@ -231,7 +205,8 @@ def test_another_configuration_is_refused_naming_the_fields(copied, tmp_path, ca
     assert {path: path.read_bytes() for path in copied.rglob('*') if path.is_file()} == before
 
 
-def test_other_cadences_are_accepted_and_the_preset_is_that_of_the_run(finished, copied, tmp_path, run_planet_jax):
+def test_other_cadences_are_accepted_and_the_preset_is_that_of_the_run(finished, copied, tmp_path, run_planet_jax,
+                                                                       assert_same):
     command = ['train', '--task', 'toy_point', '--logdir', LOGDIR, '--episodes', '6', '--evaluation.every', '3',
                '--evaluation.episodes', '1', '--checkpoint-minutes', '60', '--learner.updates-per-call', '2']
     status, printed = run_planet_jax(*command, cwd=tmp_path)
@@ -260,7 +235,7 @@ def test_a_resumed_run_uses_the_programs_of_a_new_one(copied, tmp_path, monkeypa
     monkeypatch.setattr(algorithm, 'train', train)
     assert main([*TOY, '--logdir', str(tmp_path / LOGDIR), '--episodes', '7']) == 0
     # Arrays that are put on a device by name are another signature: every step would be compiled once more.
-    assert given[0].replay.count == 6 and not any(leaf.committed for leaf in jax.tree.leaves(given))
+    assert given[0].replay[0].count == 6 and not any(leaf.committed for leaf in jax.tree.leaves(given))
 
 
 @pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGINT])

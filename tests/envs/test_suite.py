@@ -93,7 +93,7 @@ def test_the_suite_has_no_more_steps_than_the_repeat_leaves():
 def test_the_repeat_stops_where_the_task_ends(monkeypatch):
     env = envs.make('cartpole_swingup', STATE)
     env.reset(seed=0)
-    inner = env.unwrapped._env
+    inner = env.unwrapped.simulator
     monkeypatch.setattr(inner.task, 'get_reward', lambda physics: 1.0, raising=False)
     monkeypatch.setattr(inner.task, 'get_termination', lambda physics: 0.0 if inner._step_count == 3 else None)
     last, reward, terminated, truncated, info = env.step([0.5])
@@ -105,19 +105,19 @@ def test_the_repeat_stops_where_the_task_ends(monkeypatch):
 def test_termination_is_told_from_truncation(monkeypatch):
     env = envs.make('cartpole_swingup', STATE).unwrapped
     env.reset(seed=0)
-    monkeypatch.setattr(env._env.task, 'get_termination', lambda physics: 0.0)
+    monkeypatch.setattr(env.simulator.task, 'get_termination', lambda physics: 0.0)
     assert env.step([0.0])[2:4] == (True, False)
 
 
 def test_actions_are_scaled_to_the_bounds_of_the_task():
     env = envs.make('quadruped_walk', STATE)
-    bounds = env.unwrapped._env.action_spec()
+    bounds = env.unwrapped.simulator.action_spec()
     assert bounds.minimum.min() == -1 and bounds.maximum.max() == 1.1 and bounds.maximum.min() == 0.8
     env.reset(seed=0)
     for action, control in ((-1, bounds.minimum), (1, bounds.maximum), (0, (bounds.minimum + bounds.maximum) / 2),
                             (0.5, 0.25 * bounds.minimum + 0.75 * bounds.maximum)):
         env.step(np.full(12, action, np.float32))
-        np.testing.assert_allclose(env.unwrapped._env.physics.control(), control, rtol=0, atol=1e-15)
+        np.testing.assert_allclose(env.unwrapped.simulator.physics.control(), control, rtol=0, atol=1e-15)
 
 
 @pytest.mark.parametrize('action, message', [
@@ -134,7 +134,7 @@ def test_wrong_actions_are_refused(action, message):
 def test_a_reward_that_is_not_finite_is_an_error(monkeypatch):
     env = envs.make('cartpole_swingup', STATE)
     env.reset(seed=0)
-    monkeypatch.setattr(env.unwrapped._env.task, 'get_reward', lambda physics: float('nan'))
+    monkeypatch.setattr(env.unwrapped.simulator.task, 'get_reward', lambda physics: float('nan'))
     with pytest.raises(RuntimeError, match='reward of cartpole_swingup is nan'):
         env.step([0.0])
     monkeypatch.undo()
@@ -166,7 +166,7 @@ def test_a_fresh_process_gives_the_same_frames(fresh_python):
 def test_images_are_rendered_at_their_size():
     env = envs.make('cup_catch', Env(size=20, camera=1))
     image, _ = env.reset(seed=0)
-    expected = env.unwrapped._env.physics.render(20, 20, camera_id=1)
+    expected = env.unwrapped.simulator.physics.render(20, 20, camera_id=1)
     env.close()
     assert np.array_equal(image, expected)
 

@@ -49,7 +49,7 @@ def test_three_episodes_in_a_row(workers):
 
 def test_workers_leave_ctrl_c_to_their_parent():
     before = signal.getsignal(signal.SIGINT)
-    vector = envs.make_vector(['toy_point'] * 3, TOY)
+    vector = envs.make_vector(['toy_point'] * 3, TOY, workers=3)
     assert all(process.daemon for process in vector.processes)
     assert signal.getsignal(signal.SIGINT) is before
     for process in vector.processes:
@@ -58,7 +58,8 @@ def test_workers_leave_ctrl_c_to_their_parent():
     vector.close()
 
 
-def test_workers_are_spawned_above_two_environments_and_render_the_same():
+def test_workers_are_spawned_above_two_environments_and_render_the_same(monkeypatch):
+    monkeypatch.setattr(envs, 'cores', lambda: 3)
     names = ['cartpole_swingup'] * 3
     parallel, serial = envs.make_vector(names, SMALL), envs.make_vector(names, SMALL, workers=0)
     assert parallel.context == 'spawn' and type(serial) is SyncVectorEnv
@@ -68,8 +69,10 @@ def test_workers_are_spawned_above_two_environments_and_render_the_same():
     assert all(np.array_equal(left, right) for left, right in zip(*results, strict=True))
 
 
-def test_two_environments_share_this_process():
-    vector = envs.make_vector(['toy_point'] * 2, TOY)
+@pytest.mark.parametrize('count, cores', [(2, 8), (3, 2)])
+def test_two_environments_or_more_than_cores_share_this_process(count, cores, monkeypatch):
+    monkeypatch.setattr(envs, 'cores', lambda: cores)
+    vector = envs.make_vector(['toy_point'] * count, TOY)
     assert type(vector) is SyncVectorEnv
 
 
@@ -81,6 +84,14 @@ def test_several_tasks_share_the_largest_sizes():
     vector.close()
     assert lengths[-1].tolist() == [30, 25] and not ends.any()
     assert (rewards[20:25, 1] > 0).any() and (rewards[25:, 1] == 0).all()
+
+
+def test_an_environment_may_take_the_sizes_of_others():
+    shared = envs.spec(['cartpole_swingup', 'toy_point'], SMALL)._replace(steps=25)
+    vector = envs.make_vector(['toy_point'], SMALL, shared=shared)
+    assert vector.action_space.shape == (1, 2) and run(vector, [0], 25)[2][-1].all()
+    vector = envs.make_vector(['cartpole_swingup'], SMALL, shared=shared._replace(steps=3))
+    assert vector.action_space.shape == (1, 2) and run(vector, [0], 3)[2][-1].all()
 
 
 def test_vectors_of_several_tasks_must_have_one_size():

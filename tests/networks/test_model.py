@@ -15,7 +15,7 @@ from planet_jax.networks.images import Decoder, Encoder
 
 KEY = jax.random.PRNGKey(0)
 VECTOR = Spec((3,), 'float32', 2, 10)
-CELLS = ['rssm', 'ssm', 'rnn']
+CELLS = ['rssm', 'ssm', 'rnn', 'rnn_official']
 
 
 def images(action_size):
@@ -75,8 +75,10 @@ def test_numbers_of_parameters(preset, cell, action_size, expected):
 
 
 def test_the_rnn_is_the_rssm_without_standard_deviations():
-    rssm, rnn = (count(shapes(Model(cell=cell), images(6))['cell']) for cell in ('rssm', 'rnn'))
+    rssm, rnn, official = (count(shapes(Model(cell=cell), images(6))['cell']) for cell in (
+        'rssm', 'rnn', 'rnn_official'))
     assert rssm - rnn == 2 * (200 * 30 + 30)
+    assert official == rssm  # As released, it predicts them too, though nothing comes of it.
 
 
 def test_every_parameter_is_float32():
@@ -125,7 +127,7 @@ def test_activations_of_encoder_and_decoder():
         assert (high < 0).any() and (high > 0).any()
 
 
-@pytest.mark.parametrize('cell, features', [('rssm', 230), ('ssm', 30), ('rnn', 230)])
+@pytest.mark.parametrize('cell, features', [('rssm', 230), ('ssm', 30), ('rnn', 230), ('rnn_official', 230)])
 def test_shapes_of_the_paper_s_model(cell, features):
     model = make_world_model(Model(cell=cell), images(6))
     params = jax.eval_shape(model.init, KEY)
@@ -275,11 +277,24 @@ def test_posterior_s_first_layer_is_one_dense_layer_on_both_inputs(case):
 def test_samples_have_the_stated_mean_and_std(case):
     for latents in (case.priors, case.posteriors):
         mean, std = latents.mean[0], latents.std[0]
-        if case.cell == 'rnn':
+        if case.cell.startswith('rnn'):
             np.testing.assert_array_equal(latents.stochastic, latents.mean)
         else:
             np.testing.assert_allclose((latents.stochastic.mean(0) - mean) / std, np.zeros(4), atol=0.1)
             np.testing.assert_allclose(latents.stochastic.std(0) / std, np.ones(4), atol=0.1)
+
+
+def test_another_sample_of_the_same_belief(case):
+    keys = jax.random.split(jax.random.PRNGKey(1), SAMPLES)
+    again = jax.tree.map(np.asarray, jax.jit(jax.vmap(case.model.resample, (0, None)))(keys, case.posterior))
+    mean, std = case.posterior.mean, case.posterior.std
+    for name in ('mean', 'std', 'deterministic'):
+        np.testing.assert_array_equal(getattr(again, name)[7], getattr(case.posterior, name))
+    if case.cell.startswith('rnn'):
+        np.testing.assert_array_equal(again.stochastic, again.mean)
+    else:
+        np.testing.assert_allclose((again.stochastic.mean(0) - mean) / std, np.zeros(4), atol=0.1)
+        np.testing.assert_allclose(again.stochastic.std(0) / std, np.ones(4), atol=0.1)
 
 
 def test_an_episode_begins_in_a_zero_state(case):

@@ -1,0 +1,98 @@
+"""One agent step of collection: planning, simulating and rendering, and the rest of the host's loop."""
+
+import time
+from dataclasses import dataclass
+
+import benchmark
+import jax
+import numpy as np
+import tyro
+from benchmark import Options
+
+from planet_jax import algorithm, collector, envs, keys, sweep
+from planet_jax.config import preset
+
+
+@dataclass(frozen=True)
+class Collect(Options):
+    """Time an agent step of collection."""
+
+    tasks: tuple[str, ...] = ('cartpole_swingup', 'cheetah_run')
+    """Whose episodes are collected."""
+    environments: tuple[int, ...] = (1, 2)
+    """How many go side by side."""
+    steps: int = 11
+    """Agent steps of a timed run; its first one, which also begins the episode, is not counted."""
+
+
+class Enough(Exception):
+    """Ends a collection before its episode does."""
+
+
+def measure(task: str, environments: int, options: Collect, meter: benchmark.Meter) -> benchmark.Row:
+    """One row: the seconds of a step of all environments together, and what they are made of."""
+    config = preset(options.size)
+    spec = envs.spec(task, config.env)
+    steps = sweep.over_seeds(
+        algorithm.make_steps(config, spec, slots=1, updates_per_call=1), jax.devices()[:1])
+    vector = envs.make_vector([task] * environments, config.env)
+    # Only parameters are needed of the state.
+    params = steps.init(keys.root(0)[None]).learner.params
+    spent = {'plan': 0.0, 'simulate_and_render': 0.0}
+
+    def timed(part, function):
+        def call(*arguments):
+            begun = time.perf_counter()
+            result = jax.block_until_ready(function(*arguments))
+            spent[part] += time.perf_counter() - begun
+            return result
+        return call
+
+    act, vector.step = timed('plan', steps.act), timed('simulate_and_render', vector.step)
+    counted, readings, parts, first = min(options.steps, spec.steps) - 1, [], {name: [] for name in spent}, None
+    for repeat in range(1 + options.repeats):  # The first one compiles.
+        begun, done = 0.0, 0
+
+        def report(step):
+            nonlocal begun, done
+            if step == 1:
+                begun = time.perf_counter()
+                spent.update(dict.fromkeys(spent, 0.0))
+            done = step
+            if step > counted:
+                raise Enough
+
+        if repeat == 1:
+            first = len(meter.products)
+        meter.yardsticks()
+        try:
+            collector.collect(act, steps.begin, vector, params, jax.random.split(keys.root(repeat), (1, environments)),
+                              report)
+        except Enough:
+            pass
+        if repeat:
+            readings.append((time.perf_counter() - begun) / counted)
+            for name, seconds in spent.items():
+                parts[name].append(seconds / counted)
+    meter.yardsticks()
+    vector.close()
+    row = meter.timing(readings, first)
+    parts['rest'] = [whole - sum(shares) for whole, *shares in zip(readings, *parts.values(), strict=True)]
+    return {**row, **{f'{name}_seconds': float(np.median(values)) for name, values in parts.items()},
+            'agent_steps_per_second': environments / row['seconds'], 'steps': done}
+
+
+def main(options: Collect) -> None:
+    """Measures and reports."""
+    if options.steps < 2:
+        raise SystemExit(f'steps is {options.steps}, but must be at least 2, for the first one is not counted.')
+    meter, rows = benchmark.Meter(options.size), []
+    for task in options.tasks:
+        of_task = [{'row': f'{task}, {n} side by side', **measure(task, n, options, meter)}
+                   for n in options.environments]
+        rows += benchmark.relative(of_task, of_task[0])
+    benchmark.finish('collect', options, meter, rows)
+
+
+if __name__ == '__main__':
+    main(tyro.cli(Collect))

@@ -1,0 +1,52 @@
+"""One plan by the cross-entropy method in the world model: for several states at once, and by candidates."""
+
+import dataclasses
+from dataclasses import dataclass
+
+import benchmark
+import jax
+import tyro
+from bench_update import spec_of
+from benchmark import Options
+
+from planet_jax import agent, keys
+from planet_jax.config import Config, preset
+from planet_jax.networks import make_world_model
+
+
+@dataclass(frozen=True)
+class Planner(Options):
+    """Time a plan."""
+
+    states: tuple[int, ...] = ()
+    """How many states are planned from in one call; none: 1, 4, 16, and 10 too on an accelerator."""
+    candidates: tuple[int, ...] = ()
+    """Action sequences per iteration, for one state; none: a quarter and four times the preset's."""
+
+
+def measure(config: Config, states: int, meter: benchmark.Meter, repeats: int) -> benchmark.Row:
+    """One row: as many states as given, in one program."""
+    spec = spec_of(config)
+    model = make_world_model(config.model, spec)
+    plan = jax.vmap(agent.make_plan(model, config.planner, spec.action_size), (None, 0, 0))
+    arguments = (jax.jit(model.init)(keys.root(0)), jax.random.split(keys.root(1), states),
+                 jax.vmap(lambda _: model.initial())(jax.numpy.arange(states)))
+    program, row = benchmark.compile(plan, *arguments)
+    return benchmark.with_ratio({**row, **meter.time(lambda: program(*arguments), repeats)})
+
+
+def main(options: Planner) -> None:
+    """Measures and reports."""
+    config, meter = preset(options.size), benchmark.Meter(options.size)
+    states = options.states or ((1, 4, 16) if jax.default_backend() == 'cpu' else (1, 4, 10, 16))
+    rows = [{'row': f'states {n}', **measure(config, n, meter, options.repeats)} for n in states]
+    ours = config.planner
+    for count in options.candidates or (ours.candidates // 4, 4 * ours.candidates):
+        other = dataclasses.replace(ours, candidates=count, elites=max(1, ours.elites * count // ours.candidates))
+        rows.append({'row': f'candidates {count}',
+                     **measure(dataclasses.replace(config, planner=other), 1, meter, options.repeats)})
+    benchmark.finish('planner', options, meter, benchmark.relative(rows, rows[0]))
+
+
+if __name__ == '__main__':
+    main(tyro.cli(Planner))

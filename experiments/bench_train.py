@@ -1,0 +1,112 @@
+"""The cost of a whole run, extrapolated from the phases of a short one that is made by the real command.
+
+The short run has the preset's sizes but few episodes, 10 updates between two of them, and an evaluation of few
+episodes. An update, a seed episode, a collected and an evaluated episode each cost what the last of them took, so that
+nothing that is compiled counts; writing episodes and checkpoints does not count either.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import benchmark
+import tyro
+from benchmark import Options
+
+from planet_jax import envs
+from planet_jax.config import preset
+
+EPISODES = 1000
+"""Of the run whose cost is told."""
+UPDATES = 10
+"""Updates between two episodes of the short run."""
+
+
+@dataclass(frozen=True)
+class Train(Options):
+    """Time the phases of a run, and tell the cost of a whole one."""
+
+    size: Literal['planet', 'cpu', 'debug'] = 'cpu'
+    """Preset whose sizes are measured."""
+    repeats: int = 1
+    """Collected episodes of each task that are measured, after one that is not."""
+    tasks: tuple[str, ...] = ('cartpole_swingup', 'reacher_easy', 'cheetah_run', 'finger_spin', 'cup_catch',
+                              'walker_walk')
+    """Each is trained by itself."""
+
+
+def short_run(task: str, size: str, seeds: int, planned: int, evaluated: int, interval: int,
+              environment: dict[str, str]) -> list[dict[str, float]]:
+    """Trains, and returns the seconds that every phase took in total, after each episode and at the end.
+
+    Raises:
+        RuntimeError: the command failed; the message is what it printed.
+    """
+    episodes = seeds + planned
+    with tempfile.TemporaryDirectory() as folder:
+        ran = subprocess.run(
+            [sys.executable, '-m', 'planet_jax', 'train', f'--task={task}', f'--preset={size}', f'--logdir={folder}',
+             f'--episodes={episodes}', f'--collector.seed-episodes={seeds}', f'--collector.collect-interval={interval}',
+             # After the first collected episode, for what is compiled, and at the end.
+             f'--evaluation.every={seeds + 1}', f'--evaluation.episodes={evaluated}'],
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment)
+        if ran.returncode:
+            raise RuntimeError(f'The training of {task} failed:\n{ran.stdout}')
+        run, = Path(folder).glob('*/*/*')
+        lines = [json.loads(line)['seconds'] for line in (run / 'metrics.jsonl').read_text().splitlines()]
+        newest = max(run.glob('checkpoints/*/progress.json'))
+        return [*lines, json.loads(newest.read_text())['seconds']]
+
+
+def measure(task: str, options: Train, environment: dict[str, str]) -> benchmark.Row:
+    """One row: the phases of a short run, and the hours of a whole one."""
+    config = preset(options.size)
+    learning, evaluation = config.collector, config.evaluation
+    interval = min(UPDATES, learning.collect_interval)
+    seeds, planned, evaluated = 2, 1 + options.repeats, min(envs.cores(), evaluation.episodes)
+    seconds = short_run(task, options.size, seeds, planned, evaluated, interval, environment)
+
+    def phase(name, first, last):
+        return seconds[last].get(name, 0.0) - seconds[first].get(name, 0.0)
+
+    seed = phase('seed', 0, 1)
+    update = phase('learn', seeds, -2) / (interval * options.repeats)
+    collected = phase('collect', seeds, -2) / options.repeats
+    evaluated_one = phase('evaluate', -2, -1) / evaluated
+    planned = EPISODES - learning.seed_episodes
+    updates, evaluations = planned * learning.collect_interval, EPISODES // evaluation.every
+    hours = [seconds / 3600 for seconds in (updates * update, planned * collected, learning.seed_episodes * seed,
+                                            evaluations * evaluation.episodes * evaluated_one)]
+    return {
+        'hours_extrapolated': sum(hours), 'update_hours': hours[0], 'collect_hours': hours[1] + hours[2],
+        'evaluate_hours': hours[3], 'measured_episodes': options.repeats, 'measured_evaluations': evaluated,
+        'measured_updates': interval * options.repeats, 'agent_steps': envs.spec(task, config.env).steps,
+        'update_seconds': update, 'episode_seconds': collected, 'seed_episode_seconds': seed,
+        'evaluated_episode_seconds': evaluated_one,
+        # The planner's compilation, and what the first updates took more than later ones.
+        'compile_seconds': seconds[0]['compile'] + phase('learn', 0, seeds) - interval * update,
+    }
+
+
+def main(options: Train) -> None:
+    """Measures and reports."""
+    environment = dict(os.environ)
+    # The yardsticks are to leave an accelerator's memory to the run.
+    os.environ.setdefault('XLA_PYTHON_CLIENT_PREALLOCATE', 'false')
+    meter, rows = benchmark.Meter(options.size), []
+    for task in options.tasks:
+        first = len(meter.products)
+        meter.yardsticks()
+        row = measure(task, options, environment)
+        meter.yardsticks()
+        rows.append({'row': task, **row, **meter.speeds(first)})
+    benchmark.finish('train', options, meter, rows)
+
+
+if __name__ == '__main__':
+    main(tyro.cli(Train))

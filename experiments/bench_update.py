@@ -1,0 +1,117 @@
+"""One update of the learner, sampling included, as a run makes it: alone, in smaller batches, for several seeds."""
+
+import dataclasses
+from dataclasses import dataclass
+
+import benchmark
+import jax
+import jax.numpy as jnp
+import tyro
+from benchmark import Options
+
+from planet_jax import algorithm, keys
+from planet_jax.cli import runs
+from planet_jax.config import Config, Spec, preset
+from planet_jax.networks import make_world_model
+from planet_jax.types import TrainState
+
+
+@dataclass(frozen=True)
+class Update(Options):
+    """Time an update of the learner."""
+
+    seeds: tuple[int, ...] = ()
+    """How many seeds learn at once in one program; none: 1, 2, 4, and 5 too on an accelerator."""
+    batches: tuple[int, ...] = ()
+    """Chunks per update, for one seed; none: a fifth and a half of the preset's."""
+
+
+def spec_of(config: Config) -> Spec:
+    """That of cheetah_run, 6 actions and episodes of 250 agent steps, without its simulator."""
+    return Spec((config.env.size, config.env.size, 3), 'uint8', 6, 250)
+
+
+def filled(state: TrainState, key: jax.Array) -> TrainState:
+    """With random images in all slots of the replay."""
+    replay, = state.replay
+    data = replay.data
+    slots, rows = data.reward.shape
+    data = data.replace(observation=jax.random.bits(key, data.observation.shape, jnp.uint8),
+                        length=jnp.full(slots, rows, jnp.int32))
+    return state.replace(replay=(replay.replace(data=data, count=jnp.int32(slots)),))
+
+
+def measure(config: Config, seeds: int, meter: benchmark.Meter, repeats: int) -> benchmark.Row:
+    """One row: as many seeds as given, in one program."""
+    updates = 1 if jax.default_backend() == 'cpu' else 10
+    steps = algorithm.make_steps(config, spec_of(config), slots=4, updates_per_call=updates)
+
+    def init(key):
+        return filled(steps.init(key), keys.stream(key, 'images'))
+
+    learn = steps.learn
+    roots = keys.root(0)
+    if seeds > 1:
+        init, learn, roots = jax.vmap(init), jax.vmap(learn), jnp.stack([keys.root(seed) for seed in range(seeds)])
+    program, row = benchmark.compile(learn, jax.eval_shape(init, roots), donate=(0,))
+    row['gflop'] /= updates
+    memory = runs.memory_bytes()
+    if memory and row['program_gigabytes'] * 1e9 > 0.9 * memory:
+        return row  # It does not fit, so it has no time.
+    state = jax.jit(init)(roots)
+
+    def call():
+        nonlocal state
+        state, metrics = program(state)
+        return metrics
+
+    return benchmark.with_ratio({**row, **meter.time(call, repeats, updates)})
+
+
+def measure_parts(config: Config, meter: benchmark.Meter, repeats: int) -> list[benchmark.Row]:
+    """What an update is made of: the noise of its images, and encoder and decoder with their gradients."""
+    model = make_world_model(config.model, spec_of(config))
+    params = jax.jit(model.init)(keys.root(0))
+    rows = config.learner.batch, config.learner.chunk_length
+    images = jax.random.bits(keys.root(1), (*rows, *spec_of(config).observation_shape), jnp.uint8)
+    roots = jax.random.split(keys.root(2), rows[0])
+    prepare = jax.vmap(model.prepare)
+    prepared = jax.jit(prepare)(roots, images)
+    features = jax.random.normal(keys.root(3), (*rows, model.initial().features.size))
+
+    def encode(encoder, prepared):
+        encoded = jax.vmap(jax.vmap(model.encode, (None, 0)), (None, 0))({**params, 'encoder': encoder}, prepared)
+        return jnp.square(encoded).mean()
+
+    def decode(decoder, features, prepared):
+        image = jax.vmap(jax.vmap(model.decode, (None, 0)), (None, 0))({'decoder': decoder}, features)
+        return jnp.square(image - prepared).mean()
+
+    measured = []
+    for name, function, arguments in (
+            ('images', prepare, (roots, images)),
+            ('encoder', encode, (params['encoder'], prepared)),
+            ('encoder, gradient too', jax.grad(encode), (params['encoder'], prepared)),
+            ('decoder', decode, (params['decoder'], features, prepared)),
+            ('decoder, gradient too', jax.grad(decode, (0, 1)), (params['decoder'], features, prepared))):
+        program, row = benchmark.compile(function, *arguments)
+        timed = {**row, **meter.time(lambda program=program, arguments=arguments: program(*arguments), repeats)}
+        measured.append({'row': name, **(benchmark.with_ratio(timed) if row['gflop'] else timed)})
+    return measured
+
+
+def main(options: Update) -> None:
+    """Measures and reports."""
+    config, meter = preset(options.size), benchmark.Meter(options.size)
+    seeds = options.seeds or ((1, 2, 4) if jax.default_backend() == 'cpu' else (1, 2, 4, 5))
+    batch = config.learner.batch
+    rows = [{'row': f'seeds {n}', **measure(config, n, meter, options.repeats)} for n in seeds]
+    for size in options.batches or (max(1, batch // 5), batch // 2):
+        smaller = dataclasses.replace(config, learner=dataclasses.replace(config.learner, batch=size))
+        rows.append({'row': f'batch {size}', **measure(smaller, 1, meter, options.repeats)})
+    rows += measure_parts(config, meter, options.repeats)
+    benchmark.finish('update', options, meter, benchmark.relative(rows, rows[0]))
+
+
+if __name__ == '__main__':
+    main(tyro.cli(Update))

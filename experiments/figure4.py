@@ -1,0 +1,14 @@
+"""Figure 4: a world model with both parts (RSSM), the stochastic alone (SSM), the deterministic alone (RNN)."""
+
+from experiments import runs
+
+EXPERIMENT = runs.Experiment(
+    name='figure4', title='Designs of the world model (figure 4)', purpose=__doc__,
+    methods=lambda config: [
+        runs.Method('RSSM', 'rssm'),
+        runs.Method('SSM', 'ssm', ('--model.cell', 'ssm')),
+        runs.Method('RNN', 'rnn', ('--model.cell', 'rnn')),
+    ])
+
+if __name__ == '__main__':
+    raise SystemExit(runs.main(EXPERIMENT))

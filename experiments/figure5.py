@@ -1,0 +1,14 @@
+"""Figure 5: the whole agent, one that learns from random data alone, and one that takes the best of random plans."""
+
+from experiments import runs
+
+EXPERIMENT = runs.Experiment(
+    name='figure5', title='Designs of the agent (figure 5)', purpose=__doc__,
+    methods=lambda config: [
+        runs.PLANET,
+        runs.Method('random collection', 'random_collection', ('--collector.agent', 'random')),
+        runs.Method('random shooting', 'random_shooting', ('--planner.iterations', '1', '--planner.elites', '1')),
+    ])
+
+if __name__ == '__main__':
+    raise SystemExit(runs.main(EXPERIMENT))

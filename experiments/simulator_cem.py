@@ -1,0 +1,256 @@
+"""Planning with the true simulator, the last row of the paper's table 1: the same planner, and no model to learn.
+
+    python experiments/simulator_cem.py --task cheetah_run
+    python experiments/simulator_cem.py --table logs/simulator_cem
+
+Every candidate is simulated from the state that the environment is in. Episodes begin where the evaluations of
+`planet-jax` with the same seed begin. After every agent step OUT/TASK/SEED/EPISODE.json holds all that was done, so an
+episode can be cut off at any moment and the same command goes on, to the same numbers.
+"""
+
+import dataclasses
+import json
+import os
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any
+
+import jax
+import numpy as np
+import tyro
+from rich.console import Console
+
+from planet_jax import envs, keys, planner
+from planet_jax.cli import published, runs
+from planet_jax.cli.clock import Clock
+from planet_jax.cli.main import prepare_process
+from planet_jax.cli.progress import Display, duration
+from planet_jax.config import Env, Planner
+from planet_jax.envs.simulation import Simulation
+
+PAPER = dict(zip(published.TASKS, published.SIMULATOR_CEM.returns))
+"""By task."""
+TABLE = Path(__file__).parent / 'results' / 'simulator_cem.md'
+"""Where `--table` writes."""
+
+
+@dataclass(frozen=True)
+class Command:
+    """Plan episodes of a task with its simulator or go on with them, or write the table of those that were planned."""
+
+    task: str | None = None
+    """Of dm_control's suite, such as walker_walk or cup_catch."""
+    episodes: int = 1
+    """How many; those that are there already count."""
+    seed: int = 0
+    """Of everything random."""
+    out: Path = Path('logs/simulator_cem')
+    """Results are OUT/TASK/SEED/EPISODE.json."""
+    table: Path | None = None
+    """Write experiments/results/simulator_cem.md from the results in this folder, and do nothing else."""
+    planner: Annotated[Planner, tyro.conf.arg(name='')] = field(default_factory=Planner)
+
+    def __post_init__(self):
+        if (self.task is None) == (self.table is None):
+            raise ValueError('Name a task to plan in, by --task, or a folder of results, by --table.')
+        if self.episodes < 1:
+            raise ValueError(f'episodes is {self.episodes}, but must be at least 1: the nearest valid value is 1.')
+        if not 0 <= self.seed < 2**32:
+            raise ValueError(f'The seed is {self.seed}, but must be 0 to {2**32 - 1}: the nearest valid value is '
+                             f'{min(max(self.seed, 0), 2**32 - 1)}.')
+        if self.planner.start != 'shared':
+            raise ValueError('The state of the simulator is known, so candidates have no starts of their own: leave '
+                             'out --start.')
+
+
+def plan(key: jax.Array, score: Callable[[np.ndarray], np.ndarray], action_size: int, settings: Planner) -> np.ndarray:
+    """`planner.search` with a score that no jitted function can give; the start of a search is known, never sampled.
+
+    Args:
+        key: a random key.
+        score: actions [J, H, A] -> returns [J], on the host.
+        action_size: A.
+        settings: sizes and spread.
+
+    Returns:
+        the mean of the last elites, float32 [H, A].
+    """
+    mean = np.zeros((settings.horizon, action_size), np.float32)
+    std = np.ones_like(mean)
+    for iteration in jax.random.split(key, settings.iterations):
+        actions = _propose(jax.random.split(iteration)[0], mean, std, candidates=settings.candidates)
+        returns = np.asarray(score(np.asarray(actions)), np.float32)
+        mean, std, _ = _refit(actions, returns, elites=settings.elites, spread=settings.spread)
+    return np.asarray(mean)
+
+
+_propose = jax.jit(planner.propose, static_argnames='candidates')
+_refit = jax.jit(planner.refit, static_argnames=('elites', 'spread'))
+
+
+class Episode:
+    """An episode, and the file that has all of it.
+
+    Attributes:
+        record: what is in the file.
+    """
+
+    def __init__(self, command: Command, number: int):
+        """Begins an episode, or takes up the one in the file where it stopped.
+
+        Args:
+            command: task, seed, folder and planner.
+            number: of the episode, from 0.
+
+        Raises:
+            ValueError: the file is of an episode with other settings, or stepping it again does not lead where it led.
+        """
+        self.path = command.out / command.task / str(command.seed) / f'{number:06d}.json'
+        self._planner, self._key = command.planner, keys.stream(keys.root(command.seed), 'evaluate', number)
+        self._env = envs.make(command.task, Env(observation='state'))
+        self._suite = self._env.unwrapped
+        self._simulation = Simulation(self._env, envs.cores())
+        self._env.reset(seed=int(keys.stream(self._key, 'environment')[1]))
+        settings = {'action_repeat': self._suite.action_repeat, **dataclasses.asdict(command.planner)}
+        self.record = {
+            'task': command.task, 'seed': command.seed, 'episode': number, 'settings': settings, 'done': 0,
+            'steps': self._env.steps, 'return': 0.0, 'seconds': 0.0, 'versions': runs.versions(),
+            'machine': f'{runs.processor()}, {envs.cores()} cores', 'commit': runs.commit(), 'earlier': [],
+            'actions': [], 'rewards': [], 'state': self._state()}
+        if self.path.exists():
+            self._take_up(json.loads(self.path.read_text()))
+
+    def _take_up(self, before: dict[str, Any]) -> None:
+        differing = [f'{name}: {value} there, {self.record["settings"][name]} now'
+                     for name, value in before['settings'].items() if value != self.record['settings'][name]]
+        if differing:
+            raise ValueError(f'{self.path} is of an episode with other settings. Go on with those, or name another '
+                             f'folder by --out:\n  ' + '\n  '.join(differing))
+        rewards = [self._env.step(np.array(action, np.float32))[1] for action in before['actions']]
+        if rewards != before['rewards'] or self._state() != before['state']:
+            raise ValueError(f'The steps in {self.path} lead elsewhere now than when they were written: go on with the '
+                             f'versions that are named there, or name another folder by --out.')
+        made_by = [{name: record[name] for name in ('versions', 'machine', 'commit')}
+                   for record in (before, self.record)]
+        kept = {name: before[name] for name in ('done', 'return', 'seconds', 'actions', 'rewards', 'state')}
+        self.record |= kept | {'earlier': before['earlier'] + ([made_by[0]] if made_by[0] != made_by[1] else [])}
+
+    def _state(self) -> list[float]:
+        from mujoco import mjtState
+        return self._suite.simulator.physics.get_state(mjtState.mjSTATE_INTEGRATION).tolist()
+
+    def step(self) -> None:
+        """Plans and takes one agent step."""
+        action = plan(keys.stream(self._key, 'step', self.record['done']),
+                      lambda actions: self._simulation.rewards(actions).sum(-1), self._env.action_space.shape[0],
+                      self._planner)[0]
+        _, reward, *_ = self._env.step(action)
+        self.record['done'] += 1
+        self.record['return'] += reward
+        self.record['actions'].append(action.tolist())
+        self.record['rewards'].append(reward)
+        self.record['state'] = self._state()
+
+    def write(self, seconds: float) -> None:
+        """Writes the file: all of it, or nothing.
+
+        Args:
+            seconds: that the episode took so far, over all processes.
+        """
+        self.record['seconds'] = seconds
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        partial = self.path.with_name(f'.{self.path.name}.partial')
+        partial.write_text(json.dumps(self.record))
+        os.replace(partial, self.path)
+
+
+def run(command: Command, console: Console) -> None:
+    """Plans the episodes that are not there yet, and shows how far they are.
+
+    Raises:
+        ValueError: there is no such task, it has no simulator, or see `Episode`.
+    """
+    with Display(console, command.episodes) as display:
+        for number in range(command.episodes):
+            episode = Episode(command, number)
+            record, clock = episode.record, Clock({'steps': episode.record['seconds']})
+            display.phase(f'episode {number + 1} of {command.task}', record['steps'], 'steps')
+            while record['done'] < record['steps']:
+                with clock.measure('steps'):
+                    episode.step()
+                episode.write(clock.seconds['steps'])
+                left = record['steps'] * (command.episodes - number) - record['done']
+                display.facts(number, return_so_far=f'{record["return"]:.1f}',
+                              seconds_a_step=f'{clock.pace("steps"):.2f}',
+                              time_left=duration(clock.remaining({'steps': left}, {})))
+                display.advance(record['done'])
+            display.facts(number + 1)
+            display.say(f'{command.task}, seed {command.seed}, episode {number + 1}: return {record["return"]:.1f} '
+                        f'after {record["steps"]} steps in {duration(record["seconds"])}')
+
+
+def table(folder: Path) -> str:
+    """The results in a folder as Markdown, a row for each episode.
+
+    Raises:
+        ValueError: there are none, or they have different settings of the planner.
+    """
+    order = list(PAPER)
+    records = [json.loads(path.read_text()) for path in folder.glob('*/*/[0-9]*.json')]
+    records.sort(key=lambda record: (order.index(record['task']) if record['task'] in PAPER else len(order),
+                                     record['task'], record['seed'], record['episode']))
+    planners = {json.dumps({name: value for name, value in record['settings'].items() if name != 'action_repeat'})
+                for record in records}
+    if len(planners) != 1:
+        raise ValueError(f'{folder} has results of {len(planners)} settings of the planner, but a table needs those of '
+                         f'one: name a folder made by --out.')
+    settings = json.loads(planners.pop())
+    lines = [
+        '| task | paper | here | share | seed | episode | steps done | minutes |',
+        '|---|---|---|---|---|---|---|---|']
+    for record in records:
+        published, reached = PAPER.get(record['task']), record['return']
+        whole = record['done'] == record['steps']
+        share = f'{reached / published:.0%}' if published and whole else ''
+        lines.append(f'| {record["task"]} | {published or ""} | {reached:.1f}{"" if whole else " so far"} | {share} | '
+                     f'{record["seed"]} | {record["episode"] + 1} | {record["done"]} of {record["steps"]} | '
+                     f'{record["seconds"] / 60:.0f} |')
+    makers = [maker for record in records for maker in [*record['earlier'], record]]
+
+    def told(entry):
+        return ' and '.join(sorted({str(entry(maker)) for maker in makers}))
+
+    versions = ', '.join(f'{name} {told(lambda maker, name=name: maker["versions"][name])}'
+                         for name in ('dm_control', 'mujoco', 'jax', 'numpy', 'python'))
+    return '\n'.join([
+        '# The cross-entropy method on the true simulator', '',
+        f'Horizon {settings["horizon"]}, {settings["iterations"]} iterations, {settings["candidates"]} candidates, '
+        f'{settings["elites"]} elites, spread `{settings["spread"]}`. Each row is one episode of 1000 environment '
+        f'steps; the numbers of the paper (the last row of its table 1) are means over 5 seeds of 10 episodes each, '
+        f'with the suite of 2019. Minutes are of wall-clock time, whatever else the machine did.', '', *lines, '',
+        f'Made with {versions}, on {told(lambda maker: maker["machine"])}, at commit '
+        f'{told(lambda maker: maker["commit"])}. `experiments/simulator_cem.py` makes this file from the results '
+        f'alone.', ''])
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command line; returns 0 if all is well, 2 if something the user can mend is wrong, 130 after Ctrl-C."""
+    prepare_process()
+    command = tyro.cli(Command, args=arguments)
+    try:
+        if command.table is not None:
+            TABLE.write_text(table(command.table))
+        else:
+            run(command, Console())
+    except KeyboardInterrupt:
+        return 130
+    except (ValueError, RuntimeError, OSError) as error:
+        Console(stderr=True).print(str(error), highlight=False, markup=False, soft_wrap=True)
+        return 2
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())

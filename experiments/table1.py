@@ -1,0 +1,51 @@
+"""Table 1: what PlaNet scores after its last episode, beside what the paper and others report."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from experiments import runs
+from planet_jax.cli import published, scores
+
+
+def table(sweeps: Sequence[runs.Sweep]) -> str:
+    """In Markdown; a cell is empty where nothing was run or reported."""
+    found = {sweep.tasks[0]: sweep.read() for sweep in sweeps}
+    drawn = [entry for entries in found.values() for entry in entries]
+    tasks = list(dict.fromkeys([*published.TASKS, *found]))
+
+    def row(agent, episodes, seeds, values):
+        return '| ' + ' | '.join([agent, episodes, seeds, *(
+            '' if value is None else f'{value:.0f}' for value in map(values.get, tasks))]) + ' |'
+
+    lasts = {task: point for task, entries in found.items() if (point := scores.last(entries))}
+    points = list(lasts.values())
+    counts = [scores.span([getattr(point, name) for point in points]) if points else ''
+              for name in ('episodes', 'seeds')]
+    lines = [f'# {scores.heading("Mean return at the last evaluation (table 1)", drawn)}', '',
+             '| agent | episodes | seeds | ' + ' | '.join(tasks) + ' |',
+             '|---|---:|---:|' + '---:|' * len(tasks),
+             row(f'**PlaNet, here** ({sweeps[0].name})', *counts, {task: point.mean for task, point in lasts.items()})]
+    for agent in ('zero', 'uniform'):
+        lines.append(row(f'{agent} actions, here', '', '', {
+            task: scores.baseline(entries, agent) for task, entries in found.items()}))
+    for entry in published.PUBLISHED:
+        lines.append(row(entry.agent, f'{entry.episodes:,}' if entry.episodes else '', '',
+                         dict(zip(published.TASKS, entry.returns))))
+    lines += ['', f'Here: {scores.describe(drawn)}.' if points else 'Here: nothing was run yet.',
+              'One episode is 1000 environment steps. A mean is over the returns of all seeds together, at the last '
+              'evaluation that they have in common.']
+    return '\n'.join(lines) + '\n'
+
+
+def render(experiment: runs.Experiment, sweeps: Sequence[runs.Sweep], options: runs.Options) -> Path:
+    path = options.out / f'{experiment.name}-{options.size}.md'
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(table(sweeps))
+    return path
+
+
+EXPERIMENT = runs.Experiment(
+    name='table1', title='Table 1', purpose=__doc__, methods=lambda config: [runs.PLANET], render=render)
+
+if __name__ == '__main__':
+    raise SystemExit(runs.main(EXPERIMENT))

@@ -1,0 +1,130 @@
+"""The benchmarks: what they leave, and that what they count is right. No test here is about a time."""
+
+import json
+import math
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+SCRIPTS = ROOT / 'experiments'
+TIMED = {'seconds', 'seconds_min', 'seconds_max', 'readings', 'product_gflop_per_second', 'pass_gigabytes_per_second'}
+PROGRAM = TIMED | {'gflop', 'compile_seconds', 'from_cache', 'program_gigabytes', 'ideal_seconds', 'ratio', 'relative',
+                   'processor_seconds', 'processor_gflop_per_second', 'processor_ratio'}
+
+
+@pytest.fixture
+def benchmark(monkeypatch):
+    """The module that the scripts share."""
+    monkeypatch.syspath_prepend(SCRIPTS)
+    import benchmark
+    return benchmark
+
+
+def run(script, *arguments):
+    ran = subprocess.run([sys.executable, SCRIPTS / script, *map(str, arguments)], capture_output=True, text=True,
+                         env={**os.environ, 'PYTHONPATH': str(ROOT)})
+    assert ran.returncode == 0, ran.stderr
+    return ran.stdout
+
+
+@pytest.mark.parametrize('name, arguments, rows, fields', [
+    # The preset's own batch and candidates, so that these rows are not compiled again.
+    ('update', ['--seeds', 1, 2, '--batches', 4], ['seeds 1', 'seeds 2', 'batch 4', 'encoder', 'decoder'], PROGRAM),
+    ('planner', ['--states', 1, 2, '--candidates', 20], ['states 1', 'states 2', 'candidates 20'], PROGRAM),
+    ('collect', ['--tasks', 'toy_point', '--steps', 3], ['toy_point, 1 side by side', 'toy_point, 2 side by side'],
+     TIMED | {'plan_seconds', 'simulate_and_render_seconds', 'rest_seconds', 'relative'}),
+    ('render', ['--tasks', 'cartpole_swingup'], ['cartpole_swingup, suite', 'cartpole_swingup, fast'],
+     TIMED | {'milliseconds'}),
+    ('train', ['--tasks', 'toy_point'], ['toy_point'],
+     {'hours_extrapolated', 'update_hours', 'collect_hours', 'evaluate_hours', 'measured_episodes', 'update_seconds',
+      'episode_seconds', 'compile_seconds', 'product_gflop_per_second'}),
+])
+def test_each_leaves_a_record(name, arguments, rows, fields, tmp_path):
+    printed = run(f'bench_{name}.py', '--size', 'debug', '--repeats', 1, '--out', tmp_path, *arguments)
+    record = json.loads((tmp_path / f'{name}-debug.json').read_text())
+    assert record['benchmark'] == name and record['platform'] == 'cpu' and 'cores' in record['machine']
+    assert record['versions']['jax'] == jax.__version__ and 'commit' in record
+    assert record['peak_gigabytes'] > 0 and len(record['product_gflop_per_second']) >= 2
+    measured = {row['row']: row for row in record['rows']}
+    assert set(rows) <= set(measured)
+    for row in rows:
+        assert row.split(',')[0].split()[0] in printed
+        assert fields <= set(measured[row])
+        for field, value in measured[row].items():
+            for number in value if isinstance(value, list) else [value] * (field != 'row'):
+                assert math.isfinite(number) and (number > 0 or field in ('from_cache', 'compile_seconds'))
+
+    run('benchmark.py', '--out', tmp_path)
+    table = (tmp_path / 'results.md').read_text()
+    assert f'**{name}, debug**' in table and all(f'| {row} |' in table for row in rows)
+
+
+def test_arithmetic_is_that_of_the_shapes(benchmark):
+    def loop(x):
+        return jax.lax.scan(lambda x, _: (x @ x, None), x, length=3)[0]
+
+    assert benchmark.gigaflops(jax.jit(loop), jnp.ones((4, 4))) == 3 * 2 * 4**3 / 1e9
+    both = jax.value_and_grad(lambda x, y: (x @ y).sum(), (0, 1))
+    assert benchmark.gigaflops(both, jnp.ones((2, 3)), jnp.ones((3, 5))) == 3 * 2 * 2 * 3 * 5 / 1e9
+
+
+def test_arithmetic_of_the_paper_s_sizes(benchmark):
+    from planet_jax import agent, algorithm, keys
+    from planet_jax.config import Spec, preset
+    from planet_jax.networks import make_world_model
+
+    spec, config = Spec((64, 64, 3), 'uint8', 6, 250), preset('planet')
+    steps = algorithm.make_steps(config, spec, slots=1, updates_per_call=1)
+    state = jax.eval_shape(steps.init, keys.root(0))
+    assert benchmark.gigaflops(steps.learn, state) == pytest.approx(590, rel=0.01)
+    model = make_world_model(config.model, spec)
+    plan = agent.make_plan(model, config.planner, spec.action_size)
+    counted = benchmark.gigaflops(plan, state.learner.params, keys.root(0), model.initial())
+    # Layer before the GRU, its three gates, hidden layer, mean and standard deviation; reward head.
+    weights = 36 * 200 + 3 * 400 * 200 + 200 * 200 + 2 * 200 * 30 + 230 * 300 + 2 * 300 * 300 + 300
+    assert counted == pytest.approx(2 * weights * 12 * 10 * 1000 / 1e9) == pytest.approx(132, rel=0.01)
+
+
+def test_kernels_of_a_program(benchmark):
+    assert benchmark.kernels("""HloModule jit_f, is_scheduled=true
+
+%fused (x: f32[4]) -> f32[4] {
+  %x = f32[4]{0} parameter(0)
+  ROOT %y = f32[4]{0} add(%x, %x)
+}
+
+%graph (x.1: f32[4]) -> f32[4] {
+  %x.1 = f32[4]{0} parameter(0)
+  ROOT %f = f32[4]{0} fusion(%x.1), kind=kLoop, calls=%fused
+}
+
+%body (c: (s32[], f32[4])) -> (s32[], f32[4]) {
+  %c = (s32[], f32[4]{0}) parameter(0)
+  %i = s32[] get-tuple-element(%c), index=0
+  %v = f32[4]{0} get-tuple-element(%c), index=1
+  %gemm = (f32[4]{0}, s8[32]{0}) custom-call(%v), custom_call_target="__cublas$gemm"
+  %w = f32[4]{0} get-tuple-element(%gemm), index=0
+  %called = f32[4]{0} call(%w), to_apply=%graph
+  ROOT %t = (s32[], f32[4]{0}) tuple(%i, %called)
+}
+
+%condition (d: (s32[], f32[4])) -> pred[] {
+  %d = (s32[], f32[4]{0}) parameter(0)
+  %j = s32[] get-tuple-element(%d), index=0
+  ROOT %less = pred[] fusion(%j), kind=kLoop, calls=%fused
+}
+
+ENTRY %main (a: f32[4]) -> f32[4] {
+  %a = f32[4]{0} parameter(0)
+  %zero = s32[] constant(0)
+  %start = (s32[], f32[4]{0}) tuple(%zero, %a)
+  %while = (s32[], /*index=1*/f32[4]{0}) while(%start), condition=%condition, body=%body, backend_config={"known_trip_count":{"n":"5"}}
+  ROOT %out = f32[4]{0} get-tuple-element(%while), index=1
+}
+""") == 5 * 3  # noqa: E501, a product, the kernel of a called computation, and the condition
