@@ -9,7 +9,11 @@ import numpy as np
 
 from planet_jax import keys as key_streams
 from planet_jax.agent import Act
+from planet_jax.envs import Fault
 from planet_jax.types import Belief, Params, Trajectory
+
+ATTEMPTS = 5
+"""At an episode, before environments that fail each time are given up."""
 
 
 @jax.jit
@@ -22,11 +26,17 @@ def _step_keys(keys: jax.Array, step: jax.Array) -> jax.Array:
     return jax.vmap(jax.vmap(lambda key: key_streams.stream(key, 'step', step)))(keys)
 
 
+@jax.jit
+def _attempt_keys(keys: jax.Array, attempt: jax.Array) -> jax.Array:
+    return jax.vmap(jax.vmap(lambda key: key_streams.stream(key, 'attempt', attempt)))(keys)
+
+
 def collect(act: Act, begin: Callable[[Params], Belief], envs: gymnasium.vector.VectorEnv, params: Params,
             keys: jax.Array, report: Callable[[int], None] = lambda step: None) -> tuple[Trajectory, np.ndarray]:
     """One episode in each environment, side by side (algorithm 1, lines 7 to 15).
 
-    Every number of an episode follows from its key: the environment's start, the agent's samples and its noise.
+    Every number of an episode follows from its key: the environment's start, the agent's samples and its noise. After a
+    fault of `envs.Rebuilt` all of them begin again, with keys made of these and the number of the attempt.
 
     Args:
         act: `random`, `act` or `evaluate` of `Steps` with [P, E] in front.
@@ -42,7 +52,18 @@ def collect(act: Act, begin: Callable[[Params], Belief], envs: gymnasium.vector.
 
     Raises:
         ValueError: the environments are not as many as the keys.
+        Fault: the environments failed at every attempt.
     """
+    for attempt in range(ATTEMPTS):
+        try:
+            return _collect(act, begin, envs, params, _attempt_keys(keys, attempt) if attempt else keys, report)
+        except Fault as fault:
+            last = fault
+    raise Fault(f'An episode was given up after {ATTEMPTS} attempts: {last}') from last
+
+
+def _collect(act, begin, envs, params, keys, report):
+    """One attempt."""
     shape = keys.shape[:2]
     if envs.num_envs != shape[0] * shape[1]:
         raise ValueError(f'There are {envs.num_envs} environments for {shape[0]} seeds with {shape[1]} episodes each.')

@@ -1,6 +1,7 @@
 """What the rows of an episode mean, and that an episode follows from its key."""
 
 import functools
+import itertools
 
 import gymnasium
 import jax
@@ -175,3 +176,42 @@ def test_an_exception_ends_the_collection_and_the_vector_is_usable_afterwards():
     (again, _), (fresh, _) = collect(vector, grid, report=seen.append), collect(toy(1), grid)
     assert seen[10:] == list(range(1, 26))
     assert all(map(np.array_equal, jax.tree.leaves(again), jax.tree.leaves(fresh)))
+
+
+# Faults of the environments.
+
+
+def failing_at(steps, monkeypatch):
+    """Environments that fail at these steps, counted over all episodes."""
+    count, step = itertools.count(1), envs.ToyPoint.step
+
+    def fail_or_step(env, action):
+        if next(count) in steps:
+            raise ArithmeticError('it diverged')
+        return step(env, action)
+
+    monkeypatch.setattr(envs.ToyPoint, 'step', fail_or_step)
+    vector = envs.Rebuilt(lambda: toy(1))
+    vector.reset(seed=[0])
+    return vector
+
+
+def test_after_a_fault_the_episode_is_that_of_the_next_key(monkeypatch):
+    grid, seen = key_grid(0, 1, 1), []
+    attempt = jax.tree.map(np.asarray, keys.stream(grid[0, 0], 'attempt', 2))
+    expected, _ = collect(toy(1), attempt[None, None])
+    undisturbed, _ = collect(toy(1), grid)
+    vector = failing_at({10, 13}, monkeypatch)
+    found, _ = collect(vector, grid, report=seen.append)
+    assert all(map(np.array_equal, jax.tree.leaves(found), jax.tree.leaves(expected)))
+    assert vector.faults == 2 and seen == [*range(1, 10), *range(1, 3), *range(1, 26)]
+    assert not np.array_equal(found.observation, undisturbed.observation)
+    again, _ = collect(vector, grid)
+    assert all(map(np.array_equal, jax.tree.leaves(again), jax.tree.leaves(undisturbed)))
+
+
+def test_environments_that_always_fail_are_given_up(monkeypatch):
+    vector = failing_at(range(100), monkeypatch)
+    with pytest.raises(envs.Fault, match='given up after 5 attempts: the environments failed with ArithmeticError: it'):
+        collect(vector, key_grid(0, 1, 1))
+    assert vector.faults == 5

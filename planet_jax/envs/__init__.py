@@ -17,12 +17,13 @@ from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv, Vecto
 from planet_jax.config import Env, Spec
 from planet_jax.envs.fixed_length import FixedLength
 from planet_jax.envs.padded_actions import PaddedActions
+from planet_jax.envs.rebuilt import Fault, Rebuilt
 from planet_jax.envs.suite import Suite
 from planet_jax.envs.tasks import ALL, Task, resolve, resolve_several, task_names
 from planet_jax.envs.toy import ToyPoint
 
-__all__ = ['ALL', 'FixedLength', 'PaddedActions', 'Suite', 'Task', 'ToyPoint', 'cores', 'make', 'make_vector',
-           'resolve', 'resolve_several', 'spec', 'task_names']
+__all__ = ['ALL', 'Fault', 'FixedLength', 'PaddedActions', 'Rebuilt', 'Suite', 'Task', 'ToyPoint', 'cores', 'make',
+           'make_vector', 'resolve', 'resolve_several', 'spec', 'task_names']
 
 
 def make(task_name: str, config: Env, shared: Spec | None = None) -> gymnasium.Env:
@@ -86,7 +87,7 @@ def make_vector(task_names: Sequence[str], config: Env, workers: int | None = No
 
     Observations are copies, [E, ...]. Nothing resets by itself: all environments truncate at step T together, and every
     episode begins with `reset(seed=[...])`, one int for each. `infos['length']`, int [E], counts the steps that were
-    simulated. A fault makes the vector useless: `close(terminate=True)` and make another.
+    simulated. A fault makes the vector useless; see `Rebuilt`.
 
     Args:
         task_names: E names, also the same one several times.

@@ -1,0 +1,94 @@
+"""A vector of environments that survives its faults: simulators that raise, workers that die or hang."""
+
+import contextlib
+from collections.abc import Callable
+
+from gymnasium.vector import AsyncVectorEnv, VectorEnv, VectorWrapper
+
+
+class Fault(RuntimeError):
+    """Environments that had worked failed: their episodes are lost, and the next reset begins with new ones."""
+
+
+class Rebuilt(VectorWrapper):
+    """A vector that is thrown away after a fault, with its processes, and made anew by the next `reset`.
+
+    What fails before anything has worked is no fault: it is raised as it is, for it would only fail again.
+
+    Attributes:
+        faults: so far; each has cost the episodes that were under way, one for each environment.
+    """
+
+    def __init__(self, make: Callable[[], VectorEnv], timeout: float = 300.0):
+        """Make the first vector.
+
+        Args:
+            make: makes a vector, such as a `functools.partial` of `make_vector`.
+            timeout: seconds after which a worker is taken to hang. Environments in this process cannot be interrupted.
+        """
+        super().__init__(make())
+        self.faults = 0
+        self._make, self._timeout = make, timeout
+        self._worked, self._usable = False, True
+
+    def reset(self, *, seed=None, options=None):
+        """As of any vector.
+
+        Raises:
+            Fault: the simulator raised, or a worker died or hangs.
+        """
+        with self._guard():
+            if not self._usable:
+                self.env, self._usable = self._make(), True
+            if isinstance(self.env, AsyncVectorEnv):
+                self.env.reset_async(seed=seed, options=options)
+                result = self.env.reset_wait(self._timeout)
+            else:
+                result = self.env.reset(seed=seed, options=options)
+            self._worked = True
+            return result
+
+    def step(self, actions):
+        """As of any vector.
+
+        Raises:
+            Fault: the simulator raised, or a worker died or hangs.
+        """
+        with self._guard():
+            if isinstance(self.env, AsyncVectorEnv):
+                self.env.step_async(actions)
+                return self.env.step_wait(self._timeout)
+            return self.env.step(actions)
+
+    def close(self, **kwargs):
+        """End the workers at once, also those that hang."""
+        _end(self.env)
+
+    @contextlib.contextmanager
+    def _guard(self):
+        try:
+            yield
+        except Exception as error:  # whatever a simulator or a broken pipe may raise
+            if not self._worked:
+                raise
+            self.faults, self._usable = self.faults + 1, False
+            _end(self.env)
+            if isinstance(error, (EOFError, ConnectionError)):
+                raise Fault('a process of the environments died') from error
+            raise Fault(f'the environments failed with {type(error).__name__}: {error}') from error
+
+
+def _end(vector: VectorEnv) -> None:
+    """Not by `close(terminate=True)`, which raises when a worker is dead and waits for ever when one is stopped."""
+    if isinstance(vector, AsyncVectorEnv) and not vector.closed:
+        for process in vector.processes:
+            process.kill()
+        for process in vector.processes:
+            process.join()
+        for pipe in vector.parent_pipes:
+            if pipe is not None:
+                pipe.close()
+        vector.closed = True
+    else:
+        with contextlib.suppress(Exception):
+            vector.close()
