@@ -1,5 +1,7 @@
 """What all tests share: the renderer, JAX on two CPU devices with one compilation cache, and processes of their own."""
 
+import hashlib
+import json
 import os
 import subprocess
 import sys
@@ -73,6 +75,39 @@ def write_scores():
             folder.append('evaluations.jsonl', dict(zip(('agent', 'episodes', 'returns', 'task'), entry)))
         folder.close()
     return write
+
+
+@pytest.fixture(scope='session')
+def assert_same():
+    """Compares what two run folders hold, bit for bit."""
+    def compare(directory, other):
+        found, expected = numbers(directory), numbers(other)
+        for name in expected:
+            assert found[name] == expected[name], name
+    return compare
+
+
+def numbers(directory):
+    """All that a run has found out: everything but clock readings."""
+    import numpy as np
+    import orbax.checkpoint
+
+    names = sorted((directory / 'checkpoints').glob('0*'))
+    progress = json.loads((names[-1] / 'progress.json').read_text())
+    checkpointer = orbax.checkpoint.StandardCheckpointer()
+    with checkpointer:
+        state = checkpointer.restore((names[-1] / 'state').absolute())
+    leaves = orbax.checkpoint.utils.to_flat_dict(state, sep='/')
+    return {
+        'metrics': [{name: value for name, value in line.items() if name != 'seconds'}
+                    for line in map(json.loads, (directory / 'metrics.jsonl').read_text().splitlines())],
+        'evaluations': (directory / 'evaluations.jsonl').read_text(),
+        'scores': (directory / 'scores.csv').read_text(),
+        'episodes': {path.name: hashlib.sha256(path.read_bytes()).hexdigest()
+                     for path in (directory / 'episodes').iterdir()},
+        'progress': {name: value for name, value in progress.items() if name != 'seconds'},
+        'state': {name: (str(leaf.dtype), np.asarray(leaf).tobytes()) for name, leaf in leaves.items()},
+    }
 
 
 def environment(settings):

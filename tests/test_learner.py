@@ -14,7 +14,7 @@ from planet_jax.types import LearnerState, TrainState, Trajectory
 KEY = jax.random.PRNGKey(0)
 SPEC = Spec((2,), 'float32', 1, 20)
 SETTINGS = Learner(batch=8, chunk_length=10, learning_rate=3e-3)
-OBJECTIVE = Objective(reward_scale=10, free_nats=1)
+OBJECTIVE = Objective(reward_scale=10, divergence_scale=1, free_nats=1)
 
 
 def point_episode(seed):
@@ -46,7 +46,7 @@ class Setting:
         store, add = replay.init(SPEC, 10, SETTINGS.chunk_length), jax.jit(replay.add)
         for seed in range(10):
             store = add(store, point_episode(seed))
-        self.state = TrainState(LearnerState(params, opt_state, np.int32(0)), store, np.asarray(KEY))
+        self.state = TrainState(LearnerState(params, opt_state, np.int32(0)), (store,), np.asarray(KEY))
         self.compiled = {}
         self.batch = to_chunks([point_episode(seed) for seed in range(4)])
         self.update_once = jax.jit(self.update)
@@ -120,9 +120,9 @@ def test_an_update_that_is_not_finite_changes_nothing_and_is_counted(setting, fi
 
 
 def test_a_call_shows_every_update_it_skipped(setting):
-    data = setting.state.replay.data
-    damaged = setting.state.replay.replace(data=data.replace(reward=np.full_like(data.reward, np.nan)))
-    state, metrics = setting.learn(setting.state.replace(replay=damaged), 2)
+    replay, = setting.state.replay
+    damaged = replay.replace(data=replay.data.replace(reward=np.full_like(replay.data.reward, np.nan)))
+    state, metrics = setting.learn(setting.state.replace(replay=(damaged,)), 2)
     assert metrics['skipped'].tolist() == [1, 1] and state.learner.updates == 2
     jax.tree.map(np.testing.assert_array_equal, state.learner.params, setting.state.learner.params)
     assert setting.learn(state.replace(replay=setting.state.replay), 2)[1]['skipped'].tolist() == [0, 0]
@@ -130,11 +130,12 @@ def test_a_call_shows_every_update_it_skipped(setting):
 
 def with_rows(setting, rows):
     """The state of `setting`, whose episodes have only so many rows."""
-    data = jax.tree.map(np.array, setting.state.replay.data)
+    replay, = setting.state.replay
+    data = jax.tree.map(np.array, replay.data)
     for values in (data.observation, data.action, data.reward):
         values[:, rows:] = 0
     data = data.replace(length=np.full_like(data.length, rows))
-    return setting.state.replace(replay=setting.state.replay.replace(data=data))
+    return setting.state.replace(replay=(replay.replace(data=data),))
 
 
 # Case 13 of docs/reliability.md: an episode shorter than a chunk, and an empty replay.

@@ -144,7 +144,7 @@ def test_the_image_s_noise_puts_a_floor_under_its_loss():
     ideal = model._replace(prepare=lambda key, image: images.prepare(key, image, 5),
                            encode=lambda params, image: jnp.zeros(8), decode=lambda params, features: middle)
     chunk = Trajectory(np.stack([image] * 20), np.zeros((20, 2), 'float32'), np.zeros(20, 'float32'), np.int32(20))
-    loss, metrics = jax.jit(lambda: objective.loss(ideal, params, KEY, chunk, Objective()))()
+    loss, metrics = jax.jit(lambda: objective.loss(ideal, params, KEY, chunk, Config().resolve().objective))()
     np.testing.assert_allclose(metrics['image_loss'], 0.500, atol=0.004)
     # Nothing else is left either, and no constant is logged.
     np.testing.assert_allclose(loss, metrics['image_loss'], rtol=1e-6)

@@ -1,6 +1,7 @@
 """Evaluation: episodes without exploration, always from the same starts, side by side in rounds."""
 
 import dataclasses
+import functools
 from collections.abc import Callable
 
 import gymnasium
@@ -34,7 +35,8 @@ def make_envs(task: str, settings: Env, episodes: int, seeds: int = 1, spec: Spe
     """
     own = envs.spec(task, settings)
     together = -(-episodes // rounds(episodes, seeds))
-    return envs.make_vector([task] * seeds * together, settings, shared=(spec or own)._replace(steps=own.steps))
+    return envs.Rebuilt(functools.partial(
+        envs.make_vector, [task] * seeds * together, settings, shared=(spec or own)._replace(steps=own.steps)))
 
 
 def evaluate(act: agent.Act, begin: Callable[[Params], Belief], vector: gymnasium.vector.VectorEnv, params: Params,

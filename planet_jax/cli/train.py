@@ -1,6 +1,7 @@
 """`planet-jax train`: the loop around algorithm 1 that logs, evaluates, saves and stops."""
 
 import dataclasses
+import functools
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -98,7 +99,7 @@ class Training:
         needed = run.check_memory(slots, sharing)
         self.steps = run.steps(slots, len(members), devices)
         self.time_limit = time_limit
-        self.envs = envs.make_vector(self.tasks * len(members), self.config.env)
+        self.envs = envs.Rebuilt(functools.partial(envs.make_vector, self.tasks * len(members), self.config.env))
         self.envs.reset(seed=[0] * self.envs.num_envs)  # A missing OpenGL is known before there is a folder.
         self.evaluation_envs = None
         shapes = jax.eval_shape(self.steps.init, jnp.zeros((len(members), 2), jnp.uint32))
@@ -110,7 +111,7 @@ class Training:
         self.tally = self.seeds[0].tally
         self.clock = Clock(self.tally.seconds)
         self.save_every, self.saved = 60 * checkpoint_minutes, time.monotonic()
-        self.plan_seconds, self.evaluation_owed = 0.0, False
+        self.plan_seconds, self.evaluation_owed, self.faults = 0.0, False, 0
         self.state = self.steps.init(jnp.stack([keys.root(run.seed) for run, _ in members]))
         numbers = ', '.join(str(run.seed) for run, _ in members)
         self._print(f'{run.task}, preset {run.preset}, seed{"s" * (len(members) > 1)} {numbers}, on '
@@ -276,6 +277,10 @@ class Training:
     def _finish_episodes(self, unit: Unit) -> None:
         """Writes an episode of each task, then its line: what a line tells of is always there."""
         returns = unit.episodes.reward.sum(-1, dtype=np.float64)
+        if self.envs.faults > self.faults:
+            self.faults = self.envs.faults
+            self.display.say(f'The environments have failed {self.faults} times in this process: what was under way '
+                             f'was dropped, and collected again with the next key.')
         losses = {}
         for index, seed in enumerate(self.seeds):
             tally = seed.tally

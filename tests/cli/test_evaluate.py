@@ -70,7 +70,7 @@ def test_agents_that_look_at_nothing_score_as_the_baselines(agent, run, capsys):
     (lambda folder: (folder / 'config.json').write_text('{'), 'config.json cannot be read'),
     (lambda folder: shutil.rmtree(folder / 'checkpoints'), 'has no checkpoint that can be used.'),
     (lambda folder: [path.unlink() for path in folder.glob('checkpoints/*/progress.json')],
-     'progress.json is not as it was written.'),
+     "where 'progress.json' belongs, is not as it was written."),
 ], ids=['no config', 'damaged config', 'no checkpoint', 'damaged checkpoint'])
 def test_what_cannot_be_evaluated(damage, why, run, tmp_path, capsys):
     shutil.copytree(run, tmp_path / 'copy')

@@ -35,15 +35,16 @@ def run(script, *arguments):
 
 @pytest.mark.parametrize('name, arguments, rows, fields', [
     # The preset's own batch and candidates, so that these rows are not compiled again.
-    ('update', ['--seeds', 1, 2, '--batches', 4], ['seeds 1', 'seeds 2', 'batch 4', 'encoder', 'decoder'], PROGRAM),
+    pytest.param('update', ['--seeds', 1, 2, '--batches', 4],
+                 ['seeds 1', 'seeds 2', 'batch 4', 'encoder', 'decoder'], PROGRAM, marks=pytest.mark.slow),
     ('planner', ['--states', 1, 2, '--candidates', 20], ['states 1', 'states 2', 'candidates 20'], PROGRAM),
     ('collect', ['--tasks', 'toy_point', '--steps', 3], ['toy_point, 1 side by side', 'toy_point, 2 side by side'],
      TIMED | {'plan_seconds', 'simulate_and_render_seconds', 'rest_seconds', 'relative'}),
     ('render', ['--tasks', 'cartpole_swingup'], ['cartpole_swingup, suite', 'cartpole_swingup, fast'],
      TIMED | {'milliseconds'}),
-    ('train', ['--tasks', 'toy_point'], ['toy_point'],
-     {'hours_extrapolated', 'update_hours', 'collect_hours', 'evaluate_hours', 'measured_episodes', 'update_seconds',
-      'episode_seconds', 'compile_seconds', 'product_gflop_per_second'}),
+    pytest.param('train', ['--tasks', 'toy_point'], ['toy_point'], {
+        'hours_extrapolated', 'update_hours', 'collect_hours', 'evaluate_hours', 'measured_episodes', 'update_seconds',
+        'episode_seconds', 'compile_seconds', 'product_gflop_per_second'}, marks=pytest.mark.slow),
 ])
 def test_each_leaves_a_record(name, arguments, rows, fields, tmp_path):
     printed = run(f'bench_{name}.py', '--size', 'debug', '--repeats', 1, '--out', tmp_path, *arguments)
