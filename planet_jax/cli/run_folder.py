@@ -197,6 +197,10 @@ class RunFolder:
         """
         self.directory, self._seed, self._tasks = directory, record['seed'], list(record['action_repeat'])
         record = settle(directory, record, resume)
+        for path in directory.glob('*'):
+            if path.is_symlink():
+                raise FolderError(f'{path} is a link, and what is written to a run folder may not end up elsewhere: '
+                                  f'put the file or folder itself in its place.')
         try:
             (directory / 'episodes').mkdir(parents=True, exist_ok=True)
             (directory / 'checkpoints').mkdir(exist_ok=True)

@@ -171,8 +171,12 @@ class Training:
                  for index, pair in enumerate(found)]
         for seed, (_, progress) in zip(self.seeds, found):
             # Runs of one task that were begun before environment steps were counted.
-            progress.setdefault('env_steps', progress['agent_steps'] * sum(self.run.action_repeats.values()))
-            seed.tally = Tally(**progress)
+            progress.setdefault('env_steps', progress.get('agent_steps', 0) * sum(self.run.action_repeats.values()))
+            try:
+                seed.tally = Tally(**progress)
+            except TypeError as error:
+                raise FolderError(f'The newest checkpoint of {seed.folder.directory} was saved with another progress '
+                                  f'than this version keeps: {error}.') from error
         self.tally = self.seeds[0].tally
         self.clock = Clock(self.tally.seconds)
         learned = jax.tree.map(lambda *leaves: np.stack(leaves), *(restored.learner for restored, _ in found))

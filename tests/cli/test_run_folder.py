@@ -2,8 +2,10 @@
 
 import json
 
+import pytest
+
 from planet_jax import config
-from planet_jax.cli.run_folder import RunFolder
+from planet_jax.cli.run_folder import FolderError, RunFolder
 
 
 def record(commit):
@@ -32,3 +34,15 @@ def test_a_start_from_the_seed_is_said_if_there_was_one_before(tmp_path):
     assert folder.restore(None, said.append) is None
     assert 'starts again from its seed' in said[0] and not folder.lines('metrics.jsonl')
     folder.close()
+
+
+@pytest.mark.parametrize('name', ['lock', 'metrics.jsonl', 'episodes', 'checkpoints'])
+def test_nothing_is_written_through_a_link(name, tmp_path):
+    """Fault case 20 of docs/reliability.md."""
+    (tmp_path / 'run').mkdir()
+    outside = tmp_path / 'outside'
+    outside.write_text('kept')
+    (tmp_path / 'run' / name).symlink_to(outside)
+    with pytest.raises(FolderError, match=f'{name} is a link'):
+        RunFolder(tmp_path / 'run', record('first'))
+    assert outside.read_text() == 'kept'
