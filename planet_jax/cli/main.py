@@ -107,7 +107,7 @@ class Sweep(Options):
     task: tuple[str, ...]
     """One or more, an agent for each; see `train` for an agent that learns several."""
     seeds: str = '0:5'
-    """From 0 to 4; or with commas, as 0,3,7."""
+    """A range, where 0:5 is 0 to 4, or numbers with commas between them, as 0,3,7."""
     seeds_per_device: int | None = None
     """Seeds that are computed together on a device; none: 1 on a CPU, all elsewhere. One on each device is bit for bit
     what `train` does, more are equal to rounding only."""
@@ -117,6 +117,8 @@ class Sweep(Options):
     def __post_init__(self):
         super().__post_init__()
         parse_seeds(self.seeds)
+        if self.task == ():
+            raise ValueError('No task is given: name at least one behind --task.')
         if self.seeds_per_device is not None and self.seeds_per_device < 1:
             raise ValueError(f'seeds_per_device is {self.seeds_per_device}, but must be at least 1: the nearest valid '
                              f'value is 1.')

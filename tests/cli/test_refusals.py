@@ -93,6 +93,9 @@ def test_names_of_commands(command, refuse):
 
 @pytest.mark.parametrize('arguments, told', [
     (['evaluate'], 'run'),
+    (['sweep', '--task', '--preset', 'debug'], 'No task is given'),
+    (['sweep', '--task', 'toy_point', 'cup_cath', '--preset', 'debug'], 'cup_catch'),
+    (['sweep', '--task', 'toy_point', '--preset', 'debug', '--seeds-per-device', '0'], 'nearest valid value is 1'),
     (['evaluate', '--run', 'x', '--episodes', '0'], 'nearest valid value is 1'),
     (['evaluate', '--run', 'x', '--agent', 'best'], 'planet'),
     (['evaluate', '--run', 'x'], 'x is not a run folder: it has no config.json.'),
