@@ -118,7 +118,7 @@ def settle(directory: Path, record: dict[str, Any], resume: Resume = 'auto') -> 
 
     Args:
         directory: LOGDIR/TASK/METHOD/SEED.
-        record: of the run; its 'config' is a `Config`.
+        record: of the run, or what identifies it; its 'config' is a `Config`.
         resume: whether there may or must be a run to go on with.
 
     Raises:

@@ -44,11 +44,15 @@ class Run:
             raise ValueError(f'The seed is {self.seed}, but must be 0 to {2**32 - 1}: the nearest valid value is '
                              f'{min(max(self.seed, 0), 2**32 - 1)}.')
 
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What of `config.json` says which run it is; no device is touched for it."""
+        return {'task': self.task, 'preset': self.preset, 'seed': self.seed, 'config': self.config}
+
     def record(self) -> dict[str, Any]:
         """For `config.json`; the configuration is not yet taken apart."""
-        return {
-            'task': self.task, 'preset': self.preset, 'seed': self.seed,
-            'action_repeat': self.action_repeats, 'config': self.config, 'versions': versions(),
+        return self.identity | {
+            'action_repeat': self.action_repeats, 'versions': versions(),
             'device': device_name(), 'commit': commit(),
         }
 

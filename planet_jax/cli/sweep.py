@@ -73,7 +73,8 @@ def on_ray(command: 'Sweep', arguments: Sequence[str], console: Console) -> int:
 
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument('--task', nargs='+')
-    for name in ('seeds', 'seeds-per-device', 'launcher', 'preset', 'logdir'):
+    # Whether there may be a run is settled here, once: a run that is started again goes on with what it left.
+    for name in ('seeds', 'seeds-per-device', 'launcher', 'preset', 'logdir', 'resume'):
         parser.add_argument(f'--{name}')
     others = parser.parse_known_args(arguments)[1]
     logdir = command.logdir.absolute()  # A worker of the cluster has a working folder of its own.
@@ -92,7 +93,7 @@ def _members(command: 'Sweep') -> list[tuple[Run, Path]]:
     """Every run and its folder, once it is sure that none belongs to another run."""
     members = [command.member(task, seed) for task in command.task for seed in command.seed_numbers]
     for run, directory in members:
-        settle(directory, run.record(), command.resume)
+        settle(directory, run.identity, command.resume)  # A cluster's driver leaves the devices to the runs.
     return members
 
 

@@ -63,7 +63,7 @@ def _averages(pending: dict[str, list[float]]) -> dict[str, float]:
     """Of the updates that were not skipped, and how many were; a metric that none of them has is left out."""
     means = {name: float(np.mean(finite)) for name, values in pending.items() if name != 'skipped'
              and (finite := [value for value in values if np.isfinite(value)])}
-    return means | ({'skipped': int(sum(pending['skipped']))} if pending else {})
+    return means | ({'skipped': int(sum(pending.get('skipped', [])))} if pending else {})
 
 
 class Training:

@@ -6,6 +6,7 @@ import shutil
 import numpy as np
 import pytest
 
+from planet_jax.cli import ray_launcher
 from planet_jax.cli.main import main
 
 TOY = ['--task', 'toy_point', '--preset', 'debug', '--replay.capacity', '6', '--checkpoint-minutes', '0']
@@ -75,3 +76,21 @@ def test_seeds_that_are_no_range_are_refused(seeds, tmp_path, capsys):
         run('sweep', *TOY, '--logdir', tmp_path, f'--seeds={seeds}')
     assert 'must be a range such as 0:5' in ' '.join(capsys.readouterr().err.replace('│', ' ').split())
     assert not list(tmp_path.iterdir())
+
+
+def test_what_a_cluster_is_given_makes_the_runs_of_the_sweep(tmp_path, monkeypatch, capsys):
+    given = []
+
+    def launch(jobs, say):
+        given.extend(jobs)
+        return [run(*job.arguments) for job in jobs for _ in range(2)][::2]  # Again, as after a loss.
+
+    monkeypatch.setattr(ray_launcher, 'launch', launch)
+    monkeypatch.chdir(tmp_path)
+    assert run('sweep', *TOY, '--logdir=logs', '--seeds', '3,4', '--episodes', 3, '--launcher', 'ray', '--resume=never',
+               '--seeds-per-device', 1) == 0
+    assert [job.directory for job in given] == [folder(tmp_path / 'logs', seed) for seed in (3, 4)]
+    for job in given:
+        assert job.episodes == len((job.directory / 'metrics.jsonl').read_text().splitlines()) == 3
+    printed = capsys.readouterr().out
+    assert printed.count('nothing is left to do') == 2 and 'over 2 seeds' in printed
