@@ -68,7 +68,8 @@ def write_scores():
 
     def write(directory, evaluations, preset='cpu'):
         task, method, seed = directory.parts[-3:]
-        folder = RunFolder(directory, {'task': task, 'preset': preset, 'seed': int(seed), 'versions': {},
+        folder = RunFolder(directory, {'task': task, 'preset': preset, 'seed': int(seed),
+                                       'versions': {'planet-jax': '0', 'jax': '0'},
                                        'action_repeat': dict.fromkeys(task.split(','), 1), 'device': 'here',
                                        'config': config.preset(preset), 'commit': None})
         for entry in evaluations:

@@ -27,7 +27,7 @@ def describe_run(directory: Path, console: Console) -> None:
     Raises:
         FolderError: it is no run folder.
     """
-    record = read_config(directory)
+    record = read_config(directory, trust_task=True)
     metrics = read_lines(directory / 'metrics.jsonl')
     evaluations = read_lines(directory / 'evaluations.jsonl')
 

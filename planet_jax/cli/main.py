@@ -102,8 +102,9 @@ class Train(Options):
     """Train an agent on a task, or go on with its training."""
 
     task: str
-    """Of dm_control's suite, such as walker_walk or cup_catch; or toy_point. One agent learns several tasks if their
-    names are given with commas between them, or the paper's six if it is all."""
+    """Of dm_control's suite, such as walker_walk or cup_catch; toy_point; or one of your own, such as
+    gymnasium:Pendulum-v1 or my_module:MyEnv. One agent learns several tasks if their names are given with commas
+    between them, or the paper's six if it is all."""
     seed: int = 0
     """Of everything random."""
 
@@ -147,6 +148,8 @@ class Evaluate:
     """Of the evaluation."""
     agent: Literal['planet', 'zero', 'uniform'] = 'planet'
     """The trained agent, or actions that are all zero or uniform in [-1, 1]."""
+    trust_task: bool = False
+    """Make the environment also if a module of your own must be imported for it, and so run."""
 
     def __post_init__(self):
         if self.episodes < 1:
@@ -187,12 +190,12 @@ def _starting_point(arguments: Sequence[str]) -> tuple[str, str]:
         return given.preset, 'as asked'
     if given.preset is not None or not given.task or {'-h', '--help'} & set(arguments):
         return 'cpu', 'unused'
-    runs = Path(given.logdir or 'logs') / given.task[0]
+    runs = Path(given.logdir or 'logs') / given.task[0].replace('/', '+')
     found = [path for path in runs.glob('*/*/config.json')
              if path.parts[-2] == (given.seed or '0') and given.method in (None, path.parts[-3])]
     if len(found) == 1:
         from planet_jax.cli.run_folder import read_config
-        return read_config(found[0].parent)['preset'], f'that of {found[0].parent}'
+        return read_config(found[0].parent, trust_task=True)['preset'], f'that of {found[0].parent}'
     from planet_jax.cli.runs import available_devices
     if available_devices()[0].platform == 'cpu':
         return 'cpu', 'there is no accelerator'
@@ -237,7 +240,7 @@ def _sweep(arguments: Sequence[str], console: Console) -> int:
 def _evaluate(arguments: Sequence[str], console: Console) -> int:
     command = tyro.cli(Evaluate, args=arguments, prog='planet-jax evaluate')
     from planet_jax.cli.evaluate import evaluate_run
-    evaluate_run(command.run, command.episodes, command.agent, console)
+    evaluate_run(command.run, command.episodes, command.agent, console, command.trust_task)
     return 0
 
 

@@ -24,7 +24,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from planet_jax import checkpoint, config, episodes
+from planet_jax import checkpoint, config, envs, episodes
 from planet_jax.types import TrainState, Trajectory
 
 SETTLED = ('task', 'preset', 'seed', 'config')
@@ -43,15 +43,20 @@ class FolderError(ValueError):
 
 
 def run_directory(logdir: Path, task: str, method: str, seed: int) -> Path:
-    """LOGDIR/TASK/METHOD/SEED."""
-    return logdir / task / method / str(seed)
+    """LOGDIR/TASK/METHOD/SEED; the slash in a name such as gymnasium:space/Name-v0 becomes a plus."""
+    return logdir / task.replace('/', '+') / method / str(seed)
 
 
-def read_config(directory: Path) -> dict[str, Any]:
+def read_config(directory: Path, trust_task: bool = False) -> dict[str, Any]:
     """What `config.json` holds.
 
+    Args:
+        directory: of the run.
+        trust_task: whether the task may be one that is made by importing a module of the user's own, since the user
+            said so, or since no environment will be made.
+
     Raises:
-        FolderError: there is none, or it is damaged.
+        FolderError: there is none, it is damaged, or the task is such a one.
     """
     path = directory / 'config.json'
     if not path.exists():
@@ -61,9 +66,13 @@ def read_config(directory: Path) -> dict[str, Any]:
         record['config'] = config.from_dict(record['config'])
         if isinstance(record['action_repeat'], int):  # Of a run that was begun before an agent could learn several.
             record['action_repeat'] = {record['task']: record['action_repeat']}
-        return record
-    except (ValueError, KeyError, TypeError) as error:
+        modules = envs.foreign_modules(record['task'])
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise FolderError(f'{path} cannot be read: {error}') from error
+    if modules and not trust_task:
+        raise FolderError(f'The task of {directory} is {record["task"]}, for which {" and ".join(modules)} would be '
+                          f'imported, and so run: add --trust-task if that is code of yours, or of somebody you trust.')
+    return record
 
 
 def differences(record: dict[str, Any], other: dict[str, Any]) -> list[str]:
@@ -136,7 +145,7 @@ def settle(directory: Path, record: dict[str, Any], resume: Resume = 'auto') -> 
     if resume == 'never':
         raise FolderError(f'{directory} holds a run already, and --resume never asks for a new one: name another '
                           f'folder by --method or --logdir, or leave that option out to go on with the run.')
-    before = read_config(directory)
+    before = read_config(directory, trust_task=True)
     changed = differences(before, record)
     if changed:
         raise FolderError(f'{directory} belongs to a run with other settings. Go on with those, or name another folder '

@@ -99,7 +99,8 @@ def summarise(directories: Sequence[Path], console: Console) -> None:
     for directory in directories:
         metrics = read_lines(directory / 'metrics.jsonl')
         if metrics:
-            found = [score for _, score in mean_scores(directory, len(read_config(directory)['action_repeat']))]
+            tasks = len(read_config(directory, trust_task=True)['action_repeat'])
+            found = [score for _, score in mean_scores(directory, tasks)]
             told = [f'{found[-1]:.1f}', f'{max(found):.1f}'] if found else ['none yet'] * 2
             table.add_row(*directory.parts[-3:], str(metrics[-1]['episodes']), str(metrics[-1]['updates']), *told)
             if found:

@@ -100,7 +100,7 @@ class Training:
         slots = self.config.replay.capacity or self.episodes
         devices = devices or runs.available_devices()[:1]
         layouts = {len(members) // len(devices)} | {
-            read_config(directory).get('seeds_on_device', 1) for _, directory in members
+            read_config(directory, trust_task=True).get('seeds_on_device', 1) for _, directory in members
             if (directory / 'config.json').exists()}
         if layouts != {1}:
             self._print(f'{" or ".join(map(str, sorted(layouts)))} seeds on a device: each is equal to its single run '
