@@ -111,5 +111,11 @@ def numbers(directory):
     }
 
 
+@pytest.fixture(scope='session', name='environment')
+def environment_fixture():
+    """The environment of a process that a test starts itself, with additions to it."""
+    return environment
+
+
 def environment(settings):
     return {**os.environ, 'PYTHONPATH': os.pathsep.join([str(ROOT), *filter(None, sys.path)]), **settings}

@@ -4,6 +4,7 @@ import argparse
 import os
 import re
 import sys
+import traceback
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ import tyro
 from rich.console import Console
 
 from planet_jax import envs
+from planet_jax.cli.sinks import SinkName
 from planet_jax.config import PRESET_EPISODES, PRESETS, Config, preset
 
 if TYPE_CHECKING:
@@ -61,7 +63,13 @@ class Options:
     """Least time between two checkpoints."""
     resume: Literal['auto', 'must', 'never'] = 'auto'
     """Go on with the run in the folder: if there is one; there must be one; there must be none."""
-    config: Annotated[Config, tyro.conf.arg(name='')] = field(default_factory=Config)
+    drop_bad_episodes: bool = False
+    """Go on without episodes whose files are damaged or gone; the run is marked as no longer exact."""
+    sinks: tuple[SinkName, ...] = ('tensorboard',)
+    """Where numbers and pictures go besides the run folder's own files; nothing behind it: nowhere."""
+    debug_nans: bool = False
+    """End at the first number that is none, and tell which operation made it; much slower."""
+    config: Annotated[Config, tyro.conf.arg(name=''), tyro.conf.FlagConversionOff] = field(default_factory=Config)
 
     def __post_init__(self):
         if self.method is not None and not re.fullmatch(r'\w[\w.\-]*', self.method):
@@ -188,8 +196,8 @@ def _starting_point(arguments: Sequence[str]) -> tuple[str, str]:
     if len(found) == 1:
         from planet_jax.cli.run_folder import read_config
         return read_config(found[0].parent, trust_task=True)['preset'], f'that of {found[0].parent}'
-    import jax
-    if jax.default_backend() == 'cpu':
+    from planet_jax.cli.runs import available_devices
+    if available_devices()[0].platform == 'cpu':
         return 'cpu', 'there is no accelerator'
     return 'planet', 'there is an accelerator'
 
@@ -198,29 +206,32 @@ def _parse(kind: type, arguments: Sequence[str], console: Console) -> Options:
     """A command line of `train` or `sweep`, its preset found and said."""
     name, why = _starting_point(arguments)
     default = kind(task=tyro.MISSING, preset=name, config=preset(name))
-    command = tyro.cli(kind, args=arguments, default=default, prog=f'planet-jax {kind.__name__.lower()}', config=(
-        tyro.conf.FlagConversionOff,))
+    command = tyro.cli(kind, args=arguments, default=default, prog=f'planet-jax {kind.__name__.lower()}')
     for task in [command.task] if isinstance(command.task, str) else command.task:
         envs.resolve_several(task)
     console.print(f'Preset {name}: {why}.', highlight=False, soft_wrap=True, markup=False)
     return command
 
 
+def _debug(command: Options) -> None:
+    if command.debug_nans:
+        import jax
+        jax.config.update('jax_debug_nans', True)
+
+
 def _train(arguments: Sequence[str], console: Console) -> int:
     command = _parse(Train, arguments, console)
     from planet_jax.cli.train import Training
-
+    _debug(command)
     with console.status('starting the simulator and compiling'):
-        training = Training(
-            [command.member(command.task, command.seed)], episodes=command.total_episodes,
-            time_limit=command.time_limit, checkpoint_minutes=command.checkpoint_minutes, console=console,
-            resume=command.resume)
+        training = Training([command.member(command.task, command.seed)], command, console)
     return training.main()
 
 
 def _sweep(arguments: Sequence[str], console: Console) -> int:
     command = _parse(Sweep, arguments, console)
     from planet_jax.cli import sweep
+    _debug(command)
     if command.launcher == 'ray':
         return sweep.on_ray(command, arguments, console)
     return sweep.here(command, console)
@@ -271,8 +282,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return COMMANDS[name][1](arguments[1:], Console())
     except KeyboardInterrupt:
         return 130
-    except (ValueError, RuntimeError, OSError) as error:
+    except (ValueError, RuntimeError, OSError, FloatingPointError) as error:
         if os.environ.get('PLANET_JAX_TRACEBACK'):
             raise
+        if isinstance(error, FloatingPointError):  # By --debug-nans.
+            own = [frame for frame in traceback.extract_tb(error.__traceback__) if 'planet_jax' in frame.filename]
+            error = f'{error}, in {own[-1].name} ({own[-1].filename}:{own[-1].lineno}): {own[-1].line}'
         errors.print(f'planet-jax {name}: {error}', highlight=False, markup=False, soft_wrap=True)
         return 2

@@ -8,6 +8,8 @@
 | `scores.csv` | `step,reward,seed`: environment steps, and the mean return of the evaluation there, over all tasks |
 | `episodes/` | one archive each, written as it ends |
 | `checkpoints/` | the newest three, named by episodes and updates |
+| `tensorboard/` | event files |
+| `set_aside/` | what lay among the episodes and was none |
 """
 
 import fcntl
@@ -15,6 +17,7 @@ import json
 import os
 import shutil
 import socket
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
@@ -147,7 +150,8 @@ def settle(directory: Path, record: dict[str, Any], resume: Resume = 'auto') -> 
     if changed:
         raise FolderError(f'{directory} belongs to a run with other settings. Go on with those, or name another folder '
                           f'by --method or --logdir:\n  ' + '\n  '.join(changed))
-    return record | _earlier(before, record)
+    kept = {name: before[name] for name in ('exact', 'dropped_episodes') if name in before}
+    return record | kept | _earlier(before, record)
 
 
 def mean_scores(directory: Path, tasks: int) -> list[tuple[int, float]]:
@@ -224,8 +228,12 @@ class RunFolder:
         self._lock.truncate(0)
         self._lock.write(f'process {os.getpid()} on {socket.gethostname()}')
         self._lock.flush()
-        resolved = config.to_dict(record['config'].resolve())
-        _replace(directory / 'config.json', json.dumps(record | {'config': resolved}, indent=1))
+        self._record = record
+        self._write_record()
+
+    def _write_record(self) -> None:
+        resolved = config.to_dict(self._record['config'].resolve())
+        _replace(self.directory / 'config.json', json.dumps(self._record | {'config': resolved}, indent=1))
 
     def close(self) -> None:
         """Gives up the lock."""
@@ -236,7 +244,7 @@ class RunFolder:
 
         Args:
             like: see `checkpoint.restore`.
-            say: called with a sentence for each checkpoint that is set aside.
+            say: called with a sentence for all that is set aside.
 
         Returns:
             what `checkpoint.restore` returns, or none if no checkpoint was ever finished.
@@ -254,14 +262,14 @@ class RunFolder:
                 directory.rename(aside)
                 say(f'{error} It was set aside as {aside.name}.')
                 continue
-            self._cut(progress)
+            self._cut(progress, say)
             return state, progress
         if found or any(self.directory.glob('checkpoints/damaged-*')):
             raise FolderError(f'None of the checkpoints in {self.directory / "checkpoints"} can be used. Remove that '
                               f'folder and metrics.jsonl to start this run again from its seed.')
         if self.lines('metrics.jsonl'):
             say('No checkpoint was ever finished, so this run starts again from its seed; the result is the same.')
-        self._cut({'episodes': [], 'updates': 0})
+        self._cut({'episodes': [], 'updates': 0}, say)
         return None
 
     def save(self, state: TrainState, progress: dict[str, Any]) -> None:
@@ -298,7 +306,19 @@ class RunFolder:
                 raise ValueError(f'{path} is not as it was written.')
             return episodes.read(path, spec)
         except (OSError, ValueError) as error:
-            raise FolderError(f'An episode that the checkpoint needs cannot be used: {error}') from error
+            raise FolderError(f'An episode that the checkpoint needs cannot be used: {error} Put the file back, or go '
+                              f'on without it by --drop-bad-episodes; the run is then marked as no longer exact.'
+                              ) from error
+
+    @property
+    def dropped(self) -> dict[str, str]:
+        """Numbers of the episodes that this run had to go on without, and why."""
+        return self._record.get('dropped_episodes', {})
+
+    def drop_episode(self, number: int, reason: str) -> None:
+        """Notes in `config.json` that the run goes on without an episode, so it is no longer exact."""
+        self._record |= {'exact': False, 'dropped_episodes': self.dropped | {str(number): reason}}
+        self._write_record()
 
     def append(self, name: str, line: dict[str, Any]) -> None:
         """Adds a line to a .jsonl file."""
@@ -318,14 +338,27 @@ class RunFolder:
         _replace(self.directory / 'scores.csv', 'step,reward,seed\n' + ''.join(
             f'{step},{reward!r},{self._seed}\n' for step, reward in self.scores()))
 
-    def _cut(self, progress: dict[str, Any]) -> None:
-        """Removes what was written after a checkpoint: it will be made again, and be the same."""
+    def _cut(self, progress: dict[str, Any], say: Callable[[str], None]) -> None:
+        """Removes what was written after a checkpoint: it will be made again, and be the same.
+
+        What this run cannot have written in `episodes/` is set aside.
+        """
         files = len(progress['episodes'])
-        for path in (self.directory / 'episodes').glob('*.npz'):
-            if path.stem.isdecimal() and int(path.stem) >= files:
-                path.unlink()
         for path in [*self.directory.glob('**/.*.partial')]:
             shutil.rmtree(path) if path.is_dir() else path.unlink()
+        # A file is written before its line.
+        written = len(self.lines('metrics.jsonl')) + len(self._tasks)
+        own = {self.episode_path(number) for number in range(max(files, written))}
+        foreign = [path for path in (self.directory / 'episodes').iterdir() if path not in own]
+        for path in foreign:
+            aside = self.directory / 'set_aside' / f'{path.name}-{uuid.uuid4().hex[:8]}'
+            aside.parent.mkdir(exist_ok=True)
+            path.rename(aside)
+        if foreign:
+            say(f'{len(foreign)} files in {self.directory / "episodes"} are of no episode of this run, and were moved '
+                f'to {self.directory / "set_aside"}.')
+        for number in range(files, written):
+            self.episode_path(number).unlink(missing_ok=True)
         for name in ('metrics.jsonl', 'evaluations.jsonl'):
             path = self.directory / name
             if path.exists():
