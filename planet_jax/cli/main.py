@@ -207,8 +207,10 @@ def _parse(kind: type, arguments: Sequence[str], console: Console) -> Options:
     name, why = _starting_point(arguments)
     default = kind(task=tyro.MISSING, preset=name, config=preset(name))
     command = tyro.cli(kind, args=arguments, default=default, prog=f'planet-jax {kind.__name__.lower()}')
-    for task in [command.task] if isinstance(command.task, str) else command.task:
-        envs.resolve_several(task)
+    for names in [command.task] if isinstance(command.task, str) else command.task:
+        for task in envs.resolve_several(names)[1]:
+            if task.is_own:  # Whether there is one is only known when it is made.
+                envs.spec(task.name, command.config.env)
     console.print(f'Preset {name}: {why}.', highlight=False, soft_wrap=True, markup=False)
     return command
 
