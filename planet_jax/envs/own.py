@@ -137,7 +137,7 @@ def _make(task, config, **options):
         if not hasattr(module, task.task):
             raise ValueError(f'The task {task.name!r} cannot be made: {task.domain} has no {task.task}.')
         env = getattr(module, task.task)(**options)
-    except gymnasium.error.Error as error:
+    except (gymnasium.error.Error, ImportError) as error:
         raise ValueError(f'The task {task.name!r} cannot be made: {error}') from error
     except TypeError as error:
         if not options:
@@ -168,8 +168,8 @@ def _bounds(name, space):
         raise ValueError(f'{name} has the action space {space}, but the planner needs a Box of real numbers: discrete '
                          f'and other actions cannot be planned.')
     if not (np.isfinite(space.low).all() and np.isfinite(space.high).all()):
-        raise ValueError(f'{name} has the action space {space}, but the planner needs finite bounds: give it some, as '
-                         f'with gymnasium.wrappers.RescaleAction or ClipAction around other bounds.')
+        raise ValueError(f'{name} has the action space {space}, but the planner needs finite bounds: give it some, '
+                         f'as gymnasium.wrappers.TransformAction can.')
     return space.low.ravel().astype(np.float64), space.high.ravel().astype(np.float64)
 
 
