@@ -153,6 +153,40 @@ class Info:
     """Folder of a run: LOGDIR/TASK/METHOD/SEED."""
 
 
+@dataclass(frozen=True)
+class Plot:
+    """Draw the scores of any number of runs, or print them as a table, beside what others report."""
+
+    directories: Annotated[tuple[Path, ...], tyro.conf.arg(name='dir', metavar='DIR...'), tyro.conf.Positional]
+    """Run folders, LOGDIR/TASK/METHOD/SEED, or folders above them; scores.csv alone will do, of any tool."""
+    out: tuple[Path, ...] = ()
+    """Files to write, by their ending pictures (.png, .pdf, .svg) or tables (.md, .csv); none, and no --table:
+    scores.png."""
+    table: bool = False
+    """Print a table."""
+    x: Literal['episodes', 'env_steps'] | None = None
+    """Horizontal axis; none: episodes, or environment steps if some files do not tell episodes."""
+    bin: int = 1
+    """Evaluations within so many episodes or environment steps are taken together."""
+    statistic: Literal['median', 'iqm'] = 'median'
+    """Of a curve: the median of all returns, with 5 to 95 percentiles, or the interquartile mean (IQM) of the seeds,
+    with a bootstrap interval. Over several tasks it is always the IQM."""
+    title: str = 'Return'
+    """Of the picture."""
+    overwrite: bool = False
+    """Replace files that are there."""
+
+    def __post_init__(self):
+        if not self.directories:
+            raise ValueError('No folder is named: name at least one that holds runs.')
+        if self.bin < 1:
+            raise ValueError(f'bin is {self.bin}, but must be at least 1: the nearest valid value is 1.')
+        for path in self.out:
+            if path.suffix.lower() not in ('.png', '.pdf', '.svg', '.md', '.csv'):
+                raise ValueError(f'The file to write is {path}, but must end in .png, .pdf or .svg for a picture, or '
+                                 f'in .md or .csv for a table.')
+
+
 def prepare_process() -> None:
     """Settles what must be known before a simulator or JAX is loaded; whatever the user has set stays."""
     if sys.platform == 'linux':
@@ -237,8 +271,17 @@ def _info(arguments: Sequence[str], console: Console) -> int:
     return 0
 
 
+def _plot(arguments: Sequence[str], console: Console) -> int:
+    command = tyro.cli(Plot, args=arguments, prog='planet-jax plot', config=(tyro.conf.FlagCreatePairsOff,))
+    from planet_jax.cli.plot import plot
+    out = command.out or (() if command.table else (Path('scores.png'),))
+    plot(command.directories, out=out, table=command.table, axis=command.x, width=command.bin,
+         statistic=command.statistic, title=command.title, overwrite=command.overwrite, console=console)
+    return 0
+
+
 COMMANDS = {'train': (Train, _train), 'sweep': (Sweep, _sweep), 'evaluate': (Evaluate, _evaluate),
-            'info': (Info, _info)}
+            'info': (Info, _info), 'plot': (Plot, _plot)}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

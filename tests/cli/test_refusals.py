@@ -88,7 +88,7 @@ def test_the_task_must_be_named(refuse):
 
 @pytest.mark.parametrize('command', ['trian', '', '--task'])
 def test_names_of_commands(command, refuse):
-    assert f'no command {command!r}: choose one of train, sweep, evaluate, info' in refuse(command)
+    assert f'no command {command!r}: choose one of train, sweep, evaluate, info, plot' in refuse(command)
 
 
 @pytest.mark.parametrize('arguments, told', [
