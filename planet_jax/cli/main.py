@@ -8,18 +8,20 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 
 import tyro
 from rich.console import Console
 
 from planet_jax import envs
+from planet_jax.cli import help
 from planet_jax.config import PRESET_EPISODES, PRESETS, Config, preset
 
 if TYPE_CHECKING:
     from planet_jax.cli import runs
 
 
+T = TypeVar('T')
 PresetName = Literal['planet', 'paper', 'cpu', 'debug']
 
 
@@ -60,8 +62,9 @@ class Options:
     checkpoint_minutes: float = 5.0
     """Least time between two checkpoints."""
     resume: Literal['auto', 'must', 'never'] = 'auto'
-    """Go on with the run in the folder: if there is one; there must be one; there must be none."""
-    config: Annotated[Config, tyro.conf.arg(name='')] = field(default_factory=Config)
+    """Whether to go on with the run in the folder; auto: if there is one; must: there must be one; never: there must be
+    none."""
+    config: Annotated[Config, tyro.conf.arg(name=''), tyro.conf.FlagConversionOff] = field(default_factory=Config)
 
     def __post_init__(self):
         if self.method is not None and not re.fullmatch(r'\w[\w.\-]*', self.method):
@@ -149,7 +152,7 @@ class Evaluate:
 class Info:
     """Tell what is installed and which device computes, or what a run is and how far it is."""
 
-    run: Annotated[Path | None, tyro.conf.arg(name='run')] = None
+    run: Annotated[Path | None, tyro.conf.arg(name='dir'), tyro.conf.Positional] = None
     """Folder of a run: LOGDIR/TASK/METHOD/SEED."""
 
 
@@ -225,12 +228,16 @@ def _starting_point(arguments: Sequence[str]) -> tuple[str, str]:
     return 'planet', 'there is an accelerator'
 
 
-def _parse(kind: type, arguments: Sequence[str], console: Console) -> Options:
+def _parse(kind: type[T], arguments: Sequence[str], default: T | None = None) -> T:
+    """A command line as a record; switches are given without a value, settings of a group with True or False."""
+    return tyro.cli(kind, args=arguments, prog=f'planet-jax {kind.__name__.lower()}', config=(
+        tyro.conf.FlagCreatePairsOff,), **({} if default is None else {'default': default}))
+
+
+def _parse_options(kind: type[Options], arguments: Sequence[str], console: Console) -> Options:
     """A command line of `train` or `sweep`, its preset found and said."""
     name, why = _starting_point(arguments)
-    default = kind(task=tyro.MISSING, preset=name, config=preset(name))
-    command = tyro.cli(kind, args=arguments, default=default, prog=f'planet-jax {kind.__name__.lower()}', config=(
-        tyro.conf.FlagConversionOff,))
+    command = _parse(kind, arguments, kind(task=tyro.MISSING, preset=name, config=preset(name)))
     for task in [command.task] if isinstance(command.task, str) else command.task:
         envs.resolve_several(task)
     console.print(f'Preset {name}: {why}.', highlight=False, soft_wrap=True, markup=False)
@@ -238,7 +245,7 @@ def _parse(kind: type, arguments: Sequence[str], console: Console) -> Options:
 
 
 def _train(arguments: Sequence[str], console: Console) -> int:
-    command = _parse(Train, arguments, console)
+    command = _parse_options(Train, arguments, console)
     from planet_jax.cli.train import Training
 
     with console.status('starting the simulator and compiling'):
@@ -250,7 +257,7 @@ def _train(arguments: Sequence[str], console: Console) -> int:
 
 
 def _sweep(arguments: Sequence[str], console: Console) -> int:
-    command = _parse(Sweep, arguments, console)
+    command = _parse_options(Sweep, arguments, console)
     from planet_jax.cli import sweep
     if command.launcher == 'ray':
         return sweep.on_ray(command, arguments, console)
@@ -258,21 +265,21 @@ def _sweep(arguments: Sequence[str], console: Console) -> int:
 
 
 def _evaluate(arguments: Sequence[str], console: Console) -> int:
-    command = tyro.cli(Evaluate, args=arguments, prog='planet-jax evaluate')
+    command = _parse(Evaluate, arguments)
     from planet_jax.cli.evaluate import evaluate_run
     evaluate_run(command.run, command.episodes, command.agent, console)
     return 0
 
 
 def _info(arguments: Sequence[str], console: Console) -> int:
-    command = tyro.cli(tyro.conf.Positional[Info], args=arguments, prog='planet-jax info')
+    command = _parse(Info, arguments)
     from planet_jax.cli.info import describe_installation, describe_run
     describe_run(command.run, console) if command.run else describe_installation(console)
     return 0
 
 
 def _plot(arguments: Sequence[str], console: Console) -> int:
-    command = tyro.cli(Plot, args=arguments, prog='planet-jax plot', config=(tyro.conf.FlagCreatePairsOff,))
+    command = _parse(Plot, arguments)
     from planet_jax.cli.plot import plot
     out = command.out or (() if command.table else (Path('scores.png'),))
     plot(command.directories, out=out, table=command.table, axis=command.x, width=command.bin,
@@ -297,18 +304,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     name = arguments[0] if arguments else '--help'
     if name in ('-h', '--help'):
-        print('usage: planet-jax COMMAND [OPTIONS]\n')
-        for command, (record, _) in COMMANDS.items():
-            print(f'  {command:<10}{record.__doc__}')
-        print('\nplanet-jax COMMAND --help tells the options of a command.')
+        help.show_commands({command: record for command, (record, _) in COMMANDS.items()}, Console())
         return 0
     errors = Console(stderr=True)
     if name not in COMMANDS:
         errors.print(f'There is no command {name!r}: choose one of {", ".join(COMMANDS)}.', highlight=False,
                      markup=False)
         return 2
+    record, run = COMMANDS[name]
     try:
-        return COMMANDS[name][1](arguments[1:], Console())
+        if asked := {'-h', '--help'} & set(arguments):
+            topic = arguments[arguments.index(asked.pop()) + 1:][:1]
+            settings = _starting_point(arguments)[0]
+            help.show(name, record, {'preset': settings, 'config': preset(settings)} if issubclass(record, Options)
+                      else {}, topic[0] if topic and not topic[0].startswith('-') else None, Console())
+            return 0
+        return run(arguments[1:], Console())
     except KeyboardInterrupt:
         return 130
     except (ValueError, RuntimeError, OSError) as error:
