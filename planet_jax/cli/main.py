@@ -150,10 +150,10 @@ class Evaluate:
 
 @dataclass(frozen=True)
 class Info:
-    """Tell what is installed and which device computes, or what a run is and how far it is."""
+    """Tell what is installed and which device computes, or what runs are, how far, how fast and on what."""
 
     run: Annotated[Path | None, tyro.conf.arg(name='dir'), tyro.conf.Positional] = None
-    """Folder of a run: LOGDIR/TASK/METHOD/SEED."""
+    """Folder of a run, LOGDIR/TASK/METHOD/SEED, or one above several runs, of which each gets a line."""
 
 
 @dataclass(frozen=True)
@@ -273,8 +273,8 @@ def _evaluate(arguments: Sequence[str], console: Console) -> int:
 
 def _info(arguments: Sequence[str], console: Console) -> int:
     command = _parse(Info, arguments)
-    from planet_jax.cli.info import describe_installation, describe_run
-    describe_run(command.run, console) if command.run else describe_installation(console)
+    from planet_jax.cli.info import describe, describe_installation
+    describe(command.run, console) if command.run else describe_installation(console)
     return 0
 
 
