@@ -16,7 +16,7 @@ from rich.console import Console
 from planet_jax import algorithm, envs, episodes, keys, learner
 from planet_jax.algorithm import Unit
 from planet_jax.cli import evaluation, runs
-from planet_jax.cli.clock import Clock
+from planet_jax.cli.clock import Clock, units_left
 from planet_jax.cli.progress import Display, duration
 from planet_jax.cli.run_folder import KEPT, FolderError, RunFolder, check_space, read_config
 from planet_jax.cli.sinks import Sinks
@@ -117,7 +117,8 @@ class Training:
             leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(shapes.learner)) // len(members)
         most = (KEPT + 1) * self.checkpoint_bytes + run.episode_bytes(self.episodes)
         warnings = {check_space(directory, 2 * self.checkpoint_bytes, most) for _, directory in members}
-        self.seeds = [Seed(run, RunFolder(directory, run.record() | {'seeds_on_device': max(layouts)}, options.resume))
+        record = {'episodes': self.episodes, 'seeds_on_device': max(layouts)}
+        self.seeds = [Seed(run, RunFolder(directory, run.record() | record, options.resume))
                       for run, directory in members]
         self.tally = self.seeds[0].tally
         self.clock = Clock(self.tally.seconds)
@@ -459,21 +460,13 @@ class Training:
 
     def _time_left(self) -> str:
         """By the pace so far, or until the time limit if that comes first."""
-        settings, done, interval = self.config.collector, self.done, self.interval
-        planned = self.episodes - max(done, settings.seed_episodes)
-        updates = planned * interval - (self.tally.updates - max(done - settings.seed_episodes, 0) * interval)
-        every = self.config.evaluation.every
-        evaluations = int(self.evaluation_owed)
-        if every and done < self.episodes:
-            evaluations += self.episodes // every - done // every + bool(self.episodes % every)
-        evaluations *= len(self.tasks)
+        units = units_left(self.config, len(self.tasks), self.episodes, self.done, self.tally.updates)
+        units['evaluate'] += self.evaluation_owed * len(self.tasks)
         episode = self.clock.pace('collect') or self.plan_seconds * self.spec.steps
-        if updates and self.clock.times('learn') < 2:
+        if units['learn'] and self.clock.times('learn') < 2:
             return 'not known yet'  # The first call of `learn` is mostly compilation.
         left = self.clock.remaining(
-            {'seed': max(settings.seed_episodes - done, 0), 'learn': updates, 'collect': planned,
-             'evaluate': evaluations},
-            {'collect': episode, 'evaluate': episode * self.config.evaluation.episodes})
+            units, {'collect': episode, 'evaluate': episode * self.config.evaluation.episodes})
         if left is None:
             return 'not known yet'
         limit = self.stop.seconds_left()
