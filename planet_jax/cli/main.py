@@ -146,6 +146,42 @@ class Evaluate:
 
 
 @dataclass(frozen=True)
+class Record:
+    """Record a video of a trained agent, beside what it believes to see."""
+
+    run: Path
+    """Folder of the run: LOGDIR/TASK/METHOD/SEED."""
+    episodes: int = 1
+    """One after the other: those that evaluation begins with."""
+    out: Path | None = None
+    """The file, ending in .mp4; none: TASK-EPISODES.mp4 here. With several tasks a file each, with its name."""
+    size: int = 256
+    """Height and width of each picture, in pixels."""
+
+    def __post_init__(self):
+        for name, least in (('episodes', 1), ('size', 64)):
+            if getattr(self, name) < least:
+                raise ValueError(f'{name} is {getattr(self, name)}, but must be at least {least}: the nearest valid '
+                                 f'value is {least}.')
+        if self.size > 2048:
+            raise ValueError(f'size is {self.size}, but pictures are rendered at 2048 pixels at most.')
+
+
+@dataclass(frozen=True)
+class Imagine:
+    """Draw what a trained agent's planner considers in one state, and what the model imagines of it."""
+
+    run: Path
+    """Folder of the run: LOGDIR/TASK/METHOD/SEED."""
+    step: int = 20
+    """Agent steps of the first evaluation episode before that state."""
+    task: str | None = None
+    """Of the run's tasks; none: the first."""
+    out: Path | None = None
+    """The file, ending in .png; none: TASK-EPISODES-STEP.png here."""
+
+
+@dataclass(frozen=True)
 class Info:
     """Tell what is installed and which device computes, or what a run is and how far it is."""
 
@@ -230,6 +266,20 @@ def _evaluate(arguments: Sequence[str], console: Console) -> int:
     return 0
 
 
+def _record(arguments: Sequence[str], console: Console) -> int:
+    command = tyro.cli(Record, args=arguments, prog='planet-jax record')
+    from planet_jax.cli.record import record_run
+    record_run(command.run, command.episodes, command.out, command.size, console)
+    return 0
+
+
+def _imagine(arguments: Sequence[str], console: Console) -> int:
+    command = tyro.cli(Imagine, args=arguments, prog='planet-jax imagine')
+    from planet_jax.cli.imagine import imagine_run
+    imagine_run(command.run, command.step, command.task, command.out, console)
+    return 0
+
+
 def _info(arguments: Sequence[str], console: Console) -> int:
     command = tyro.cli(tyro.conf.Positional[Info], args=arguments, prog='planet-jax info')
     from planet_jax.cli.info import describe_installation, describe_run
@@ -238,7 +288,7 @@ def _info(arguments: Sequence[str], console: Console) -> int:
 
 
 COMMANDS = {'train': (Train, _train), 'sweep': (Sweep, _sweep), 'evaluate': (Evaluate, _evaluate),
-            'info': (Info, _info)}
+            'record': (Record, _record), 'imagine': (Imagine, _imagine), 'info': (Info, _info)}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
