@@ -160,6 +160,46 @@ class Evaluate:
 
 
 @dataclass(frozen=True)
+class Record:
+    """Record a video of a trained agent, beside what it believes to see."""
+
+    run: Path
+    """Folder of the run: LOGDIR/TASK/METHOD/SEED."""
+    episodes: int = 1
+    """One after the other: those that evaluation begins with."""
+    out: Path | None = None
+    """The file, ending in .mp4; none: TASK-EPISODES.mp4 here. With several tasks a file each, with its name."""
+    size: int = 256
+    """Height and width of each picture, in pixels."""
+    trust_task: bool = False
+    """Make the environment also if a module of your own must be imported for it, and so run."""
+
+    def __post_init__(self):
+        for name, least in (('episodes', 1), ('size', 64)):
+            if getattr(self, name) < least:
+                raise ValueError(f'{name} is {getattr(self, name)}, but must be at least {least}: the nearest valid '
+                                 f'value is {least}.')
+        if self.size > 2048:
+            raise ValueError(f'size is {self.size}, but pictures are rendered at 2048 pixels at most.')
+
+
+@dataclass(frozen=True)
+class Imagine:
+    """Draw what a trained agent's planner considers in one state, and what the model imagines of it."""
+
+    run: Path
+    """Folder of the run: LOGDIR/TASK/METHOD/SEED."""
+    step: int = 20
+    """Agent steps of the first evaluation episode before that state."""
+    task: str | None = None
+    """Of the run's tasks; none: the first."""
+    out: Path | None = None
+    """The file, ending in .png; none: TASK-EPISODES-STEP.png here."""
+    trust_task: bool = False
+    """Make the environment also if a module of your own must be imported for it, and so run."""
+
+
+@dataclass(frozen=True)
 class Info:
     """Tell what is installed and which device computes, or what runs are, how far, how fast and on what."""
 
@@ -286,6 +326,20 @@ def _evaluate(arguments: Sequence[str], console: Console) -> int:
     return 0
 
 
+def _record(arguments: Sequence[str], console: Console) -> int:
+    command = _parse(Record, arguments)
+    from planet_jax.cli.record import record_run
+    record_run(command.run, command.episodes, command.out, command.size, console, command.trust_task)
+    return 0
+
+
+def _imagine(arguments: Sequence[str], console: Console) -> int:
+    command = _parse(Imagine, arguments)
+    from planet_jax.cli.imagine import imagine_run
+    imagine_run(command.run, command.step, command.task, command.out, console, command.trust_task)
+    return 0
+
+
 def _info(arguments: Sequence[str], console: Console) -> int:
     command = _parse(Info, arguments)
     from planet_jax.cli.info import describe, describe_installation
@@ -303,7 +357,8 @@ def _plot(arguments: Sequence[str], console: Console) -> int:
 
 
 COMMANDS = {'train': (Train, _train), 'sweep': (Sweep, _sweep), 'evaluate': (Evaluate, _evaluate),
-            'info': (Info, _info), 'plot': (Plot, _plot)}
+            'record': (Record, _record), 'imagine': (Imagine, _imagine), 'plot': (Plot, _plot),
+            'info': (Info, _info)}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

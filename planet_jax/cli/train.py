@@ -17,6 +17,7 @@ from planet_jax import algorithm, envs, episodes, keys, learner
 from planet_jax.algorithm import Unit
 from planet_jax.cli import evaluation, runs
 from planet_jax.cli.clock import Clock, units_left
+from planet_jax.cli.open_loop import OpenLoop
 from planet_jax.cli.progress import Display, duration
 from planet_jax.cli.run_folder import KEPT, FolderError, RunFolder, check_space, read_config
 from planet_jax.cli.sinks import Sinks
@@ -109,6 +110,7 @@ class Training:
         sharing = len(members) if devices[0].platform == 'cpu' else len(members) // len(devices)
         needed = run.check_memory(slots, sharing)
         self.steps = run.steps(slots, len(members), devices)
+        self.open_loop = OpenLoop(run, self._print) if self.config.evaluation.open_loop else None
         self.envs = envs.Rebuilt(functools.partial(envs.make_vector, self.tasks * len(members), self.config.env))
         self.envs.reset(seed=[0] * self.envs.num_envs)  # A missing OpenGL is known before there is a folder.
         self.evaluation_envs = None
@@ -389,8 +391,10 @@ class Training:
             steps = envs.spec(task, self.config.env).steps
             self.display.phase(work if len(self.tasks) == 1 else f'{work} {task}', rounds * steps, 'steps')
             with self.clock.measure('evaluate'):
-                returns = evaluation.evaluate(self.steps.evaluate, self.steps.begin, vector, self.state.learner.params,
-                                              self.state.key, episodes, self._report)
+                returns, first = evaluation.evaluate(self.steps.evaluate, self.steps.begin, vector,
+                                                     self.state.learner.params, self.state.key, episodes, self._report)
+            if self.open_loop:
+                self._predict(task, first, vector.metadata['render_fps'])
             self._record('planet', task, returns)
             means.append(returns.mean(1))
             on = f' on {task}' if len(self.tasks) > 1 else ''
@@ -405,6 +409,16 @@ class Training:
         self.display.facts(self.done, last_score=f'{scores[-1]:.1f}', best_score=f'{max(scores):.1f}')
         if len(self.tasks) > 1:
             self.display.say(f'mean over {len(self.tasks)} tasks after {self.done} episodes: {np.mean(means):.1f}')
+
+    def _predict(self, task: str, episodes: Trajectory, frames_per_second: float) -> None:
+        """Open-loop prediction of each seed's first episode, before the evaluation is recorded, which ends it."""
+        with self.clock.measure('open_loop'):
+            for index, seed in enumerate(self.seeds):
+                line = {'task': task, 'episodes': self.done, 'updates': self.tally.updates,
+                        'env_steps': seed.tally.env_steps}
+                params, key, episode = jax.device_get(jax.tree.map(
+                    lambda leaf, index=index: leaf[index], (self.state.learner.params, self.state.key, episodes)))
+                self.open_loop.record(seed.folder, line, params, key, episode, frames_per_second)
 
     def _evaluation_envs(self, task: str) -> gymnasium.vector.VectorEnv:
         """Those of one task; with several tasks they are made anew each time, so that one set is open at once."""
