@@ -289,8 +289,10 @@ def _parse_options(kind: type[Options], arguments: Sequence[str], console: Conso
     """A command line of `train` or `sweep`, its preset found and said."""
     name, why = _starting_point(arguments)
     command = _parse(kind, arguments, kind(task=tyro.MISSING, preset=name, config=preset(name)))
-    for task in [command.task] if isinstance(command.task, str) else command.task:
-        envs.resolve_several(task)
+    for names in [command.task] if isinstance(command.task, str) else command.task:
+        for task in envs.resolve_several(names)[1]:
+            if task.is_own:  # Whether there is one is only known when it is made.
+                envs.spec(task.name, command.config.env)
     console.print(f'Preset {name}: {why}.', highlight=False, soft_wrap=True, markup=False)
     return command
 
