@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from rich.console import Console
 
-from planet_jax import config, envs, images, planner, world_model
+from planet_jax import config, images, planner, world_model
 from planet_jax.cli import video
 from planet_jax.cli.record import decoder, new_file
 from planet_jax.cli.trained import Agent, Trained
@@ -122,16 +122,13 @@ def imagine_run(directory: Path, step: int, task: str | None, out: Path | None, 
     trained = Trained.read(directory, trust_task)
     run = trained.run
     task = task or run.tasks[0]
-    if task not in run.tasks:
-        raise ValueError(f'The task is {task!r}, but this run is of {", ".join(run.tasks)}.')
-    steps = run.task_steps[run.tasks.index(task)]
-    if not 0 <= step < steps:
-        raise ValueError(f'The step is {step}, but must be 0 to {steps - 1}: the nearest valid value is '
-                         f'{min(max(step, 0), steps - 1)}.')
-    path = new_file(out or Path(f'{task}-{trained.episodes:06d}-{step}.png'), '.png')
-    agent = Agent(trained)
-    env = envs.make(task, run.config.env, run.spec._replace(steps=steps))
-    try:
+    with trained.make_env(task) as env:
+        steps = env.get_wrapper_attr('steps')
+        if not 0 <= step < steps:
+            raise ValueError(f'The step is {step}, but must be 0 to {steps - 1}: the nearest valid value is '
+                             f'{min(max(step, 0), steps - 1)}.')
+        path = new_file(out or Path(f'{task}-{trained.episodes:06d}-{step}.png'), '.png')
+        agent = Agent(trained)
         agent.reset(seed=0)
         observation, _ = env.reset(seed=agent.environment_seed)
         for _ in range(step):
@@ -139,8 +136,8 @@ def imagine_run(directory: Path, step: int, task: str | None, out: Path | None, 
         plan_key = jax.random.split(agent.step_keys[0, 0], 3)[1]  # as `agent.make_act` splits it
         agent.act(observation)
         settings = run.config.resolve().evaluation_planner.over(run.config.planner)
-        params, latent = jax.tree.map(lambda leaf: leaf[0], (trained.params, agent.belief.latent))
-        latent = jax.tree.map(lambda leaf: leaf[0], latent)
+        latent = jax.tree.map(lambda leaf: leaf[0], agent.belief.latent)
+        params, latent = jax.tree.map(lambda leaf: leaf[0], (trained.params, latent))
         with jax.default_matmul_precision(run.config.model.precision):
             found = search(params, plan_key, latent, world_model.latent_dynamics(run.model),
                            action_size=run.spec.action_size, settings=settings,
@@ -148,8 +145,6 @@ def imagine_run(directory: Path, step: int, task: str | None, out: Path | None, 
         # What becomes of the plan: the agent itself would plan anew after the first action.
         plan = np.clip(found[-1].mean, -1, 1)
         carried_out = [env.step(action)[:2] for action in plan[:steps - step]]
-    finally:
-        env.close()
     title = f'{task} {trained.progress}: the plan at step {step} of {steps}'
     picture = _plots(found, settings.elites, title)
     if observation.ndim == 3:

@@ -1,6 +1,5 @@
 """`planet-jax record`: a video of the trained agent, drawn larger than it sees, beside what it believes."""
 
-import dataclasses
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -9,7 +8,7 @@ import jax
 import numpy as np
 from rich.console import Console
 
-from planet_jax import envs, images
+from planet_jax import images
 from planet_jax.cli import video
 from planet_jax.cli.progress import Display
 from planet_jax.cli.trained import Agent, Trained
@@ -24,8 +23,8 @@ def decoder(trained: Trained) -> Callable[[Agent], np.ndarray]:
     decode = trained.run.compiled(lambda params, latent: images.restore(model.decode(params, latent.features)))
 
     def decoded(agent):
-        params, latent = jax.tree.map(lambda leaf: leaf[0], (agent.trained.params, agent.belief.latent))
-        return np.asarray(decode(params, jax.tree.map(lambda leaf: leaf[0], latent)))
+        latent = jax.tree.map(lambda leaf: leaf[0], agent.belief.latent)
+        return np.asarray(decode(*jax.tree.map(lambda leaf: leaf[0], (agent.trained.params, latent))))
 
     return decoded
 
@@ -36,24 +35,22 @@ class View:
     Where there is no such environment, or it goes another way, the agent's own observation is shown instead.
     """
 
-    def __init__(self, task: str, trained: Trained, steps: int, size: int, say: Callable[[str], None]):
+    def __init__(self, task: str, trained: Trained, size: int, say: Callable[[str], None]):
         """Make both environments.
 
         Args:
             task: its name.
             trained: whose run says what is observed.
-            steps: T of the task.
             size: of a picture, in pixels.
             say: called with a sentence if there is no larger picture.
 
         Raises:
             RuntimeError: images cannot be rendered here; the message says what to do.
         """
-        settings, shared = trained.run.config.env, trained.run.spec._replace(steps=steps)
-        self.env, self._say = envs.make(task, settings, shared), say
-        larger = dataclasses.replace(settings, observation='pixels', size=size, supersample=1, quality='suite')
+        self.env, self._say = trained.make_env(task), say
         try:
-            self._larger: gymnasium.Env | None = envs.make(task, larger, shared)
+            self._larger: gymnasium.Env | None = trained.make_env(
+                task, observation='pixels', size=size, supersample=1, quality='suite')
         except ValueError as error:
             self._give_up(str(error))
 
@@ -115,7 +112,7 @@ def record_run(directory: Path, episodes: int, out: Path | None, size: int, cons
     agent, decoded = Agent(trained), decoder(trained)
     for task, steps, path in zip(run.tasks, run.task_steps, paths):
         with Display(console, episodes) as display:
-            view = View(task, trained, steps, size, display.say)
+            view = View(task, trained, size, display.say)
             display.phase(f'recording {task}', episodes * steps, 'steps')
             speed = view.env.metadata.get('render_fps', FRAMES_PER_SECOND)
             try:

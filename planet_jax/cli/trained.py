@@ -1,12 +1,15 @@
 """A trained agent, read from its run folder: to evaluate, to look at, or to act in a loop of one's own."""
 
+import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import gymnasium
 import jax
 import numpy as np
 
-from planet_jax import collector, keys
+from planet_jax import collector, envs, keys
 from planet_jax.cli import evaluation, runs
 from planet_jax.cli.run_folder import newest_checkpoint, read_config
 from planet_jax.types import Belief, Params, Steps
@@ -69,6 +72,24 @@ class Trained:
     def progress(self) -> str:
         """How far the run was, in words."""
         return f'after {self.episodes} episodes and {self.updates} updates'
+
+    def make_env(self, task: str | None = None, **changes: Any) -> gymnasium.Env:
+        """An environment as the agent knows it.
+
+        Args:
+            task: of the run's tasks; none: the first.
+            **changes: of the settings `config.Env`, such as the size of the images.
+
+        Raises:
+            ValueError: the task is none of the run's, or it cannot be observed so.
+            RuntimeError: images cannot be rendered here; the message says what to do.
+        """
+        tasks = dict(zip(self.run.tasks, self.run.task_steps))
+        task = task or self.run.tasks[0]
+        if task not in tasks:
+            raise ValueError(f'The task is {task!r}, but this run is of {", ".join(tasks)}.')
+        return envs.make(task, dataclasses.replace(self.run.config.env, **changes),
+                         self.run.spec._replace(steps=tasks[task]))
 
 
 class Agent:
