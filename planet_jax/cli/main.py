@@ -61,7 +61,7 @@ class Options:
     """Least time between two checkpoints."""
     resume: Literal['auto', 'must', 'never'] = 'auto'
     """Go on with the run in the folder: if there is one; there must be one; there must be none."""
-    config: Annotated[Config, tyro.conf.arg(name='')] = field(default_factory=Config)
+    config: Annotated[Config, tyro.conf.arg(name=''), tyro.conf.FlagConversionOff] = field(default_factory=Config)
 
     def __post_init__(self):
         if self.method is not None and not re.fullmatch(r'\w[\w.\-]*', self.method):
@@ -98,6 +98,8 @@ class Train(Options):
     names are given with commas between them, or the paper's six if it is all."""
     seed: int = 0
     """Of everything random."""
+    profile: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Record with JAX's profiler what happens in one episode, its updates included, once all is compiled."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -195,8 +197,7 @@ def _parse(kind: type, arguments: Sequence[str], console: Console) -> Options:
     """A command line of `train` or `sweep`, its preset found and said."""
     name, why = _starting_point(arguments)
     default = kind(task=tyro.MISSING, preset=name, config=preset(name))
-    command = tyro.cli(kind, args=arguments, default=default, prog=f'planet-jax {kind.__name__.lower()}', config=(
-        tyro.conf.FlagConversionOff,))
+    command = tyro.cli(kind, args=arguments, default=default, prog=f'planet-jax {kind.__name__.lower()}')
     for task in [command.task] if isinstance(command.task, str) else command.task:
         envs.resolve_several(task)
     console.print(f'Preset {name}: {why}.', highlight=False, soft_wrap=True, markup=False)
@@ -211,7 +212,7 @@ def _train(arguments: Sequence[str], console: Console) -> int:
         training = Training(
             [command.member(command.task, command.seed)], episodes=command.total_episodes,
             time_limit=command.time_limit, checkpoint_minutes=command.checkpoint_minutes, console=console,
-            resume=command.resume)
+            resume=command.resume, profile=command.profile)
     return training.main()
 
 
