@@ -67,6 +67,8 @@ class Env:
     """`suite`: as dm_control ships it; `fast`: no shadows, no multisampling, a small off-screen buffer."""
     action_repeat: int | None = None
     """R, environment steps per agent step; none: the task's own (the paper's appendix A for its six tasks)."""
+    steps: int | None = None
+    """Environment steps in an episode; none: the task's own."""
 
     def __post_init__(self):
         _choices('env', self)
@@ -76,8 +78,7 @@ class Env:
         if self.size * self.supersample > 2048:
             raise ValueError(f'env.size {self.size} times env.supersample {self.supersample} is '
                              f'{self.size * self.supersample} pixels, but frames are rendered at 2048 at most.')
-        if self.action_repeat is not None:
-            _at_least('env', {'action_repeat': self.action_repeat}, 1)
+        _at_least('env', {n: getattr(self, n) for n in ('action_repeat', 'steps') if getattr(self, n) is not None}, 1)
 
 
 @dataclass(frozen=True)

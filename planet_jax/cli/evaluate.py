@@ -12,7 +12,7 @@ from planet_jax.cli.progress import Display
 from planet_jax.cli.run_folder import newest_checkpoint, read_config
 
 
-def evaluate_run(directory: Path, episodes: int, agent: str, console: Console) -> np.ndarray:
+def evaluate_run(directory: Path, episodes: int, agent: str, console: Console, trust_task: bool = False) -> np.ndarray:
     """Evaluates an agent on a run's task and prints every return.
 
     Args:
@@ -20,6 +20,7 @@ def evaluate_run(directory: Path, episodes: int, agent: str, console: Console) -
         episodes: of the evaluation.
         agent: 'planet' for the newest checkpoint, 'zero' or 'uniform' for one that looks at nothing.
         console: where to.
+        trust_task: see `read_config`.
 
     Returns:
         returns on each task, [E, episodes].
@@ -28,7 +29,7 @@ def evaluate_run(directory: Path, episodes: int, agent: str, console: Console) -
         FolderError: it is no run folder, or has no checkpoint that verifies.
         RuntimeError: images cannot be rendered here.
     """
-    record = read_config(directory)
+    record = read_config(directory, trust_task)
     run = runs.Run(*(record[name] for name in ('task', 'preset', 'seed', 'config')))
     root = keys.root(run.seed)[None]
     if agent in evaluation.BASELINES:

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import jax
 import numpy as np
 from rich.console import Console
 
@@ -16,7 +15,7 @@ def describe_installation(console: Console) -> None:
     for package, version in runs.versions().items():
         console.print(f'{package:<18}{version}', highlight=False)
     memory = runs.memory_bytes()
-    for device in jax.devices():
+    for device in runs.available_devices():
         told = f', {memory / 1e9:.0f} GB of memory' if memory else ''
         console.print(f'{"device":<18}{device.platform}: {runs.device_name(device)}{told}', highlight=False,
                       markup=False, soft_wrap=True)
@@ -28,7 +27,7 @@ def describe_run(directory: Path, console: Console) -> None:
     Raises:
         FolderError: it is no run folder.
     """
-    record = read_config(directory)
+    record = read_config(directory, trust_task=True)
     metrics = read_lines(directory / 'metrics.jsonl')
     evaluations = read_lines(directory / 'evaluations.jsonl')
 

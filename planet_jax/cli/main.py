@@ -4,6 +4,7 @@ import argparse
 import os
 import re
 import sys
+import traceback
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ import tyro
 from rich.console import Console
 
 from planet_jax import envs
+from planet_jax.cli.sinks import SinkName
 from planet_jax.config import PRESET_EPISODES, PRESETS, Config, preset
 
 if TYPE_CHECKING:
@@ -61,6 +63,14 @@ class Options:
     """Least time between two checkpoints."""
     resume: Literal['auto', 'must', 'never'] = 'auto'
     """Go on with the run in the folder: if there is one; there must be one; there must be none."""
+    drop_bad_episodes: bool = False
+    """Go on without episodes whose files are damaged or gone; the run is marked as no longer exact."""
+    sinks: tuple[SinkName, ...] = ('tensorboard',)
+    """Where numbers and pictures go besides the run folder's own files; nothing behind it: nowhere."""
+    debug_nans: bool = False
+    """End at the first number that is none, and tell which operation made it; much slower."""
+    profile: bool = False
+    """Record with JAX's profiler what happens in one episode, its updates included, once all is compiled."""
     config: Annotated[Config, tyro.conf.arg(name=''), tyro.conf.FlagConversionOff] = field(default_factory=Config)
 
     def __post_init__(self):
@@ -94,12 +104,11 @@ class Train(Options):
     """Train an agent on a task, or go on with its training."""
 
     task: str
-    """Of dm_control's suite, such as walker_walk or cup_catch; or toy_point. One agent learns several tasks if their
-    names are given with commas between them, or the paper's six if it is all."""
+    """Of dm_control's suite, such as walker_walk or cup_catch; toy_point; or one of your own, such as
+    gymnasium:Pendulum-v1 or my_module:MyEnv. One agent learns several tasks if their names are given with commas
+    between them, or the paper's six if it is all."""
     seed: int = 0
     """Of everything random."""
-    profile: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
-    """Record with JAX's profiler what happens in one episode, its updates included, once all is compiled."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,6 +150,8 @@ class Evaluate:
     """Of the evaluation."""
     agent: Literal['planet', 'zero', 'uniform'] = 'planet'
     """The trained agent, or actions that are all zero or uniform in [-1, 1]."""
+    trust_task: bool = False
+    """Make the environment also if a module of your own must be imported for it, and so run."""
 
     def __post_init__(self):
         if self.episodes < 1:
@@ -181,14 +192,14 @@ def _starting_point(arguments: Sequence[str]) -> tuple[str, str]:
         return given.preset, 'as asked'
     if given.preset is not None or not given.task or {'-h', '--help'} & set(arguments):
         return 'cpu', 'unused'
-    runs = Path(given.logdir or 'logs') / given.task[0]
+    runs = Path(given.logdir or 'logs') / given.task[0].replace('/', '+')
     found = [path for path in runs.glob('*/*/config.json')
              if path.parts[-2] == (given.seed or '0') and given.method in (None, path.parts[-3])]
     if len(found) == 1:
         from planet_jax.cli.run_folder import read_config
-        return read_config(found[0].parent)['preset'], f'that of {found[0].parent}'
-    import jax
-    if jax.default_backend() == 'cpu':
+        return read_config(found[0].parent, trust_task=True)['preset'], f'that of {found[0].parent}'
+    from planet_jax.cli.runs import available_devices
+    if available_devices()[0].platform == 'cpu':
         return 'cpu', 'there is no accelerator'
     return 'planet', 'there is an accelerator'
 
@@ -204,21 +215,25 @@ def _parse(kind: type, arguments: Sequence[str], console: Console) -> Options:
     return command
 
 
+def _debug(command: Options) -> None:
+    if command.debug_nans:
+        import jax
+        jax.config.update('jax_debug_nans', True)
+
+
 def _train(arguments: Sequence[str], console: Console) -> int:
     command = _parse(Train, arguments, console)
     from planet_jax.cli.train import Training
-
+    _debug(command)
     with console.status('starting the simulator and compiling'):
-        training = Training(
-            [command.member(command.task, command.seed)], episodes=command.total_episodes,
-            time_limit=command.time_limit, checkpoint_minutes=command.checkpoint_minutes, console=console,
-            resume=command.resume, profile=command.profile)
+        training = Training([command.member(command.task, command.seed)], command, console)
     return training.main()
 
 
 def _sweep(arguments: Sequence[str], console: Console) -> int:
     command = _parse(Sweep, arguments, console)
     from planet_jax.cli import sweep
+    _debug(command)
     if command.launcher == 'ray':
         return sweep.on_ray(command, arguments, console)
     return sweep.here(command, console)
@@ -227,7 +242,7 @@ def _sweep(arguments: Sequence[str], console: Console) -> int:
 def _evaluate(arguments: Sequence[str], console: Console) -> int:
     command = tyro.cli(Evaluate, args=arguments, prog='planet-jax evaluate')
     from planet_jax.cli.evaluate import evaluate_run
-    evaluate_run(command.run, command.episodes, command.agent, console)
+    evaluate_run(command.run, command.episodes, command.agent, console, command.trust_task)
     return 0
 
 
@@ -269,8 +284,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return COMMANDS[name][1](arguments[1:], Console())
     except KeyboardInterrupt:
         return 130
-    except (ValueError, RuntimeError, OSError) as error:
+    except (ValueError, RuntimeError, OSError, FloatingPointError) as error:
         if os.environ.get('PLANET_JAX_TRACEBACK'):
             raise
+        if isinstance(error, FloatingPointError):  # By --debug-nans.
+            own = [frame for frame in traceback.extract_tb(error.__traceback__) if 'planet_jax' in frame.filename]
+            error = f'{error}, in {own[-1].name} ({own[-1].filename}:{own[-1].lineno}): {own[-1].line}'
         errors.print(f'planet-jax {name}: {error}', highlight=False, markup=False, soft_wrap=True)
         return 2

@@ -88,14 +88,14 @@ class Run:
         """
         return sweep.over_seeds(
             algorithm.make_steps(self.config, self.spec, slots=slots, updates_per_call=self.updates_per_call,
-                                 task_steps=self.task_steps), devices or jax.devices()[:1], seeds, placement)
+                                 task_steps=self.task_steps), devices or available_devices()[:1], seeds, placement)
 
     @property
     def updates_per_call(self) -> int:
         """Updates in one call of `learn`: as configured, or 1 on a CPU and up to 10 elsewhere, as they divide C."""
         if self.config.learner.updates_per_call:
             return self.config.learner.updates_per_call
-        if jax.default_backend() == 'cpu':
+        if available_devices()[0].platform == 'cpu':
             return 1
         return max(n for n in range(1, 11) if self.config.collector.collect_interval % n == 0)
 
@@ -121,7 +121,7 @@ class Run:
         Raises:
             ValueError: there is not so much memory; the message says how many episodes fit.
         """
-        devices = devices or jax.devices()[:1]
+        devices = devices or available_devices()[:1]
         accelerated = devices[0].platform != 'cpu'
         # Devices that are parts of one CPU share the host's memory.
         needed = {'device': seeds * self.episode_bytes(slots) // (len(devices) if accelerated else 1),
@@ -155,9 +155,23 @@ def one_seed(state: TrainState, index: int = 0) -> TrainState:
     return jax.tree.map(lambda leaf: leaf[index], state.replace(replay=None))
 
 
+def available_devices() -> list[jax.Device]:
+    """Devices that JAX computes on.
+
+    Raises:
+        RuntimeError: those that JAX_PLATFORMS asks for are not there.
+    """
+    try:
+        return jax.devices()
+    except (RuntimeError, AssertionError) as error:  # The latter where the platform's plugin is not even installed.
+        asked = os.environ.get('JAX_PLATFORMS')
+        raise RuntimeError(f'JAX finds no device here for JAX_PLATFORMS={asked}: unset it, or set it to cpu. For an '
+                           f'NVIDIA GPU, install JAX for CUDA (make setup EXTRA=cuda12).') from error
+
+
 def memory_bytes(host: bool = False) -> int | None:
     """Memory of the device in bytes, or of the host, which is the device on a CPU; none if it cannot be told."""
-    stats = None if host else jax.devices()[0].memory_stats()
+    stats = None if host else available_devices()[0].memory_stats()
     if stats and 'bytes_limit' in stats:
         return stats['bytes_limit']
     try:
@@ -168,7 +182,7 @@ def memory_bytes(host: bool = False) -> int | None:
 
 def device_name(device: jax.Device | None = None) -> str:
     """A device in words; none: the one that computes."""
-    device = device or jax.devices()[0]
+    device = device or available_devices()[0]
     return f'{processor()}, {os.cpu_count()} cores' if device.platform == 'cpu' else device.device_kind
 
 

@@ -5,7 +5,7 @@ import functools
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import gymnasium
 import jax
@@ -13,13 +13,18 @@ import jax.numpy as jnp
 import numpy as np
 from rich.console import Console
 
-from planet_jax import algorithm, envs, keys, learner, replay
+from planet_jax import algorithm, envs, episodes, keys, learner, replay
 from planet_jax.algorithm import Unit
 from planet_jax.cli import evaluation, runs
 from planet_jax.cli.clock import Clock
 from planet_jax.cli.progress import Display, duration
-from planet_jax.cli.run_folder import KEPT, FolderError, Resume, RunFolder, check_space
+from planet_jax.cli.run_folder import KEPT, FolderError, RunFolder, check_space, read_config
+from planet_jax.cli.sinks import Sinks
 from planet_jax.cli.stop import Stop, Stopped
+from planet_jax.types import Trajectory
+
+if TYPE_CHECKING:
+    from planet_jax.cli.main import Options
 
 
 @dataclasses.dataclass
@@ -52,12 +57,14 @@ class Seed:
         folder: opened for it.
         tally: so far.
         skipped: updates in a row, up to now.
+        sinks: opened once it is known how far the run is.
     """
 
     run: runs.Run
     folder: RunFolder
     tally: Tally = dataclasses.field(default_factory=Tally)
     skipped: int = 0
+    sinks: Sinks | None = None
 
 
 def _averages(pending: dict[str, list[float]]) -> dict[str, float]:
@@ -70,20 +77,15 @@ def _averages(pending: dict[str, list[float]]) -> dict[str, float]:
 class Training:
     """One run in one process, or several seeds of it in step."""
 
-    def __init__(self, members: Sequence[tuple[runs.Run, Path]], *, episodes: int, time_limit: float | None,
-                 checkpoint_minutes: float, console: Console, devices: Sequence[jax.Device] | None = None,
-                 resume: Resume = 'auto', profile: bool = False):
+    def __init__(self, members: Sequence[tuple[runs.Run, Path]], options: 'Options', console: Console,
+                 devices: Sequence[jax.Device] | None = None):
         """Checks everything that can be checked, then opens the run folders.
 
         Args:
             members: what to train, and the folder of each. They differ in the seed only and are equally far.
-            episodes: of each task in the data at the end, seed episodes included, so at least these.
-            time_limit: minutes; none for no limit.
-            checkpoint_minutes: least time between two checkpoints, but for the last.
+            options: of the command line.
             console: for a person.
             devices: to spread the seeds over; none: the first one.
-            resume: whether there may or must be runs to go on with.
-            profile: whether to record one episode with JAX's profiler.
 
         Raises:
             ValueError: the replay does not fit the memory.
@@ -91,15 +93,21 @@ class Training:
             FolderError: see `RunFolder`.
         """
         run = members[0][0]
-        self.run, self.config, self.episodes, self.console = run, run.config.resolve(), episodes, console
+        self.run, self.config, self.options, self.console = run, run.config.resolve(), options, console
+        self.episodes = options.total_episodes
         self.tasks, self.spec = run.tasks, run.spec
         self.interval = self.config.collector.interval(len(self.tasks))
-        slots = self.config.replay.capacity or episodes
-        devices = devices or jax.devices()[:1]
+        slots = self.config.replay.capacity or self.episodes
+        devices = devices or runs.available_devices()[:1]
+        layouts = {len(members) // len(devices)} | {
+            read_config(directory, trust_task=True).get('seeds_on_device', 1) for _, directory in members
+            if (directory / 'config.json').exists()}
+        if layouts != {1}:
+            self._print(f'{" or ".join(map(str, sorted(layouts)))} seeds on a device: each is equal to its single run '
+                        f'to rounding only.')
         self.placement, needed = run.place_replay(slots, len(members), devices)
         self.steps = run.steps(slots, len(members), devices, self.placement)
-        self.time_limit = time_limit
-        self.profile: Literal['wanted', 'recording', None] = 'wanted' if profile else None
+        self.profile: Literal['wanted', 'recording', None] = 'wanted' if options.profile else None
         self.envs = envs.Rebuilt(functools.partial(envs.make_vector, self.tasks * len(members), self.config.env))
         self.envs.reset(seed=[0] * self.envs.num_envs)  # A missing OpenGL is known before there is a folder.
         for name in ('reset', 'step'):
@@ -108,12 +116,13 @@ class Training:
         shapes = jax.eval_shape(self.steps.init, jnp.zeros((len(members), 2), jnp.uint32))
         self.checkpoint_bytes = sum(
             leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(shapes.learner)) // len(members)
-        most = (KEPT + 1) * self.checkpoint_bytes + run.episode_bytes(episodes)
+        most = (KEPT + 1) * self.checkpoint_bytes + run.episode_bytes(self.episodes)
         warnings = {check_space(directory, 2 * self.checkpoint_bytes, most) for _, directory in members}
-        self.seeds = [Seed(run, RunFolder(directory, run.record(), resume)) for run, directory in members]
+        self.seeds = [Seed(run, RunFolder(directory, run.record() | {'seeds_on_device': max(layouts)}, options.resume))
+                      for run, directory in members]
         self.tally = self.seeds[0].tally
         self.clock = Clock(self.tally.seconds)
-        self.save_every, self.saved = 60 * checkpoint_minutes, time.monotonic()
+        self.saved = time.monotonic()
         self.plan_seconds, self.evaluation_owed, self.faults = 0.0, False, 0
         self.state = self.steps.init(jnp.stack([keys.root(run.seed) for run, _ in members]))
         numbers = ', '.join(str(run.seed) for run, _ in members)
@@ -121,7 +130,8 @@ class Training:
                     f'{runs.device_name(devices[0])}; replay {needed / 1e9:.2f} GB on the {self.placement}')
         each = ', '.join(f'{task} {steps} agent steps ({steps * repeat} environment steps)' for (task, repeat), steps in
                          zip(run.action_repeats.items(), run.task_steps))
-        self._print(f'{episodes} episodes of {each}, in {", ".join(str(seed.folder.directory) for seed in self.seeds)}')
+        where = ', '.join(str(seed.folder.directory) for seed in self.seeds)
+        self._print(f'{self.episodes} episodes of {each}, in {where}')
         for warning in filter(None, warnings):
             self._print(warning)
 
@@ -132,9 +142,11 @@ class Training:
 
     def main(self) -> int:
         """Trains until the episodes are there or it is time to stop; returns the exit status."""
-        self.stop = Stop(self.time_limit)
+        self.stop = Stop(self.options.time_limit)
         try:
             self._restore()
+            for seed in self.seeds:
+                seed.sinks = Sinks(self.options.sinks, seed.folder.directory, seed.tally.env_steps, self._print)
             if self.done >= self.episodes and not self._evaluation_due():
                 self._print(f'All {self.episodes} episodes are there: nothing is left to do.')
                 return 0
@@ -159,6 +171,8 @@ class Training:
             if self.evaluation_envs:
                 self.evaluation_envs.close()
             for seed in self.seeds:
+                if seed.sinks:
+                    seed.sinks.close()
                 seed.folder.close()
             self.stop.close()
 
@@ -197,13 +211,26 @@ class Training:
             lambda leaf, like: jax.device_put(leaf, like.sharding if len(self.seeds) > 1 else None), learned,
             self.state.learner))
         for number in range(self.done):
-            episodes = [[seed.folder.read_episode(index, self.spec, seed.tally.episodes[index])
-                         for index in range(number * len(self.tasks), (number + 1) * len(self.tasks))]
-                        for seed in self.seeds]
+            first = number * len(self.tasks)
+            rows = [[self._read_episode(seed, index) for index in range(first, first + len(self.tasks))]
+                    for seed in self.seeds]
             self.state = self.steps.add(self.state, jax.tree.map(
                 lambda *leaves: np.stack(leaves),
-                *(jax.tree.map(lambda *leaves: np.stack(leaves), *rows) for rows in episodes)))
+                *(jax.tree.map(lambda *leaves: np.stack(leaves), *of_seed) for of_seed in rows)))
         self._print(f'Going on after {self.done} episodes and {self.tally.updates} updates.')
+
+    def _read_episode(self, seed: Seed, number: int) -> Trajectory:
+        """An episode from disk; one that must be done without is put into its slot with no valid row."""
+        try:
+            return seed.folder.read_episode(number, self.spec, seed.tally.episodes[number])
+        except FolderError as error:
+            if str(number) not in seed.folder.dropped:
+                if not self.options.drop_bad_episodes:
+                    raise
+                seed.folder.drop_episode(number, str(error.__cause__))
+                self._print(f'Going on without episode {number + 1} of seed {seed.run.seed}, which marks the run as no '
+                            f'longer exact: {error.__cause__}')
+            return episodes.empty(self.spec)
 
     def _train(self) -> None:
         """Units of algorithm 1, and what happens between them."""
@@ -232,7 +259,7 @@ class Training:
                 self._finish_episodes(unit)
                 if self.profile == 'recording':
                     self._end_profile()
-                if time.monotonic() - self.saved > self.save_every:
+                if time.monotonic() - self.saved > 60 * self.options.checkpoint_minutes:
                     self._save()
 
     @property
@@ -340,13 +367,18 @@ class Training:
                 value = float(unit.metrics['value'][index, number])
                 planned = {'elites_return': value} if tally.updates and np.isfinite(value) else {}
                 lines.append({'task': task, 'return': float(returns[index, number]), **losses, **planned})
+            paces = {name: value for name, value in paces.items() if value is not None}
             for line in lines:
                 seed.folder.append('metrics.jsonl', {
                     'episodes': self.done, 'updates': tally.updates, 'agent_steps': tally.agent_steps,
                     'env_steps': tally.env_steps, **line,
-                    'seconds': {name: round(value, 3) for name, value in (self.clock.seconds | paces).items()
-                                if value is not None},
+                    'seconds': {name: round(value, 3) for name, value in (self.clock.seconds | paces).items()},
                 })
+                of_task = ('return', 'elites_return')
+                on = f'/{line["task"]}' if len(self.tasks) > 1 else ''
+                seed.sinks.scalars(tally.env_steps, {
+                    f'train/{name}{on if name in of_task else ""}': value for name, value in line.items()
+                    if name != 'task'} | {f'seconds/{name}': value for name, value in paces.items()})
             tally.pending = {}
         self.evaluation_owed = self._evaluation_due()
         pace = self.clock.pace('collect' if self.tally.updates else 'seed')
@@ -452,6 +484,8 @@ class Training:
                 seed.folder.append('evaluations.jsonl', {
                     'agent': agent, 'task': task, **counts,
                     'env_steps': seed.tally.env_steps if agent == 'planet' else 0, 'returns': of_seed.tolist()})
+                on = f'/{task}' if len(self.tasks) > 1 else ''
+                seed.sinks.scalars(seed.tally.env_steps, {f'evaluation/{agent}{on}': float(of_seed.mean())})
 
     def _save(self) -> None:
         """A checkpoint, unless the newest one is just this."""

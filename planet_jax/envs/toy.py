@@ -47,7 +47,7 @@ class ToyPoint(gymnasium.Env):
             ValueError: the action repeat is longer than an episode.
         """
         self._repeat = config.action_repeat or task.action_repeat
-        self.steps = spaces.episode_steps(STEPS, self._repeat)
+        self.steps = spaces.episode_steps(STEPS, self._repeat, config.steps)
         self.action_space = spaces.actions(2)
         self._pixels = config.observation == 'pixels'
         self.observation_space = spaces.images(config.size) if self._pixels else spaces.vectors(2)

@@ -53,6 +53,9 @@ TOY = ['train', '--task', 'toy_point', '--preset', 'debug']
     (['--time-limit', '0'], ['time limit is 0', 'above 0']),
     (['--time-limit', 'nan'], ['time limit is nan', 'above 0']),
     (['--checkpoint-minutes', '-1'], ['checkpoint_minutes is -1', 'at least 0']),
+    # Fault case 14 of docs/reliability.md.
+    (['--episodes', '999999999'], ['replay of 999999999 episodes takes', 'GB of memory', '--replay.capacity to']),
+    (['--sinks', 'tensorbord'], ['sinks', 'tensorbord']),
     (['--preset', 'huge'], ['preset', 'huge', 'planet', 'paper', 'cpu', 'debug']),
     (['--nonsense', '1'], ['nonsense']),
     (['--task'], ['task']),

@@ -203,6 +203,45 @@ def test_if_no_checkpoint_verifies_nothing_is_touched(copied, tmp_path, capsys):
     assert {path: path.read_bytes() for path in files} == before and len(files) == 3 + EPISODES
 
 
+def test_a_damaged_episode_is_named_and_may_be_done_without(copied, tmp_path, capsys):
+    """Fault case 7 of docs/reliability.md."""
+    command = [*TOY, '--logdir', tmp_path / LOGDIR, '--episodes', 7]
+    damaged = copied / 'episodes' / '000001.npz'
+    damaged.write_bytes(damaged.read_bytes()[:-10])
+    foreign = {'000099.npz': b'of another run', 'notes.txt': b'mine'}
+    for name, content in foreign.items():
+        (copied / 'episodes' / name).write_bytes(content)
+    told = refused(command, capsys)
+    assert '000001.npz is not as it was written' in told and '--drop-bad-episodes' in told
+    assert sorted(path.read_bytes() for path in (copied / 'set_aside').iterdir()) == sorted(foreign.values())
+    assert 'exact' not in json.loads((copied / 'config.json').read_text())
+    assert main([*map(str, command), '--drop-bad-episodes']) == 0
+    assert 'Going on without episode 2 of seed 0' in ' '.join(capsys.readouterr().out.split())
+    for _ in range(2):
+        record = json.loads((copied / 'config.json').read_text())
+        assert record['exact'] is False and list(record['dropped_episodes']) == ['1']
+        assert main([*map(str, command)]) == 0  # It stays marked, and need not be asked for again.
+    metrics = lines(copied / 'metrics.jsonl')
+    assert len(metrics) == 7 and np.isfinite(metrics[-1]['loss'])
+    assert len(list((copied / 'episodes').iterdir())) == 7
+
+
+def test_the_first_number_that_is_none_is_found(tmp_path, run_planet_jax):
+    """Fault case 8 of docs/reliability.md."""
+    status, printed = run_planet_jax(*TOY, '--logdir', 'logs', '--debug-nans', '--learner.learning-rate', 1e37,
+                                     '--learner.clip-norm', 1e38, cwd=tmp_path)
+    assert status == 2 and 'invalid value' in printed and 'planet_jax/' in printed, printed
+    assert 'Traceback' not in printed
+
+
+def test_devices_that_are_not_there_are_named(tmp_path, run_planet_jax):
+    """Fault case 15 of docs/reliability.md."""
+    for preset in (['--preset', 'debug'], []):
+        status, printed = run_planet_jax('train', '--task', 'toy_point', *preset, cwd=tmp_path, JAX_PLATFORMS='cuda')
+        assert status == 2 and 'no device here for JAX_PLATFORMS=cuda: unset it, or set it to cpu' in printed, printed
+        assert 'Traceback' not in printed and not list(tmp_path.iterdir())
+
+
 def test_another_configuration_is_refused_naming_the_fields(copied, tmp_path, capsys):
     before = {path: path.read_bytes() for path in copied.rglob('*') if path.is_file()}
     told = refused([*TOY, '--logdir', tmp_path / LOGDIR, '--planner.horizon', 7, '--learner.learning-rate', 0.01,
