@@ -72,6 +72,8 @@ class Options:
     """Where numbers and pictures go besides the run folder's own files; nothing behind it: nowhere."""
     debug_nans: bool = False
     """End at the first number that is none, and tell which operation made it; much slower."""
+    profile: bool = False
+    """Record with JAX's profiler what happens in one episode, its updates included, once all is compiled."""
     config: Annotated[Config, tyro.conf.arg(name=''), tyro.conf.FlagConversionOff] = field(default_factory=Config)
 
     def __post_init__(self):

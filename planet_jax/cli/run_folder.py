@@ -32,7 +32,7 @@ from planet_jax.types import TrainState, Trajectory
 SETTLED = ('task', 'preset', 'seed', 'config')
 """What of `config.json` may not change when a run goes on; cadences in the configuration may."""
 FREE = ('evaluation.every', 'evaluation.episodes', 'evaluation.open_loop', 'learner.most_skipped',
-        'learner.updates_per_call', 'replay.capacity')
+        'learner.updates_per_call', 'replay.capacity', 'replay.placement')
 """Fields of the configuration that may change."""
 Resume = Literal['auto', 'must', 'never']
 """Whether to go on with the run in a folder: if there is one; there must be one; there must be none."""

@@ -1,6 +1,7 @@
 """Whole runs of the command: what they leave, and that the same command continues them, whatever happened."""
 
 import csv
+import gzip
 import json
 import os
 import shutil
@@ -93,7 +94,9 @@ def test_a_line_of_metrics_per_episode(finished):
         with np.load(finished[0] / 'episodes' / f'{number - 1:06d}.npz', allow_pickle=False) as episode:
             assert line['return'] == pytest.approx(float(episode['reward'].sum(dtype=np.float64)))
             assert episode['observation'].shape == (26, 32, 32, 3)
-    assert {'learn', 'collect', 'evaluate', 'learn_each'} <= set(metrics[-1]['seconds'])
+    seconds = metrics[-1]['seconds']
+    assert {'compile', 'learn', 'evaluate', 'save', 'learn_each'} <= set(seconds)
+    assert all(0 < seconds[f'{phase}_simulator'] < seconds[phase] for phase in ('seed', 'collect'))
 
 
 def test_scores_are_the_means_of_the_evaluations(finished):
@@ -119,11 +122,18 @@ def test_what_it_prints(finished):
 
 
 def test_more_episodes_continue_the_run(finished, tmp_path, run_planet_jax, assert_same):
-    command = [*TOY, '--logdir', LOGDIR, '--episodes']
+    # The replay is elsewhere than in the run that it is compared with, which changes no number.
+    command = [*TOY, '--logdir', LOGDIR, '--replay.placement', 'host', '--episodes']
     status, printed = run_planet_jax(*command, 4, cwd=tmp_path)
-    assert status == 0 and '4 episodes, 8 updates' in printed, printed
-    status, printed = run_planet_jax(*command, 6, cwd=tmp_path)
+    assert status == 0 and '4 episodes, 8 updates' in printed and 'replay 0.00 GB on the host' in printed, printed
+    status, printed = run_planet_jax(*command, 6, '--profile', cwd=tmp_path)
     assert status == 0 and 'Going on after 4 episodes and 8 updates.' in printed, printed
+    # Of the second episode that this process collected, since the first one compiles.
+    assert 'Episode 6 and its updates were recorded: open' in printed
+    trace, = (tmp_path / RUN / 'profile').rglob('*.trace.json.gz')
+    events = json.loads(gzip.decompress(trace.read_bytes()))['traceEvents']
+    assert [event['name'] for event in sorted(events, key=lambda event: event.get('ts', 0))
+            if event.get('name') in ('learn', 'seed', 'collect')] == ['learn'] * INTERVAL + ['collect']
     assert_same(tmp_path / RUN, finished[0])
 
 
