@@ -117,8 +117,10 @@ class Model:
     """Layers of the reward head (paper: 2; released code: 3)."""
     reward_units: int = 300
     """Units of these layers (paper: 200; released code: 300)."""
-    precision: Literal['default', 'tensorfloat32', 'float32'] = 'default'
-    """Of matrix products. `default` is the device's: float32 on a CPU, TF32 on a recent NVIDIA GPU."""
+    precision: Literal['default', 'bfloat16', 'tensorfloat32', 'float32'] = 'default'
+    """Of matrix products and convolutions, also in planning. `default` is the device's: float32 on a CPU, TF32 on a
+    recent NVIDIA GPU. `bfloat16` is meant for accelerators: there the activations between these products are bfloat16
+    too, while parameters, recurrent state, distributions, predictions and losses stay float32."""
 
     def __post_init__(self):
         _choices('model', self)
@@ -277,8 +279,12 @@ class Replay:
 
     capacity: int | None = None
     """N, episodes kept in memory, the oldest dropped; none: all of the run."""
+    placement: Literal['auto', 'device', 'host'] = 'auto'
+    """On the device that computes, or in the host's memory, from where chunks are sent while the device computes;
+    `auto`: on the device while they take at most half of its memory. It changes no number."""
 
     def __post_init__(self):
+        _choices('replay', self)
         if self.capacity is not None:
             _at_least('replay', {'capacity': self.capacity}, 1)
 
@@ -317,6 +323,8 @@ class Evaluation:
     """Episodes of data between two evaluations, and one at the end; 0: never."""
     episodes: int = 10
     """Episodes of an evaluation."""
+    open_loop: bool = True
+    """Predict the first of them from its first 5 images: pictures and errors are added to the run folder."""
 
     def __post_init__(self):
         _at_least('evaluation', {'every': self.every}, 0)

@@ -3,9 +3,9 @@
 import dataclasses
 import functools
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import gymnasium
 import jax
@@ -13,10 +13,11 @@ import jax.numpy as jnp
 import numpy as np
 from rich.console import Console
 
-from planet_jax import algorithm, envs, episodes, keys, learner
+from planet_jax import algorithm, envs, episodes, keys, learner, replay
 from planet_jax.algorithm import Unit
 from planet_jax.cli import evaluation, runs
-from planet_jax.cli.clock import Clock
+from planet_jax.cli.clock import Clock, units_left
+from planet_jax.cli.open_loop import OpenLoop
 from planet_jax.cli.progress import Display, duration
 from planet_jax.cli.run_folder import KEPT, FolderError, RunFolder, check_space, read_config
 from planet_jax.cli.sinks import Sinks
@@ -105,19 +106,22 @@ class Training:
         if layouts != {1}:
             self._print(f'{" or ".join(map(str, sorted(layouts)))} seeds on a device: each is equal to its single run '
                         f'to rounding only.')
-        # Devices that are parts of one CPU share its memory.
-        sharing = len(members) if devices[0].platform == 'cpu' else len(members) // len(devices)
-        needed = run.check_memory(slots, sharing)
-        self.steps = run.steps(slots, len(members), devices)
+        self.placement, needed = run.place_replay(slots, len(members), devices)
+        self.steps = run.steps(slots, len(members), devices, self.placement)
+        self.profile: Literal['wanted', 'recording', None] = 'wanted' if options.profile else None
+        self.open_loop = OpenLoop(run, self._print) if self.config.evaluation.open_loop else None
         self.envs = envs.Rebuilt(functools.partial(envs.make_vector, self.tasks * len(members), self.config.env))
         self.envs.reset(seed=[0] * self.envs.num_envs)  # A missing OpenGL is known before there is a folder.
+        for name in ('reset', 'step'):
+            setattr(self.envs, name, self._simulated(getattr(self.envs, name)))
         self.evaluation_envs = None
         shapes = jax.eval_shape(self.steps.init, jnp.zeros((len(members), 2), jnp.uint32))
         self.checkpoint_bytes = sum(
             leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(shapes.learner)) // len(members)
         most = (KEPT + 1) * self.checkpoint_bytes + run.episode_bytes(self.episodes)
         warnings = {check_space(directory, 2 * self.checkpoint_bytes, most) for _, directory in members}
-        self.seeds = [Seed(run, RunFolder(directory, run.record() | {'seeds_on_device': max(layouts)}, options.resume))
+        record = {'episodes': self.episodes, 'seeds_on_device': max(layouts)}
+        self.seeds = [Seed(run, RunFolder(directory, run.record() | record, options.resume))
                       for run, directory in members]
         self.tally = self.seeds[0].tally
         self.clock = Clock(self.tally.seconds)
@@ -126,7 +130,7 @@ class Training:
         self.state = self.steps.init(jnp.stack([keys.root(run.seed) for run, _ in members]))
         numbers = ', '.join(str(run.seed) for run, _ in members)
         self._print(f'{run.task}, preset {run.preset}, seed{"s" * (len(members) > 1)} {numbers}, on '
-                    f'{runs.device_name(devices[0])}; replay {needed / 1e9:.2f} GB')
+                    f'{runs.device_name(devices[0])}; replay {needed / 1e9:.2f} GB on the {self.placement}')
         each = ', '.join(f'{task} {steps} agent steps ({steps * repeat} environment steps)' for (task, repeat), steps in
                          zip(run.action_repeats.items(), run.task_steps))
         where = ', '.join(str(seed.folder.directory) for seed in self.seeds)
@@ -164,6 +168,8 @@ class Training:
             raise FolderError(f'{where} cannot be read or written: {error.strerror or error}. Nothing that a '
                               f'checkpoint holds is lost: make room, and give the same command again.') from error
         finally:
+            if self.profile == 'recording':
+                jax.profiler.stop_trace()
             self.envs.close()
             if self.evaluation_envs:
                 self.evaluation_envs.close()
@@ -175,6 +181,13 @@ class Training:
 
     def _print(self, sentence: str) -> None:
         self.console.print(sentence, highlight=False, markup=False, soft_wrap=True)
+
+    def _simulated(self, function: Callable) -> Callable:
+        """A function of the environments, its time taken as a part of the episode's: the rest is the agent's."""
+        def call(*arguments, **options):
+            with self.clock.part('simulator'):
+                return function(*arguments, **options)
+        return call
 
     def _restore(self) -> None:
         """Goes on from the newest checkpoints, if there are any: their episodes are added to the replay again."""
@@ -237,15 +250,38 @@ class Training:
             self.stop.check()
             due = algorithm.due(self.done, self.tally.updates, self.config.collector, len(self.tasks))
             self._announce(due)
-            with self.clock.measure(due, self.run.updates_per_call if due == 'learn' else 1):
+            if self.profile == 'wanted' and due == 'learn' and self.clock.times('collect'):
+                self._begin_profile()
+            units_of_work = self.run.updates_per_call if due == 'learn' else 1
+            with self.clock.measure(due, units_of_work), jax.profiler.TraceAnnotation(due):
                 unit = next(units)
             self.state = unit.state
             if unit.episodes is None:
                 self._finish_updates(unit)
             else:
                 self._finish_episodes(unit)
+                if self.profile == 'recording':
+                    self._end_profile()
                 if time.monotonic() - self.saved > 60 * self.options.checkpoint_minutes:
                     self._save()
+
+    @property
+    def _profile_directory(self) -> Path:
+        return self.seeds[0].folder.directory / 'profile'
+
+    def _begin_profile(self) -> None:
+        """At the first update after an episode, when every program was used once."""
+        options = jax.profiler.ProfileOptions()
+        options.python_tracer_level = 0  # Every Python call would be recorded, which takes longer than what it calls.
+        jax.profiler.start_trace(self._profile_directory, profiler_options=options)
+        self.profile = 'recording'
+
+    def _end_profile(self) -> None:
+        jax.profiler.stop_trace()
+        self.profile = None
+        trace = max(self._profile_directory.glob('plugins/profile/*/*.trace.json.gz'))
+        self.display.say(f'Episode {self.done} and its updates were recorded: open {trace} at https://ui.perfetto.dev, '
+                         f'or run `xprof {self._profile_directory}` (pip install xprof).')
 
     def _try_planner(self) -> None:
         """Compiles the planner and times a step of it, to tell early how long the run will take."""
@@ -296,8 +332,14 @@ class Training:
     def _give_up(self, index: int) -> None:
         """Saves what there is, with the batch of the last update, and ends the training of a seed that cannot learn."""
         seed = self.seeds[index]
-        key, batch = jax.jit(lambda state: learner.draw(
-            jax.tree.map(lambda leaf: leaf[index], state), seed.tally.updates - 1, self.config.learner))(self.state)
+
+        def last(state):
+            state = jax.tree.map(lambda leaf: leaf[index], state)
+            key, draws = learner.draw(state, seed.tally.updates - 1, self.config.learner)
+            return key, replay.cut(state.replay, draws)
+
+        # On the device nothing but the batch is to be copied; on the host nothing is to be sent.
+        key, batch = (jax.jit(last) if self.placement == 'device' else last)(self.state)
         path = seed.folder.directory / 'skipped_batch.npz'
         np.savez_compressed(path, key=key, **{field.name: getattr(batch, field.name)
                                               for field in dataclasses.fields(batch)})
@@ -388,8 +430,10 @@ class Training:
             steps = envs.spec(task, self.config.env).steps
             self.display.phase(work if len(self.tasks) == 1 else f'{work} {task}', rounds * steps, 'steps')
             with self.clock.measure('evaluate'):
-                returns = evaluation.evaluate(self.steps.evaluate, self.steps.begin, vector, self.state.learner.params,
-                                              self.state.key, episodes, self._report)
+                returns, first = evaluation.evaluate(self.steps.evaluate, self.steps.begin, vector,
+                                                     self.state.learner.params, self.state.key, episodes, self._report)
+            if self.open_loop:
+                self._predict(task, first, vector.metadata['render_fps'])
             self._record('planet', task, returns)
             means.append(returns.mean(1))
             on = f' on {task}' if len(self.tasks) > 1 else ''
@@ -404,6 +448,22 @@ class Training:
         self.display.facts(self.done, last_score=f'{scores[-1]:.1f}', best_score=f'{max(scores):.1f}')
         if len(self.tasks) > 1:
             self.display.say(f'mean over {len(self.tasks)} tasks after {self.done} episodes: {np.mean(means):.1f}')
+
+    def _predict(self, task: str, episodes: Trajectory, frames_per_second: float) -> None:
+        """Open-loop prediction of each seed's first episode, before the evaluation is recorded, which ends it."""
+        with self.clock.measure('open_loop'):
+            for index, seed in enumerate(self.seeds):
+                line = {'task': task, 'episodes': self.done, 'updates': self.tally.updates,
+                        'env_steps': seed.tally.env_steps}
+                params, key, episode = jax.device_get(jax.tree.map(
+                    lambda leaf, index=index: leaf[index], (self.state.learner.params, self.state.key, episodes)))
+                errors, picture = self.open_loop.record(seed.folder, line, params, key, episode, frames_per_second)
+                on = f'/{task}' if len(self.tasks) > 1 else ''
+                seed.sinks.scalars(seed.tally.env_steps, {
+                    f'open_loop/{name}{on}/{ahead}': error for name in errors if name.endswith('_error')
+                    for ahead, error in zip(errors['horizon'], errors[name])})
+                if picture:
+                    seed.sinks.image(seed.tally.env_steps, f'open_loop{on}', picture)
 
     def _evaluation_envs(self, task: str) -> gymnasium.vector.VectorEnv:
         """Those of one task; with several tasks they are made anew each time, so that one set is open at once."""
@@ -459,21 +519,13 @@ class Training:
 
     def _time_left(self) -> str:
         """By the pace so far, or until the time limit if that comes first."""
-        settings, done, interval = self.config.collector, self.done, self.interval
-        planned = self.episodes - max(done, settings.seed_episodes)
-        updates = planned * interval - (self.tally.updates - max(done - settings.seed_episodes, 0) * interval)
-        every = self.config.evaluation.every
-        evaluations = int(self.evaluation_owed)
-        if every and done < self.episodes:
-            evaluations += self.episodes // every - done // every + bool(self.episodes % every)
-        evaluations *= len(self.tasks)
+        units = units_left(self.config, len(self.tasks), self.episodes, self.done, self.tally.updates)
+        units['evaluate'] += self.evaluation_owed * len(self.tasks)
         episode = self.clock.pace('collect') or self.plan_seconds * self.spec.steps
-        if updates and self.clock.times('learn') < 2:
+        if units['learn'] and self.clock.times('learn') < 2:
             return 'not known yet'  # The first call of `learn` is mostly compilation.
         left = self.clock.remaining(
-            {'seed': max(settings.seed_episodes - done, 0), 'learn': updates, 'collect': planned,
-             'evaluate': evaluations},
-            {'collect': episode, 'evaluate': episode * self.config.evaluation.episodes})
+            units, {'collect': episode, 'evaluate': episode * self.config.evaluation.episodes})
         if left is None:
             return 'not known yet'
         limit = self.stop.seconds_left()
@@ -485,6 +537,8 @@ class Training:
         scores = self._scores()
         told = (f'last score {scores[-1]:.1f}, best {max(scores):.1f} ({self._baseline_text(self.tasks)}); ' if scores
                 else '')
+        if self.profile:
+            self._print('No episode was recorded, since --profile begins after the first that is not a seed episode.')
         more = 'with more episodes ' if self.done >= self.episodes else ''
         self._print(f'{self.done} episodes, {self.tally.updates} updates; {told}the same command {more}goes on from '
                     f'here.')
