@@ -114,7 +114,7 @@ class OwnTask(gymnasium.Wrapper):
             picture = self.env.render()
         except Exception as error:  # each renderer fails in its own way
             raise RuntimeError(f'Pictures of {self._name} cannot be rendered here ({error}): install what it says is '
-                               f'missing, or set --env.observation state.') from error
+                               f'missing, or train with --env.observation state.') from error
         if not (isinstance(picture, np.ndarray) and picture.dtype == np.uint8 and picture.shape[2:] == (3,)):
             raise RuntimeError(f'{self._name} renders {type(picture).__name__} {np.shape(picture)}, but pictures are '
                                f'uint8 (height, width, 3): set --env.observation state.')
