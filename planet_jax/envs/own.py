@@ -26,6 +26,7 @@ class OwnTask(gymnasium.Wrapper):
     Attributes:
         action_repeat: R, environment steps per agent step
         steps: T, agent steps in an episode
+        metadata: the environment's own, with `render_fps`, agent steps in a second; 20 / R where it tells none
     """
 
     def __init__(self, task: Task, config: Env):
@@ -58,6 +59,7 @@ class OwnTask(gymnasium.Wrapper):
         super().__init__(env)
         self.action_repeat = config.action_repeat or task.action_repeat
         self.steps = spaces.episode_steps(steps, self.action_repeat)
+        self.metadata = {**env.metadata, 'render_fps': env.metadata.get('render_fps', 20) / self.action_repeat}
         self._low, self._high = _bounds(task.name, env.action_space)
         self.action_space = spaces.actions(self._low.size)
         self._size = config.size if pixels else None
