@@ -80,6 +80,7 @@ def make_steps(config: Config, spec: Spec, *, slots: int, updates_per_call: int,
         init=init, begin=begin, random=random,
         act=random if config.collector.agent == 'random' else agent.make_act(model, plan, config.collector.noise),
         evaluate=agent.make_act(model, evaluation_plan, 0.0),
+        draw=learner.make_draw(config.learner, updates_per_call),
         learn=learner.make_learn(update, config.learner, updates_per_call), add=add)))
 
 

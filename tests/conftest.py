@@ -16,6 +16,8 @@ os.environ.setdefault('MUJOCO_GL', 'egl')
 os.environ.setdefault('JAX_PLATFORMS', 'cpu')
 os.environ.setdefault('JAX_COMPILATION_CACHE_DIR', str(ROOT / '.cache' / 'jax'))
 os.environ.setdefault('JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS', '0')
+# Else imageio forks this process to read a video, which may hang beside the threads of JAX.
+os.environ.setdefault('IMAGEIO_FFMPEG_NO_PREVENT_SIGINT', '1')
 
 
 def pytest_configure(config):
@@ -68,7 +70,8 @@ def write_scores():
 
     def write(directory, evaluations, preset='cpu'):
         task, method, seed = directory.parts[-3:]
-        folder = RunFolder(directory, {'task': task, 'preset': preset, 'seed': int(seed), 'versions': {},
+        folder = RunFolder(directory, {'task': task, 'preset': preset, 'seed': int(seed),
+                                       'versions': {'planet-jax': '0', 'jax': '0'},
                                        'action_repeat': dict.fromkeys(task.split(','), 1), 'device': 'here',
                                        'config': config.preset(preset), 'commit': None})
         for entry in evaluations:
@@ -103,11 +106,18 @@ def numbers(directory):
                     for line in map(json.loads, (directory / 'metrics.jsonl').read_text().splitlines())],
         'evaluations': (directory / 'evaluations.jsonl').read_text(),
         'scores': (directory / 'scores.csv').read_text(),
-        'episodes': {path.name: hashlib.sha256(path.read_bytes()).hexdigest()
-                     for path in (directory / 'episodes').iterdir()},
+        'errors': [path.read_text() for path in directory.glob('open_loop.jsonl')],
+        **{name: {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in directory.glob(f'{name}/*')}
+           for name in ('episodes', 'open_loop')},
         'progress': {name: value for name, value in progress.items() if name != 'seconds'},
         'state': {name: (str(leaf.dtype), np.asarray(leaf).tobytes()) for name, leaf in leaves.items()},
     }
+
+
+@pytest.fixture(scope='session', name='environment')
+def environment_fixture():
+    """The environment of a process that a test starts itself, with additions to it."""
+    return environment
 
 
 def environment(settings):

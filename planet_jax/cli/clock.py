@@ -33,7 +33,7 @@ class Clock:
     """Measures phases of work.
 
     Attributes:
-        seconds: spent in each phase since the run began, over all its processes.
+        seconds: spent in each phase, and in its parts, since the run began, over all its processes.
     """
 
     def __init__(self, seconds: dict[str, float]):
@@ -42,22 +42,33 @@ class Clock:
         self._times: dict[str, int] = {}
         self._pace: dict[str, float] = {}
         self._under_way: tuple[str, float, float] | None = None
+        self._parts: dict[str, float] = {}
 
     @contextmanager
     def measure(self, phase: str, units: int = 1) -> Iterator[None]:
         """Times a piece of work of so many units; one that raises counts nothing."""
         begun = time.monotonic()
-        self._under_way = phase, begun, 0.0
+        self._under_way, self._parts = (phase, begun, 0.0), {}
         try:
             yield
         finally:
             self._under_way = None
         spent = time.monotonic() - begun
-        self.seconds[phase] = self.seconds.get(phase, 0.0) + spent
+        for name, seconds in {phase: spent, **self._parts}.items():
+            self.seconds[name] = self.seconds.get(name, 0.0) + seconds
         times = self._times[phase] = self._times.get(phase, 0) + 1
         # The first time, which had to be compiled, says little of the pace; later ones are smoothed.
         latest = spent / units
         self._pace[phase] = latest if times <= 2 else 0.8 * self._pace[phase] + 0.2 * latest
+
+    @contextmanager
+    def part(self, name: str) -> Iterator[None]:
+        """Times a part of the unit that is being measured, if one is; its seconds are those of 'phase_name'."""
+        begun = time.monotonic()
+        yield
+        if self._under_way:
+            name = f'{self._under_way[0]}_{name}'
+            self._parts[name] = self._parts.get(name, 0.0) + time.monotonic() - begun
 
     def mark(self, share: float) -> None:
         """Notes which share of the unit that is being measured is done, 0 to 1."""

@@ -133,9 +133,10 @@ def check_devices(patient: Patient) -> Finding:
     """What JAX computes on, and whether it passes over a GPU."""
     del patient
     try:
-        devices = jax.devices()
+        devices = runs.available_devices()
     except RuntimeError as error:
-        return Finding('failed', f'JAX finds no device: {error}', 'export JAX_PLATFORMS=cpu')
+        what, _, fix = str(error).partition(': ')
+        return Finding('failed', what, fix)
     names = ', '.join(sorted({runs.device_name(device) for device in devices}))
     told = f'{len(devices)} of {devices[0].platform}: {names}'
     if devices[0].platform == 'cpu' and shutil.which('nvidia-smi'):
@@ -190,12 +191,13 @@ def _other_renderer() -> str:
 def check_memory(patient: Patient) -> Finding:
     """Whether the replay of the whole run fits."""
     try:
-        needed, memory = patient.run.check_memory(patient.slots), runs.memory_bytes()
+        place, needed = patient.run.place_replay(patient.slots)
+        memory = runs.memory_bytes(host=place == 'host')
     except ValueError as error:
         what, _, fix = str(error).rpartition(': ')
         return Finding('failed', what, fix)
-    return Finding('ok', f'{needed / 1e9:.2f} GB of {memory / 1e9:.1f} GB for {patient.slots} episodes in the replay'
-                   if memory else f'{needed / 1e9:.2f} GB for the replay; how much there is cannot be told')
+    there = f'{memory / 1e9:.1f} GB' if memory else 'what cannot be told'
+    return Finding('ok', f'{needed / 1e9:.2f} GB of {there} on the {place} for {patient.slots} episodes in the replay')
 
 
 def check_disk(patient: Patient) -> Finding:
@@ -317,7 +319,7 @@ def examine(task: str, preset: str | None, logdir: Path, quick: bool, console: C
     """
     if preset is None:
         try:
-            preset = 'cpu' if jax.default_backend() == 'cpu' else 'planet'
+            preset = 'cpu' if runs.available_devices()[0].platform == 'cpu' else 'planet'
         except RuntimeError:  # `check_devices` will say so.
             preset = 'cpu'
     run = runs.Run(envs.resolve_several(task)[0], preset, 0, config.preset(preset).resolve())

@@ -183,8 +183,8 @@ def _summary(group: Group) -> str:
 
 
 def _beginning(text: str) -> str:
-    """What stands before the first semicolon, or the first sentence."""
-    return re.match(r'.+?(?=[.;]\s|$)', text)[0].removesuffix('.')
+    """What stands before the first semicolon or full stop, without brackets."""
+    return re.sub(r' \([^)]*\)', '', re.match(r'.+?(?=[.;]\s|$)', text)[0]).removesuffix('.')
 
 
 def _print_options(options: tuple[Option, ...], console: Console, whole: bool = True) -> None:

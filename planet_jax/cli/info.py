@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
 from rich.console import Console
 from rich.table import Table
@@ -19,6 +18,8 @@ from planet_jax.cli.run_folder import FolderError, checkpoints, read_config, rea
 
 WORK = {'learn': 'an update', 'collect': 'a collected episode', 'evaluate': 'an evaluation'}
 """Phases whose pace is told, and a unit of each."""
+PART = '_simulator'
+"""Ending of the seconds that are a part of a phase's."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,7 @@ def read(directory: Path) -> Summary:
     Raises:
         FolderError: it is no run folder, or a file in it is damaged.
     """
-    record = read_config(directory)
+    record = read_config(directory, trust_task=True)
     try:
         metrics = read_lines(directory / 'metrics.jsonl')
         if not all({'episodes', 'updates', 'env_steps', 'seconds'} <= set(line) for line in metrics):
@@ -93,7 +94,7 @@ def describe_installation(console: Console) -> None:
     for package, version in runs.versions().items():
         console.print(f'{package:<18}{version}', highlight=False)
     memory = runs.memory_bytes()
-    for device in jax.devices():
+    for device in runs.available_devices():
         told = f', {memory / 1e9:.0f} GB of memory' if memory else ''
         console.print(f'{"device":<18}{device.platform}: {runs.device_name(device)}{told}', highlight=False,
                       markup=False, soft_wrap=True)
@@ -145,10 +146,12 @@ def _facts(directory: Path, run: Summary) -> Iterator[tuple[str, str]]:
         yield 'score' + (f' on {entry.task}' if len(run.scores) > 1 else ''), _score(entry)
     if not run.scores:
         yield 'score', 'not evaluated yet'
-    spent = {name: value for name, value in last['seconds'].items() if not name.endswith('_each')}
+    seconds = last['seconds']
+    spent = {name: value for name, value in seconds.items() if not name.endswith(('_each', PART))}
     if total := sum(spent.values()):
-        parts = ', '.join(f'{name} {duration(value)} ({value / total:.0%})' for name, value in
-                          sorted(spent.items(), key=lambda part: -part[1]))
+        within = {name: f', simulator {duration(seconds[name + PART])}' for name in spent if name + PART in seconds}
+        parts = ', '.join(f'{name} {duration(value)} ({value / total:.0%}{within.get(name, "")})'
+                          for name, value in sorted(spent.items(), key=lambda part: -part[1]))
         yield 'time', f'{duration(total)}: {parts}'
     paces = [f'{unit} {run.paces[phase]:.2g} s' for phase, unit in WORK.items() if phase in run.paces]
     if paces:

@@ -4,6 +4,7 @@ import argparse
 import os
 import re
 import sys
+import traceback
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from rich.console import Console
 
 from planet_jax import envs
 from planet_jax.cli import help
+from planet_jax.cli.sinks import SinkName
 from planet_jax.config import PRESET_EPISODES, PRESETS, Config, preset
 
 if TYPE_CHECKING:
@@ -64,6 +66,14 @@ class Options:
     resume: Literal['auto', 'must', 'never'] = 'auto'
     """Whether to go on with the run in the folder; auto: if there is one; must: there must be one; never: there must be
     none."""
+    drop_bad_episodes: bool = False
+    """Go on without episodes whose files are damaged or gone; the run is marked as no longer exact."""
+    sinks: tuple[SinkName, ...] = ('tensorboard',)
+    """Where numbers and pictures go besides the run folder's own files; nothing behind it: nowhere."""
+    debug_nans: bool = False
+    """End at the first number that is none, and tell which operation made it; much slower."""
+    profile: bool = False
+    """Record with JAX's profiler what happens in one episode, its updates included, once all is compiled."""
     config: Annotated[Config, tyro.conf.arg(name=''), tyro.conf.FlagConversionOff] = field(default_factory=Config)
 
     def __post_init__(self):
@@ -97,8 +107,9 @@ class Train(Options):
     """Train an agent on a task, or go on with its training."""
 
     task: str
-    """Of dm_control's suite, such as walker_walk or cup_catch; or toy_point. One agent learns several tasks if their
-    names are given with commas between them, or the paper's six if it is all."""
+    """Of dm_control's suite, such as walker_walk or cup_catch; toy_point; or one of your own, such as
+    gymnasium:Pendulum-v1 or my_module:MyEnv. One agent learns several tasks if their names are given with commas
+    between them, or the paper's six if it is all."""
     seed: int = 0
     """Of everything random."""
 
@@ -142,10 +153,52 @@ class Evaluate:
     """Of the evaluation."""
     agent: Literal['planet', 'zero', 'uniform'] = 'planet'
     """The trained agent, or actions that are all zero or uniform in [-1, 1]."""
+    trust_task: bool = False
+    """Make the environment also if a module of your own must be imported for it, and so run."""
 
     def __post_init__(self):
         if self.episodes < 1:
             raise ValueError(f'episodes is {self.episodes}, but must be at least 1: the nearest valid value is 1.')
+
+
+@dataclass(frozen=True)
+class Record:
+    """Record a video of a trained agent, beside what it believes to see."""
+
+    run: Path
+    """Folder of the run: LOGDIR/TASK/METHOD/SEED."""
+    episodes: int = 1
+    """One after the other: those that evaluation begins with."""
+    out: Path | None = None
+    """The file, ending in .mp4; none: TASK-EPISODES.mp4 here. With several tasks a file each, with its name."""
+    size: int = 256
+    """Height and width of each picture, in pixels."""
+    trust_task: bool = False
+    """Make the environment also if a module of your own must be imported for it, and so run."""
+
+    def __post_init__(self):
+        for name, least in (('episodes', 1), ('size', 64)):
+            if getattr(self, name) < least:
+                raise ValueError(f'{name} is {getattr(self, name)}, but must be at least {least}: the nearest valid '
+                                 f'value is {least}.')
+        if self.size > 2048:
+            raise ValueError(f'size is {self.size}, but pictures are rendered at 2048 pixels at most.')
+
+
+@dataclass(frozen=True)
+class Imagine:
+    """Draw what a trained agent's planner considers in one state, and what the model imagines of it."""
+
+    run: Path
+    """Folder of the run: LOGDIR/TASK/METHOD/SEED."""
+    step: int = 20
+    """Agent steps of the first evaluation episode before that state."""
+    task: str | None = None
+    """Of the run's tasks; none: the first."""
+    out: Path | None = None
+    """The file, ending in .png; none: TASK-EPISODES-STEP.png here."""
+    trust_task: bool = False
+    """Make the environment also if a module of your own must be imported for it, and so run."""
 
 
 @dataclass(frozen=True)
@@ -230,14 +283,14 @@ def _starting_point(arguments: Sequence[str]) -> tuple[str, str]:
         return given.preset, 'as asked'
     if given.preset is not None or not given.task or {'-h', '--help'} & set(arguments):
         return 'cpu', 'unused'
-    runs = Path(given.logdir or 'logs') / given.task[0]
+    runs = Path(given.logdir or 'logs') / given.task[0].replace('/', '+')
     found = [path for path in runs.glob('*/*/config.json')
              if path.parts[-2] == (given.seed or '0') and given.method in (None, path.parts[-3])]
     if len(found) == 1:
         from planet_jax.cli.run_folder import read_config
-        return read_config(found[0].parent)['preset'], f'that of {found[0].parent}'
-    import jax
-    if jax.default_backend() == 'cpu':
+        return read_config(found[0].parent, trust_task=True)['preset'], f'that of {found[0].parent}'
+    from planet_jax.cli.runs import available_devices
+    if available_devices()[0].platform == 'cpu':
         return 'cpu', 'there is no accelerator'
     return 'planet', 'there is an accelerator'
 
@@ -252,27 +305,33 @@ def _parse_options(kind: type[Options], arguments: Sequence[str], console: Conso
     """A command line of `train` or `sweep`, its preset found and said."""
     name, why = _starting_point(arguments)
     command = _parse(kind, arguments, kind(task=tyro.MISSING, preset=name, config=preset(name)))
-    for task in [command.task] if isinstance(command.task, str) else command.task:
-        envs.resolve_several(task)
+    for names in [command.task] if isinstance(command.task, str) else command.task:
+        for task in envs.resolve_several(names)[1]:
+            if task.is_own:  # Whether there is one is only known when it is made.
+                envs.spec(task.name, command.config.env)
     console.print(f'Preset {name}: {why}.', highlight=False, soft_wrap=True, markup=False)
     return command
+
+
+def _debug(command: Options) -> None:
+    if command.debug_nans:
+        import jax
+        jax.config.update('jax_debug_nans', True)
 
 
 def _train(arguments: Sequence[str], console: Console) -> int:
     command = _parse_options(Train, arguments, console)
     from planet_jax.cli.train import Training
-
+    _debug(command)
     with console.status('starting the simulator and compiling'):
-        training = Training(
-            [command.member(command.task, command.seed)], episodes=command.total_episodes,
-            time_limit=command.time_limit, checkpoint_minutes=command.checkpoint_minutes, console=console,
-            resume=command.resume)
+        training = Training([command.member(command.task, command.seed)], command, console)
     return training.main()
 
 
 def _sweep(arguments: Sequence[str], console: Console) -> int:
     command = _parse_options(Sweep, arguments, console)
     from planet_jax.cli import sweep
+    _debug(command)
     if command.launcher == 'ray':
         return sweep.on_ray(command, arguments, console)
     return sweep.here(command, console)
@@ -281,7 +340,21 @@ def _sweep(arguments: Sequence[str], console: Console) -> int:
 def _evaluate(arguments: Sequence[str], console: Console) -> int:
     command = _parse(Evaluate, arguments)
     from planet_jax.cli.evaluate import evaluate_run
-    evaluate_run(command.run, command.episodes, command.agent, console)
+    evaluate_run(command.run, command.episodes, command.agent, console, command.trust_task)
+    return 0
+
+
+def _record(arguments: Sequence[str], console: Console) -> int:
+    command = _parse(Record, arguments)
+    from planet_jax.cli.record import record_run
+    record_run(command.run, command.episodes, command.out, command.size, console, command.trust_task)
+    return 0
+
+
+def _imagine(arguments: Sequence[str], console: Console) -> int:
+    command = _parse(Imagine, arguments)
+    from planet_jax.cli.imagine import imagine_run
+    imagine_run(command.run, command.step, command.task, command.out, console, command.trust_task)
     return 0
 
 
@@ -308,7 +381,8 @@ def _doctor(arguments: Sequence[str], console: Console) -> int:
 
 
 COMMANDS = {'train': (Train, _train), 'sweep': (Sweep, _sweep), 'evaluate': (Evaluate, _evaluate),
-            'info': (Info, _info), 'plot': (Plot, _plot), 'doctor': (Doctor, _doctor)}
+            'record': (Record, _record), 'imagine': (Imagine, _imagine), 'plot': (Plot, _plot),
+            'info': (Info, _info), 'doctor': (Doctor, _doctor)}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -343,8 +417,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return run(arguments[1:], Console())
     except KeyboardInterrupt:
         return 130
-    except (ValueError, RuntimeError, OSError) as error:
+    except (ValueError, RuntimeError, OSError, FloatingPointError) as error:
         if os.environ.get('PLANET_JAX_TRACEBACK'):
             raise
+        if isinstance(error, FloatingPointError):  # By --debug-nans.
+            own = [frame for frame in traceback.extract_tb(error.__traceback__) if 'planet_jax' in frame.filename]
+            error = f'{error}, in {own[-1].name} ({own[-1].filename}:{own[-1].lineno}): {own[-1].line}'
         errors.print(f'planet-jax {name}: {error}', highlight=False, markup=False, soft_wrap=True)
         return 2

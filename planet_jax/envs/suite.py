@@ -41,6 +41,7 @@ class Suite(gymnasium.Env):
         task: which task
         action_repeat: R, environment steps per agent step
         steps: T = 1000 // R, agent steps in an episode
+        metadata: with `render_fps`, agent steps in a second of the simulated time
         simulator: the `dm_control.rl.control.Environment`; it is read, and never stepped, from outside
     """
 
@@ -57,10 +58,11 @@ class Suite(gymnasium.Env):
         """
         self.task = task
         self.action_repeat = config.action_repeat or task.action_repeat
-        self.steps = spaces.episode_steps(STEPS, self.action_repeat)
+        self.steps = spaces.episode_steps(STEPS, self.action_repeat, config.steps)
         suite, _ = rendering.library()
         with _without_advice():
             self.simulator = suite.load(task.domain, task.task)
+        self.metadata = {'render_fps': 1 / (self.simulator.control_timestep() * self.action_repeat)}
         bounds = self.simulator.action_spec()
         self._low, self._high = bounds.minimum, bounds.maximum
         self.action_space = spaces.actions(bounds.shape[0])
@@ -122,9 +124,7 @@ class Suite(gymnasium.Env):
 
     def control(self, action: np.ndarray) -> np.ndarray:
         """Actions [..., A] in [-1, 1] as float64 [..., A] within the bounds of the simulator."""
-        # Exact for the bounds -1 and 1; the clip takes away what rounding adds to others.
-        control = (self._high + self._low) / 2 + action * (self._high - self._low) / 2
-        return np.clip(control, self._low, self._high)
+        return spaces.rescale(action, self._low, self._high)
 
     def close(self):
         """Free the renderer and the simulator. A second call does nothing; any other call afterwards fails."""

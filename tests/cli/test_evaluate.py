@@ -159,9 +159,10 @@ def test_info_of_a_run_that_has_just_begun(run, tmp_path, capsys):
 def test_the_glossary_has_all_that_a_run_writes(run):
     root = Path(__file__).parents[2]
     told = set(re.findall(r'`([\w./]+?)/?`', (root / 'docs' / 'metrics.md').read_text()))
-    metrics = [json.loads(line) for line in (run / 'metrics.jsonl').read_text().splitlines()]
-    written = {name for line in [*metrics, *evaluations(run), json.loads((run / 'config.json').read_text())]
-               for name in line}
+    metrics, predictions = ([json.loads(line) for line in (run / name).read_text().splitlines()]
+                            for name in ('metrics.jsonl', 'open_loop.jsonl'))
+    record = json.loads((run / 'config.json').read_text())
+    written = {name for line in [*metrics, *predictions, *evaluations(run), record] for name in line}
     written |= {name for line in metrics for name in line['seconds']}
     written |= {path.name for path in run.iterdir()}
     written |= set((run / 'scores.csv').read_text().splitlines()[0].split(','))

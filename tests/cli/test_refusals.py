@@ -53,6 +53,9 @@ TOY = ['train', '--task', 'toy_point', '--preset', 'debug']
     (['--time-limit', '0'], ['time limit is 0', 'above 0']),
     (['--time-limit', 'nan'], ['time limit is nan', 'above 0']),
     (['--checkpoint-minutes', '-1'], ['checkpoint_minutes is -1', 'at least 0']),
+    # Fault case 14 of docs/reliability.md.
+    (['--episodes', '999999999'], ['replay of 999999999 episodes takes', 'GB of memory', '--replay.capacity to']),
+    (['--sinks', 'tensorbord'], ['sinks', 'tensorbord']),
     (['--preset', 'huge'], ['preset', 'huge', 'planet', 'paper', 'cpu', 'debug']),
     (['--nonsense', '1'], ['nonsense']),
     (['--task'], ['task']),
@@ -96,6 +99,8 @@ def test_names_of_commands(command, refuse):
     (['sweep', '--task', '--preset', 'debug'], 'No task is given'),
     (['sweep', '--task', 'toy_point', 'cup_cath', '--preset', 'debug'], 'cup_catch'),
     (['sweep', '--task', 'toy_point', '--preset', 'debug', '--seeds-per-device', '0'], 'nearest valid value is 1'),
+    (['sweep', '--task', 'toy_point', 'no.such:Env', '--preset', 'debug'], "No module named 'no'"),
+    (['train', '--task', 'toy_point,gymnasium:CartPole-v1', '--preset', 'debug'], 'Discrete(2)'),
     (['evaluate', '--run', 'x', '--episodes', '0'], 'nearest valid value is 1'),
     (['evaluate', '--run', 'x', '--agent', 'best'], 'planet'),
     (['evaluate', '--run', 'x'], 'x is not a run folder: it has no config.json.'),
