@@ -17,12 +17,14 @@ ATTEMPTS = 5
 
 
 @jax.jit
-def _environment_seeds(keys: jax.Array) -> jax.Array:
+def environment_seeds(keys: jax.Array) -> jax.Array:
+    """What the environments of episodes are reset with: keys [P, E, 2] -> uint32 [P * E]."""
     return jax.vmap(lambda key: key_streams.stream(key, 'environment')[1])(keys.reshape(-1, 2))
 
 
 @jax.jit
-def _step_keys(keys: jax.Array, step: jax.Array) -> jax.Array:
+def step_keys(keys: jax.Array, step: jax.Array) -> jax.Array:
+    """The keys of the agent's step, of the episodes' keys [P, E, 2]; steps count from 0."""
     return jax.vmap(jax.vmap(lambda key: key_streams.stream(key, 'step', step)))(keys)
 
 
@@ -71,7 +73,7 @@ def _collect(act, begin, envs, params, keys, report):
     def split(rows):
         return np.asarray(rows).reshape(*shape, *np.shape(rows)[1:])
 
-    observation, _ = envs.reset(seed=[int(seed) for seed in _environment_seeds(keys)])
+    observation, _ = envs.reset(seed=[int(seed) for seed in environment_seeds(keys)])
     belief = jax.tree.map(
         lambda leaf: jnp.broadcast_to(leaf[:, None], (*shape, *leaf.shape[1:])), begin(params))
     size = belief.action.shape[-1]
@@ -79,7 +81,7 @@ def _collect(act, begin, envs, params, keys, report):
         np.zeros(shape, np.float32)]
     values, length, over = [], np.zeros(shape, np.int32), False
     while not over:
-        belief = act(params, _step_keys(keys, len(values)), belief, observations[-1])
+        belief = act(params, step_keys(keys, len(values)), belief, observations[-1])
         action = np.array(belief.action)
         observation, reward, _, truncated, info = envs.step(action.reshape(-1, size))
         observations.append(split(observation).copy())

@@ -323,6 +323,8 @@ class Evaluation:
     """Episodes of data between two evaluations, and one at the end; 0: never."""
     episodes: int = 10
     """Episodes of an evaluation."""
+    open_loop: bool = True
+    """Predict the first of them from its first 5 images: pictures and errors are added to the run folder."""
 
     def __post_init__(self):
         _at_least('evaluation', {'every': self.every}, 0)

@@ -59,6 +59,29 @@ def imagine(model: WorldModel, params: Params, key: jax.Array, actions: jax.Arra
     return jax.lax.scan(advance, start, (jax.random.split(key, len(actions)), actions))[1]
 
 
+def open_loop(model: WorldModel, params: Params, key: jax.Array, observations: jax.Array, actions: jax.Array,
+              context: int) -> Latent:
+    """Filters the first rows of an episode, then predicts the others without seeing them (section 5 of the paper).
+
+    Args:
+        model: the world model.
+        params: its parameters.
+        key: a random key.
+        observations: [L, ...], as the environment gave them; those after the context are not looked at.
+        actions: [L, A]; row t led to observation t.
+        context: rows that are filtered, 1 to L.
+
+    Returns:
+        a Latent with a leading [L]: posteriors, then what was imagined from the last of them.
+    """
+    prepare_key, observe_key, imagine_key = jax.random.split(key, 3)
+    embeddings = jax.vmap(model.encode, (None, 0))(params, model.prepare(prepare_key, observations[:context]))
+    _, filtered = observe(model, params, observe_key, embeddings, actions[:context], model.initial())
+    last = jax.tree.map(lambda rows: rows[-1], filtered)
+    imagined = imagine(model, params, imagine_key, actions[context:], last)
+    return jax.tree.map(lambda *rows: jnp.concatenate(rows), filtered, imagined)
+
+
 def overshoot(model: WorldModel, params: Params, key: jax.Array, posteriors: Latent, actions: jax.Array, distance: int,
               ) -> tuple[Latent, jax.Array]:
     """Predicts every row from the posteriors up to so many rows before it (latent overshooting, equation 7).

@@ -16,6 +16,8 @@ os.environ.setdefault('MUJOCO_GL', 'egl')
 os.environ.setdefault('JAX_PLATFORMS', 'cpu')
 os.environ.setdefault('JAX_COMPILATION_CACHE_DIR', str(ROOT / '.cache' / 'jax'))
 os.environ.setdefault('JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS', '0')
+# Else imageio forks this process to read a video, which may hang beside the threads of JAX.
+os.environ.setdefault('IMAGEIO_FFMPEG_NO_PREVENT_SIGINT', '1')
 
 
 def pytest_configure(config):
@@ -104,8 +106,9 @@ def numbers(directory):
                     for line in map(json.loads, (directory / 'metrics.jsonl').read_text().splitlines())],
         'evaluations': (directory / 'evaluations.jsonl').read_text(),
         'scores': (directory / 'scores.csv').read_text(),
-        'episodes': {path.name: hashlib.sha256(path.read_bytes()).hexdigest()
-                     for path in (directory / 'episodes').iterdir()},
+        'errors': [path.read_text() for path in directory.glob('open_loop.jsonl')],
+        **{name: {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in directory.glob(f'{name}/*')}
+           for name in ('episodes', 'open_loop')},
         'progress': {name: value for name, value in progress.items() if name != 'seconds'},
         'state': {name: (str(leaf.dtype), np.asarray(leaf).tobytes()) for name, leaf in leaves.items()},
     }

@@ -145,3 +145,17 @@ def test_the_planner_takes_it(case):
                                         iterations=2, candidates=8, elites=2))()
     assert np.isfinite(plan.mean).all() and np.abs(plan.mean).max() <= 1
     assert np.isfinite(plan.returns).all()
+
+
+def test_open_loop_is_the_filter_then_imagination(case):
+    context = 3
+    open_loop = compiled(lambda *arguments: world_model.open_loop(case.model, case.params, *arguments, context))
+    latents = open_loop(OBSERVE_KEY, case.observations, case.actions)
+    _, observe_key, imagine_key = jax.random.split(OBSERVE_KEY, 3)
+    _, filtered = case.observe(observe_key, case.embeddings[:context], case.actions[:context], case.initial)
+    assert_close(row(latents, slice(context)), filtered)
+    imagined = case.imagine(imagine_key, case.actions[context:], row(filtered, -1))
+    assert_close(row(latents, slice(context, None)), imagined)
+    # What comes after the context is not looked at.
+    others = np.concatenate([case.observations[:context], np.ones_like(case.observations[context:])])
+    jax.tree.map(np.testing.assert_array_equal, open_loop(OBSERVE_KEY, others, case.actions), latents)

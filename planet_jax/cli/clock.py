@@ -6,6 +6,30 @@ from contextlib import contextmanager
 
 import jax
 
+from planet_jax.config import Config
+
+
+def units_left(config: Config, tasks: int, episodes: int, done: int, updates: int) -> dict[str, int]:
+    """What a run has still to do in each phase.
+
+    Args:
+        config: of the run.
+        tasks: that its agent learns.
+        episodes: of each task in the data at the end.
+        done: of them, already there.
+        updates: done.
+
+    Returns:
+        seed episodes, updates, planned episodes of each task, and evaluations of a task that come after this moment.
+    """
+    seeds, interval = config.collector.seed_episodes, config.collector.interval(tasks)
+    planned, every = max(episodes - max(done, seeds), 0), config.evaluation.every
+    evaluations = 0
+    if every and done < episodes:
+        evaluations = episodes // every - done // every + bool(episodes % every)
+    return {'seed': max(seeds - done, 0), 'collect': planned, 'evaluate': evaluations * tasks,
+            'learn': max(planned * interval - (updates - max(done - seeds, 0) * interval), 0)}
+
 
 class Clock:
     """Measures phases of work.

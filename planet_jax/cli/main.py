@@ -9,12 +9,13 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 
 import tyro
 from rich.console import Console
 
 from planet_jax import envs
+from planet_jax.cli import help
 from planet_jax.cli.sinks import SinkName
 from planet_jax.config import PRESET_EPISODES, PRESETS, Config, preset
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from planet_jax.cli import runs
 
 
+T = TypeVar('T')
 PresetName = Literal['planet', 'paper', 'cpu', 'debug']
 
 
@@ -62,7 +64,8 @@ class Options:
     checkpoint_minutes: float = 5.0
     """Least time between two checkpoints."""
     resume: Literal['auto', 'must', 'never'] = 'auto'
-    """Go on with the run in the folder: if there is one; there must be one; there must be none."""
+    """Whether to go on with the run in the folder; auto: if there is one; must: there must be one; never: there must be
+    none."""
     drop_bad_episodes: bool = False
     """Go on without episodes whose files are damaged or gone; the run is marked as no longer exact."""
     sinks: tuple[SinkName, ...] = ('tensorboard',)
@@ -159,11 +162,85 @@ class Evaluate:
 
 
 @dataclass(frozen=True)
-class Info:
-    """Tell what is installed and which device computes, or what a run is and how far it is."""
+class Record:
+    """Record a video of a trained agent, beside what it believes to see."""
 
-    run: Annotated[Path | None, tyro.conf.arg(name='run')] = None
-    """Folder of a run: LOGDIR/TASK/METHOD/SEED."""
+    run: Path
+    """Folder of the run: LOGDIR/TASK/METHOD/SEED."""
+    episodes: int = 1
+    """One after the other: those that evaluation begins with."""
+    out: Path | None = None
+    """The file, ending in .mp4; none: TASK-EPISODES.mp4 here. With several tasks a file each, with its name."""
+    size: int = 256
+    """Height and width of each picture, in pixels."""
+    trust_task: bool = False
+    """Make the environment also if a module of your own must be imported for it, and so run."""
+
+    def __post_init__(self):
+        for name, least in (('episodes', 1), ('size', 64)):
+            if getattr(self, name) < least:
+                raise ValueError(f'{name} is {getattr(self, name)}, but must be at least {least}: the nearest valid '
+                                 f'value is {least}.')
+        if self.size > 2048:
+            raise ValueError(f'size is {self.size}, but pictures are rendered at 2048 pixels at most.')
+
+
+@dataclass(frozen=True)
+class Imagine:
+    """Draw what a trained agent's planner considers in one state, and what the model imagines of it."""
+
+    run: Path
+    """Folder of the run: LOGDIR/TASK/METHOD/SEED."""
+    step: int = 20
+    """Agent steps of the first evaluation episode before that state."""
+    task: str | None = None
+    """Of the run's tasks; none: the first."""
+    out: Path | None = None
+    """The file, ending in .png; none: TASK-EPISODES-STEP.png here."""
+    trust_task: bool = False
+    """Make the environment also if a module of your own must be imported for it, and so run."""
+
+
+@dataclass(frozen=True)
+class Info:
+    """Tell what is installed and which device computes, or what runs are, how far, how fast and on what."""
+
+    run: Annotated[Path | None, tyro.conf.arg(name='dir'), tyro.conf.Positional] = None
+    """Folder of a run, LOGDIR/TASK/METHOD/SEED, or one above several runs, of which each gets a line."""
+
+
+@dataclass(frozen=True)
+class Plot:
+    """Draw the scores of any number of runs, or print them as a table, beside what others report."""
+
+    directories: Annotated[tuple[Path, ...], tyro.conf.arg(name='dir', metavar='DIR...'), tyro.conf.Positional]
+    """Run folders, LOGDIR/TASK/METHOD/SEED, or folders above them; scores.csv alone will do, of any tool."""
+    out: tuple[Path, ...] = ()
+    """Files to write, by their ending pictures (.png, .pdf, .svg) or tables (.md, .csv); none, and no --table:
+    scores.png."""
+    table: bool = False
+    """Print a table."""
+    x: Literal['episodes', 'env_steps'] | None = None
+    """Horizontal axis; none: episodes, or environment steps if some files do not tell episodes."""
+    bin: int = 1
+    """Evaluations within so many episodes or environment steps are taken together."""
+    statistic: Literal['median', 'iqm'] = 'median'
+    """Of a curve: the median of all returns, with 5 to 95 percentiles, or the interquartile mean (IQM) of the seeds,
+    with a bootstrap interval. Over several tasks it is always the IQM."""
+    title: str = 'Return'
+    """Of the picture."""
+    overwrite: bool = False
+    """Replace files that are there."""
+
+    def __post_init__(self):
+        if not self.directories:
+            raise ValueError('No folder is named: name at least one that holds runs.')
+        if self.bin < 1:
+            raise ValueError(f'bin is {self.bin}, but must be at least 1: the nearest valid value is 1.')
+        for path in self.out:
+            if path.suffix.lower() not in ('.png', '.pdf', '.svg', '.md', '.csv'):
+                raise ValueError(f'The file to write is {path}, but must end in .png, .pdf or .svg for a picture, or '
+                                 f'in .md or .csv for a table.')
 
 
 def prepare_process() -> None:
@@ -204,13 +281,20 @@ def _starting_point(arguments: Sequence[str]) -> tuple[str, str]:
     return 'planet', 'there is an accelerator'
 
 
-def _parse(kind: type, arguments: Sequence[str], console: Console) -> Options:
+def _parse(kind: type[T], arguments: Sequence[str], default: T | None = None) -> T:
+    """A command line as a record; switches are given without a value, settings of a group with True or False."""
+    return tyro.cli(kind, args=arguments, prog=f'planet-jax {kind.__name__.lower()}', config=(
+        tyro.conf.FlagCreatePairsOff,), **({} if default is None else {'default': default}))
+
+
+def _parse_options(kind: type[Options], arguments: Sequence[str], console: Console) -> Options:
     """A command line of `train` or `sweep`, its preset found and said."""
     name, why = _starting_point(arguments)
-    default = kind(task=tyro.MISSING, preset=name, config=preset(name))
-    command = tyro.cli(kind, args=arguments, default=default, prog=f'planet-jax {kind.__name__.lower()}')
-    for task in [command.task] if isinstance(command.task, str) else command.task:
-        envs.resolve_several(task)
+    command = _parse(kind, arguments, kind(task=tyro.MISSING, preset=name, config=preset(name)))
+    for names in [command.task] if isinstance(command.task, str) else command.task:
+        for task in envs.resolve_several(names)[1]:
+            if task.is_own:  # Whether there is one is only known when it is made.
+                envs.spec(task.name, command.config.env)
     console.print(f'Preset {name}: {why}.', highlight=False, soft_wrap=True, markup=False)
     return command
 
@@ -222,7 +306,7 @@ def _debug(command: Options) -> None:
 
 
 def _train(arguments: Sequence[str], console: Console) -> int:
-    command = _parse(Train, arguments, console)
+    command = _parse_options(Train, arguments, console)
     from planet_jax.cli.train import Training
     _debug(command)
     with console.status('starting the simulator and compiling'):
@@ -231,7 +315,7 @@ def _train(arguments: Sequence[str], console: Console) -> int:
 
 
 def _sweep(arguments: Sequence[str], console: Console) -> int:
-    command = _parse(Sweep, arguments, console)
+    command = _parse_options(Sweep, arguments, console)
     from planet_jax.cli import sweep
     _debug(command)
     if command.launcher == 'ray':
@@ -240,20 +324,44 @@ def _sweep(arguments: Sequence[str], console: Console) -> int:
 
 
 def _evaluate(arguments: Sequence[str], console: Console) -> int:
-    command = tyro.cli(Evaluate, args=arguments, prog='planet-jax evaluate')
+    command = _parse(Evaluate, arguments)
     from planet_jax.cli.evaluate import evaluate_run
     evaluate_run(command.run, command.episodes, command.agent, console, command.trust_task)
     return 0
 
 
+def _record(arguments: Sequence[str], console: Console) -> int:
+    command = _parse(Record, arguments)
+    from planet_jax.cli.record import record_run
+    record_run(command.run, command.episodes, command.out, command.size, console, command.trust_task)
+    return 0
+
+
+def _imagine(arguments: Sequence[str], console: Console) -> int:
+    command = _parse(Imagine, arguments)
+    from planet_jax.cli.imagine import imagine_run
+    imagine_run(command.run, command.step, command.task, command.out, console, command.trust_task)
+    return 0
+
+
 def _info(arguments: Sequence[str], console: Console) -> int:
-    command = tyro.cli(tyro.conf.Positional[Info], args=arguments, prog='planet-jax info')
-    from planet_jax.cli.info import describe_installation, describe_run
-    describe_run(command.run, console) if command.run else describe_installation(console)
+    command = _parse(Info, arguments)
+    from planet_jax.cli.info import describe, describe_installation
+    describe(command.run, console) if command.run else describe_installation(console)
+    return 0
+
+
+def _plot(arguments: Sequence[str], console: Console) -> int:
+    command = _parse(Plot, arguments)
+    from planet_jax.cli.plot import plot
+    out = command.out or (() if command.table else (Path('scores.png'),))
+    plot(command.directories, out=out, table=command.table, axis=command.x, width=command.bin,
+         statistic=command.statistic, title=command.title, overwrite=command.overwrite, console=console)
     return 0
 
 
 COMMANDS = {'train': (Train, _train), 'sweep': (Sweep, _sweep), 'evaluate': (Evaluate, _evaluate),
+            'record': (Record, _record), 'imagine': (Imagine, _imagine), 'plot': (Plot, _plot),
             'info': (Info, _info)}
 
 
@@ -270,18 +378,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     name = arguments[0] if arguments else '--help'
     if name in ('-h', '--help'):
-        print('usage: planet-jax COMMAND [OPTIONS]\n')
-        for command, (record, _) in COMMANDS.items():
-            print(f'  {command:<10}{record.__doc__}')
-        print('\nplanet-jax COMMAND --help tells the options of a command.')
+        help.show_commands({command: record for command, (record, _) in COMMANDS.items()}, Console())
         return 0
     errors = Console(stderr=True)
     if name not in COMMANDS:
         errors.print(f'There is no command {name!r}: choose one of {", ".join(COMMANDS)}.', highlight=False,
                      markup=False)
         return 2
+    record, run = COMMANDS[name]
     try:
-        return COMMANDS[name][1](arguments[1:], Console())
+        if asked := {'-h', '--help'} & set(arguments):
+            topic = arguments[arguments.index(asked.pop()) + 1:][:1]
+            settings = _starting_point(arguments)[0]
+            help.show(name, record, {'preset': settings, 'config': preset(settings)} if issubclass(record, Options)
+                      else {}, topic[0] if topic and not topic[0].startswith('-') else None, Console())
+            return 0
+        return run(arguments[1:], Console())
     except KeyboardInterrupt:
         return 130
     except (ValueError, RuntimeError, OSError, FloatingPointError) as error:

@@ -5,6 +5,8 @@
 | `config.json` | everything resolved: task, preset, seed, configuration, versions, device, commit |
 | `metrics.jsonl` | a line per episode |
 | `evaluations.jsonl` | a line per evaluation and task, with every return |
+| `open_loop.jsonl` | a line per evaluation and task, with the errors of predicting its first episode |
+| `open_loop/` | pictures of these predictions, named by episodes |
 | `scores.csv` | `step,reward,seed`: environment steps, and the mean return of the evaluation there, over all tasks |
 | `episodes/` | one archive each, written as it ends |
 | `checkpoints/` | the newest three, named by episodes and updates |
@@ -29,8 +31,8 @@ from planet_jax.types import TrainState, Trajectory
 
 SETTLED = ('task', 'preset', 'seed', 'config')
 """What of `config.json` may not change when a run goes on; cadences in the configuration may."""
-FREE = ('evaluation.every', 'evaluation.episodes', 'learner.most_skipped', 'learner.updates_per_call',
-        'replay.capacity', 'replay.placement')
+FREE = ('evaluation.every', 'evaluation.episodes', 'evaluation.open_loop', 'learner.most_skipped',
+        'learner.updates_per_call', 'replay.capacity', 'replay.placement')
 """Fields of the configuration that may change."""
 Resume = Literal['auto', 'must', 'never']
 """Whether to go on with the run in a folder: if there is one; there must be one; there must be none."""
@@ -344,7 +346,7 @@ class RunFolder:
         What this run cannot have written in `episodes/` is set aside.
         """
         files = len(progress['episodes'])
-        for path in [*self.directory.glob('**/.*.partial')]:
+        for path in [*self.directory.glob('**/.*.partial*')]:
             shutil.rmtree(path) if path.is_dir() else path.unlink()
         # A file is written before its line.
         written = len(self.lines('metrics.jsonl')) + len(self._tasks)
@@ -359,7 +361,10 @@ class RunFolder:
                 f'to {self.directory / "set_aside"}.')
         for number in range(files, written):
             self.episode_path(number).unlink(missing_ok=True)
-        for name in ('metrics.jsonl', 'evaluations.jsonl'):
+        for path in (self.directory / 'open_loop').glob('[0-9]' * 6 + '*'):
+            if int(path.name[:6]) > files // len(self._tasks):
+                path.unlink()
+        for name in ('metrics.jsonl', 'evaluations.jsonl', 'open_loop.jsonl'):
             path = self.directory / name
             if path.exists():
                 kept = [line for line in self.lines(name)

@@ -7,7 +7,7 @@ import math
 import os
 import platform
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,7 +15,8 @@ import jax
 import numpy as np
 
 from planet_jax import algorithm, config, envs, sweep
-from planet_jax.types import Steps, TrainState
+from planet_jax.networks import make_world_model
+from planet_jax.types import Steps, TrainState, WorldModel
 
 PACKAGES = ('planet-jax', 'jax', 'jaxlib', 'flax', 'optax', 'distrax', 'orbax-checkpoint', 'gymnasium', 'dm_control',
             'mujoco', 'numpy')
@@ -89,6 +90,20 @@ class Run:
         return sweep.over_seeds(
             algorithm.make_steps(self.config, self.spec, slots=slots, updates_per_call=self.updates_per_call,
                                  task_steps=self.task_steps), devices or available_devices()[:1], seeds, placement)
+
+    @property
+    def model(self) -> WorldModel:
+        """The world model, for what is done with it beside the steps."""
+        return make_world_model(self.config.model, self.spec)
+
+    def compiled(self, function: Callable) -> Callable:
+        """Compiles a function of the model, with the precision that the steps have."""
+
+        def run(*arguments):
+            with jax.default_matmul_precision(self.config.model.precision):
+                return function(*arguments)
+
+        return jax.jit(run)
 
     @property
     def updates_per_call(self) -> int:

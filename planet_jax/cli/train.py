@@ -16,7 +16,8 @@ from rich.console import Console
 from planet_jax import algorithm, envs, episodes, keys, learner, replay
 from planet_jax.algorithm import Unit
 from planet_jax.cli import evaluation, runs
-from planet_jax.cli.clock import Clock
+from planet_jax.cli.clock import Clock, units_left
+from planet_jax.cli.open_loop import OpenLoop
 from planet_jax.cli.progress import Display, duration
 from planet_jax.cli.run_folder import KEPT, FolderError, RunFolder, check_space, read_config
 from planet_jax.cli.sinks import Sinks
@@ -108,6 +109,7 @@ class Training:
         self.placement, needed = run.place_replay(slots, len(members), devices)
         self.steps = run.steps(slots, len(members), devices, self.placement)
         self.profile: Literal['wanted', 'recording', None] = 'wanted' if options.profile else None
+        self.open_loop = OpenLoop(run, self._print) if self.config.evaluation.open_loop else None
         self.envs = envs.Rebuilt(functools.partial(envs.make_vector, self.tasks * len(members), self.config.env))
         self.envs.reset(seed=[0] * self.envs.num_envs)  # A missing OpenGL is known before there is a folder.
         for name in ('reset', 'step'):
@@ -118,7 +120,8 @@ class Training:
             leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(shapes.learner)) // len(members)
         most = (KEPT + 1) * self.checkpoint_bytes + run.episode_bytes(self.episodes)
         warnings = {check_space(directory, 2 * self.checkpoint_bytes, most) for _, directory in members}
-        self.seeds = [Seed(run, RunFolder(directory, run.record() | {'seeds_on_device': max(layouts)}, options.resume))
+        record = {'episodes': self.episodes, 'seeds_on_device': max(layouts)}
+        self.seeds = [Seed(run, RunFolder(directory, run.record() | record, options.resume))
                       for run, directory in members]
         self.tally = self.seeds[0].tally
         self.clock = Clock(self.tally.seconds)
@@ -427,8 +430,10 @@ class Training:
             steps = envs.spec(task, self.config.env).steps
             self.display.phase(work if len(self.tasks) == 1 else f'{work} {task}', rounds * steps, 'steps')
             with self.clock.measure('evaluate'):
-                returns = evaluation.evaluate(self.steps.evaluate, self.steps.begin, vector, self.state.learner.params,
-                                              self.state.key, episodes, self._report)
+                returns, first = evaluation.evaluate(self.steps.evaluate, self.steps.begin, vector,
+                                                     self.state.learner.params, self.state.key, episodes, self._report)
+            if self.open_loop:
+                self._predict(task, first, vector.metadata['render_fps'])
             self._record('planet', task, returns)
             means.append(returns.mean(1))
             on = f' on {task}' if len(self.tasks) > 1 else ''
@@ -443,6 +448,16 @@ class Training:
         self.display.facts(self.done, last_score=f'{scores[-1]:.1f}', best_score=f'{max(scores):.1f}')
         if len(self.tasks) > 1:
             self.display.say(f'mean over {len(self.tasks)} tasks after {self.done} episodes: {np.mean(means):.1f}')
+
+    def _predict(self, task: str, episodes: Trajectory, frames_per_second: float) -> None:
+        """Open-loop prediction of each seed's first episode, before the evaluation is recorded, which ends it."""
+        with self.clock.measure('open_loop'):
+            for index, seed in enumerate(self.seeds):
+                line = {'task': task, 'episodes': self.done, 'updates': self.tally.updates,
+                        'env_steps': seed.tally.env_steps}
+                params, key, episode = jax.device_get(jax.tree.map(
+                    lambda leaf, index=index: leaf[index], (self.state.learner.params, self.state.key, episodes)))
+                self.open_loop.record(seed.folder, line, params, key, episode, frames_per_second)
 
     def _evaluation_envs(self, task: str) -> gymnasium.vector.VectorEnv:
         """Those of one task; with several tasks they are made anew each time, so that one set is open at once."""
@@ -498,21 +513,13 @@ class Training:
 
     def _time_left(self) -> str:
         """By the pace so far, or until the time limit if that comes first."""
-        settings, done, interval = self.config.collector, self.done, self.interval
-        planned = self.episodes - max(done, settings.seed_episodes)
-        updates = planned * interval - (self.tally.updates - max(done - settings.seed_episodes, 0) * interval)
-        every = self.config.evaluation.every
-        evaluations = int(self.evaluation_owed)
-        if every and done < self.episodes:
-            evaluations += self.episodes // every - done // every + bool(self.episodes % every)
-        evaluations *= len(self.tasks)
+        units = units_left(self.config, len(self.tasks), self.episodes, self.done, self.tally.updates)
+        units['evaluate'] += self.evaluation_owed * len(self.tasks)
         episode = self.clock.pace('collect') or self.plan_seconds * self.spec.steps
-        if updates and self.clock.times('learn') < 2:
+        if units['learn'] and self.clock.times('learn') < 2:
             return 'not known yet'  # The first call of `learn` is mostly compilation.
         left = self.clock.remaining(
-            {'seed': max(settings.seed_episodes - done, 0), 'learn': updates, 'collect': planned,
-             'evaluate': evaluations},
-            {'collect': episode, 'evaluate': episode * self.config.evaluation.episodes})
+            units, {'collect': episode, 'evaluate': episode * self.config.evaluation.episodes})
         if left is None:
             return 'not known yet'
         limit = self.stop.seconds_left()

@@ -41,6 +41,7 @@ class Suite(gymnasium.Env):
         task: which task
         action_repeat: R, environment steps per agent step
         steps: T = 1000 // R, agent steps in an episode
+        metadata: with `render_fps`, agent steps in a second of the simulated time
         simulator: the `dm_control.rl.control.Environment`; it is read, and never stepped, from outside
     """
 
@@ -61,6 +62,7 @@ class Suite(gymnasium.Env):
         suite, _ = rendering.library()
         with _without_advice():
             self.simulator = suite.load(task.domain, task.task)
+        self.metadata = {'render_fps': 1 / (self.simulator.control_timestep() * self.action_repeat)}
         bounds = self.simulator.action_spec()
         self._low, self._high = bounds.minimum, bounds.maximum
         self.action_space = spaces.actions(bounds.shape[0])

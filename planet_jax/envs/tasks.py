@@ -139,7 +139,8 @@ def resolve(name: str) -> Task:
     task = _TASKS.get(name)
     if task is None:
         nearest = difflib.get_close_matches(name, task_names(), cutoff=0.0)
-        raise ValueError(f'There is no task {name!r}: the nearest names are {", ".join(nearest)}.')
+        registered = f' A name of gymnasium is written gymnasium:{name}.' if re.search(r'-v\d+$', name) else ''
+        raise ValueError(f'There is no task {name!r}: the nearest names are {", ".join(nearest)}.{registered}')
     if task.domain == 'lqr':
         raise ValueError(f'The task {name!r} has neither action bounds nor a time limit, so it cannot be used: choose '
                          f'another task.')

@@ -12,6 +12,7 @@ from planet_jax.envs.tasks import Task
 STEPS = 25
 """Environment steps in an episode."""
 
+_SECOND = 5
 _SPEED = 0.2
 _VIEW = 1.3
 _BACKGROUND = np.array([20, 20, 20])
@@ -34,6 +35,7 @@ class ToyPoint(gymnasium.Env):
 
     Attributes:
         steps: T
+        metadata: with `render_fps`, agent steps in a second, where one has 5 environment steps
     """
 
     def __init__(self, task: Task, config: Env):
@@ -48,6 +50,7 @@ class ToyPoint(gymnasium.Env):
         """
         self._repeat = config.action_repeat or task.action_repeat
         self.steps = spaces.episode_steps(STEPS, self._repeat, config.steps)
+        self.metadata = {'render_fps': _SECOND / self._repeat}
         self.action_space = spaces.actions(2)
         self._pixels = config.observation == 'pixels'
         self.observation_space = spaces.images(config.size) if self._pixels else spaces.vectors(2)

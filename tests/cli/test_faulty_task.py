@@ -42,7 +42,7 @@ def test_an_environment_that_fails(failures, tmp_path, run_planet_jax):
         assert [line['return'] for line in lines] == [25.0] * 4
     else:
         assert status == 2 and len(lines) == 1, printed
-        told = ' '.join(printed.split())
-        assert 'An episode was given up after 5 attempts: the environments failed with OverflowError: it blew up' in told
+        assert 'An episode was given up after 5 attempts: the environments failed with OverflowError: it blew up' in (
+            ' '.join(printed.split()))
     with np.load(run / 'episodes' / '000000.npz') as episode:
         assert episode['length'] == 26

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 
 import numpy as np
 import pytest
@@ -55,15 +56,24 @@ def test_each_task_is_evaluated_and_the_score_is_their_mean(finished):
     assert float(row[1]) == np.mean([np.mean(toy['returns']), np.mean(cartpole['returns'])])
 
 
+def test_only_an_episode_that_is_long_enough_is_predicted(finished):
+    assert [(line['task'], line['episodes']) for line in lines(finished / 'open_loop.jsonl')] == [(TASKS[1], 4)]
+    assert sorted(path.name for path in (finished / 'open_loop').iterdir()) == [
+        '000004-cartpole_balance.mp4', '000004-cartpole_balance.png']
+
+
 def test_it_continues(logdir, finished, tmp_path, capsys, assert_same):
     for episodes in ('3', '4'):
         assert main([*COMMAND, '--logdir', str(tmp_path), '--episodes', episodes, '--evaluation.every', '4']) == 0
     assert 'Going on after 3 episodes and 8 updates.' in capsys.readouterr().out
     other = tmp_path / finished.relative_to(logdir)
     # The first part ended with an evaluation of its own.
-    text = ''.join(line for line in (other / 'evaluations.jsonl').read_text().splitlines(True)
-                   if json.loads(line)['episodes'] != 3)
-    (other / 'evaluations.jsonl').write_text(text)
+    for name in ('evaluations.jsonl', 'open_loop.jsonl'):
+        text = ''.join(line for line in (other / name).read_text().splitlines(True)
+                       if json.loads(line)['episodes'] != 3)
+        (other / name).write_text(text)
+    for path in other.glob('open_loop/000003-cartpole_balance.*'):
+        path.unlink()
     (other / 'scores.csv').write_text((finished / 'scores.csv').read_text())
     assert_same(other, finished)
 
@@ -77,7 +87,8 @@ def test_evaluate_and_info_tell_of_each_task(finished, capsys):
     assert f'mean over 2 tasks: {np.mean([toy, cartpole]):.1f}' in printed
     assert main(['info', str(finished)]) == 0
     printed = capsys.readouterr().out
-    assert 'toy_point 20, cartpole_balance 20' in printed and 'planet on cartpole_balance after 4 episodes' in printed
+    assert 'toy_point (action repeat 20), cartpole_balance (action repeat 20)' in ' '.join(printed.split())
+    assert re.search(rf'score on cartpole_balance +{cartpole:.1f} after 4', printed)
 
 
 def test_a_task_cannot_be_named_twice(tmp_path, capsys):

@@ -65,7 +65,10 @@ def refused(arguments, capsys):
 def test_every_file_is_there(finished):
     directory, _ = finished
     assert {path.name for path in directory.iterdir()} == {
-        'config.json', 'metrics.jsonl', 'evaluations.jsonl', 'scores.csv', 'episodes', 'checkpoints', 'lock'}
+        'config.json', 'metrics.jsonl', 'evaluations.jsonl', 'scores.csv', 'episodes', 'checkpoints', 'lock',
+        'open_loop', 'open_loop.jsonl'}
+    assert sorted(path.name for path in (directory / 'open_loop').iterdir()) == [
+        '000004.mp4', '000004.png', '000006.mp4', '000006.png']
     assert sorted(path.name for path in (directory / 'episodes').iterdir()) == [f'{n:06d}.npz' for n in range(EPISODES)]
     assert sorted(path.name for path in (directory / 'checkpoints').iterdir()) == [
         '000004-000000008', '000005-000000012', '000006-000000016']
@@ -131,6 +134,23 @@ def test_more_episodes_continue_the_run(finished, tmp_path, run_planet_jax, asse
     events = json.loads(gzip.decompress(trace.read_bytes()))['traceEvents']
     assert [event['name'] for event in sorted(events, key=lambda event: event.get('ts', 0))
             if event.get('name') in ('learn', 'seed', 'collect')] == ['learn'] * INTERVAL + ['collect']
+    assert_same(tmp_path / RUN, finished[0])
+
+
+def test_open_loop_predictions_are_a_line_per_evaluation(finished):
+    for line, (episodes, updates) in zip(lines(finished[0] / 'open_loop.jsonl'), [(4, 8), (6, 16)], strict=True):
+        assert (line['task'], line['episodes'], line['updates'], line['env_steps']) == (
+            'toy_point', episodes, updates, 25 * episodes)
+        assert (line['context'], line['horizon']) == (5, [1, 2, 5, 10, 20])
+        errors = np.array([line[name] for name in ('observation_error', 'still_error', 'reward_error')])
+        assert errors.shape == (3, 5) and np.isfinite(errors).all() and (errors[:2] > 0).all()
+
+
+def test_training_is_the_same_without_open_loop_predictions(finished, tmp_path, assert_same):
+    assert main([*TOY, '--logdir', str(tmp_path / LOGDIR), '--evaluation.open-loop', 'False']) == 0
+    assert not list((tmp_path / RUN).glob('open_loop*'))
+    shutil.copytree(finished[0] / 'open_loop', tmp_path / RUN / 'open_loop')
+    shutil.copy(finished[0] / 'open_loop.jsonl', tmp_path / RUN)
     assert_same(tmp_path / RUN, finished[0])
 
 
@@ -200,7 +220,7 @@ def test_if_no_checkpoint_verifies_nothing_is_touched(copied, tmp_path, capsys):
     for _ in range(2):
         told = refused([*TOY, '--logdir', tmp_path / LOGDIR], capsys)
         assert 'None of the checkpoints in' in told and 'Remove that folder' in told
-    assert {path: path.read_bytes() for path in files} == before and len(files) == 3 + EPISODES
+    assert {path: path.read_bytes() for path in files} == before and len(files) == 4 + EPISODES
 
 
 def test_a_damaged_episode_is_named_and_may_be_done_without(copied, tmp_path, capsys):

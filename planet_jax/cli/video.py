@@ -1,0 +1,137 @@
+"""Pictures and videos: pixels laid out with words beside them, and written whole or not at all."""
+
+import contextlib
+import functools
+import itertools
+import os
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+import imageio_ffmpeg
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+BACKGROUND, INK, FAINT, ACCENT = (24, 24, 28), (236, 236, 236), (150, 150, 155), (255, 196, 0)
+"""Colours of the page, of words, of words that matter less, and of what stands out."""
+MARGIN = 8
+"""Pixels around and between pictures."""
+
+
+@functools.cache
+def _font(size: int) -> ImageFont.FreeTypeFont:
+    return ImageFont.load_default(size)
+
+
+class Page:
+    """A picture in the making."""
+
+    def __init__(self, width: int, height: int):
+        """A dark page, each side rounded up to an even number of pixels, as videos need."""
+        self._image = Image.new('RGB', (width + width % 2, height + height % 2), BACKGROUND)
+        self._draw = ImageDraw.Draw(self._image)
+
+    def paste(self, image: np.ndarray, left: int, top: int, size: int) -> None:
+        """Puts an image at a place, `size` pixels wide and high.
+
+        Args:
+            image: uint8 [height, width, 3]; if it has another size, its pixels stay what they are, as squares.
+            left: pixels.
+            top: pixels.
+            size: pixels.
+        """
+        self._image.paste(Image.fromarray(image).resize((size, size), Image.Resampling.NEAREST), (left, top))
+
+    def write(self, text: str, left: int, top: int, size: int = 14, color: tuple[int, int, int] = INK,
+              anchor: str = 'lt') -> None:
+        """Writes a line; the anchor is Pillow's: where of the line the place is, such as 'lt' for its left top."""
+        self._draw.text((left, top), text, fill=color, font=_font(size), anchor=anchor)
+
+    def frame(self, left: int, top: int, size: int) -> None:
+        """Draws a border around a picture that is there."""
+        self._draw.rectangle((left - 2, top - 2, left + size + 1, top + size + 1), outline=ACCENT, width=2)
+
+    def pixels(self) -> np.ndarray:
+        """uint8 [height, width, 3]."""
+        return np.array(self._image)
+
+
+def panels(pictures: dict[str, np.ndarray], captions: Sequence[str], size: int, marked: Sequence[str] = (),
+           ) -> np.ndarray:
+    """A frame of a video: pictures side by side, a label above each, and lines below.
+
+    Args:
+        pictures: label to image, uint8 [height, width, 3].
+        captions: lines.
+        size: of each picture, in pixels.
+        marked: labels of pictures that get a border.
+
+    Returns:
+        uint8 [height, width, 3], both even.
+    """
+    top = MARGIN + 22
+    page = Page(MARGIN + len(pictures) * (size + MARGIN), top + size + MARGIN + 22 * len(captions))
+    for column, (label, image) in enumerate(pictures.items()):
+        left = MARGIN + column * (size + MARGIN)
+        page.paste(image, left, top, size)
+        page.write(label, left, top - 6, color=ACCENT if label in marked else FAINT, anchor='ls')
+        if label in marked:
+            page.frame(left, top, size)
+    for row, caption in enumerate(captions):
+        page.write(caption, MARGIN, top + size + MARGIN + 22 * row, 15, INK if not row else FAINT)
+    return page.pixels()
+
+
+def write_whole(path: Path, write: Callable[[Path], None]) -> None:
+    """Lets a function write a file that takes its place only once it is whole; one that is there is replaced.
+
+    Args:
+        path: of the file; its folder is made if it is missing.
+        write: takes the path of a file beside it.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f'.{path.stem}.partial{path.suffix}')  # ffmpeg goes by the ending
+    try:
+        write(partial)
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def write_picture(path: Path, image: np.ndarray) -> None:
+    """Writes a PNG of uint8 [height, width, 3]."""
+    write_whole(path, lambda partial: Image.fromarray(image).save(partial, 'PNG'))
+
+
+def write_video(path: Path, frames: Iterable[np.ndarray], frames_per_second: float) -> None:
+    """Writes an MP4 (H.264) that browsers play.
+
+    Args:
+        path: of the file.
+        frames: uint8 [height, width, 3] each, of one size, both sides even.
+        frames_per_second: of the playback.
+
+    Raises:
+        RuntimeError: there is no ffmpeg, or it fails; the message is its own.
+    """
+    frames = iter(frames)
+    first = next(frames)
+    height, width, _ = first.shape
+    # Not by imageio's own writer, which forks this process to start ffmpeg; beside the threads of JAX that may hang.
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), '-loglevel', 'error', '-y', '-f', 'rawvideo', '-pix_fmt', 'rgb24',
+               '-s', f'{width}x{height}', '-r', f'{frames_per_second}', '-i', '-', '-c:v', 'libx264', '-crf', '23',
+               '-preset', 'fast', '-pix_fmt', 'yuv420p', '-movflags', '+faststart', '-threads', '1']
+
+    def write(partial):
+        # A group of its own: Ctrl-C is for this process, which decides when to stop.
+        with tempfile.TemporaryFile() as told, subprocess.Popen(
+                [*command, partial], stdin=subprocess.PIPE, stderr=told, process_group=0) as process:
+            with contextlib.suppress(BrokenPipeError), process.stdin:
+                for frame in itertools.chain([first], frames):
+                    process.stdin.write(frame.tobytes())
+            if process.wait():
+                told.seek(0)
+                raise RuntimeError(f'ffmpeg could not write {path}: {told.read().decode(errors="replace").strip()}')
+
+    write_whole(path, write)
