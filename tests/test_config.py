@@ -49,7 +49,7 @@ def test_every_field_survives_json():
         learner=Learner(7, 8, 0.1, 0.2, True, 10, 3, 2), replay=Replay(20, 'host'),
         collector=Collector(1, 4, 'all_tasks', 'random', 0.5),
         evaluation_planner=EvaluationPlanner(1, 2, 30, 4, 'std', 'shared'),
-        evaluation=Evaluation(0, 3))
+        evaluation=Evaluation(0, 3, False))
     for group in GROUPS:
         for field in dataclasses.fields(GROUPS[group]):
             default = getattr(getattr(Config(), group), field.name)
