@@ -1,6 +1,7 @@
 """Help that fits a screen: a command's own options, and its groups of settings in a line or two each."""
 
 import dataclasses
+import functools
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -86,6 +87,7 @@ def _groups(record: type, defaults: Mapping[str, Any], name: str | None) -> Iter
     yield from below
 
 
+@functools.cache
 def _texts(record: type) -> dict[str, str]:
     """The text of each field, which of a record's bases too stands behind it in the source."""
     return {entry.arg_name: ' '.join(entry.description.split()) for base in reversed(record.__mro__)
@@ -181,8 +183,8 @@ def _summary(group: Group) -> str:
 
 
 def _beginning(text: str) -> str:
-    """What stands before the first semicolon, or the first sentence."""
-    return re.match(r'.+?(?=[.;]\s|$)', text)[0].removesuffix('.')
+    """What stands before the first semicolon or full stop, without brackets."""
+    return re.sub(r' \([^)]*\)', '', re.match(r'.+?(?=[.;]\s|$)', text)[0]).removesuffix('.')
 
 
 def _print_options(options: tuple[Option, ...], console: Console, whole: bool = True) -> None:

@@ -18,6 +18,8 @@ from planet_jax.cli.run_folder import FolderError, checkpoints, read_config, rea
 
 WORK = {'learn': 'an update', 'collect': 'a collected episode', 'evaluate': 'an evaluation'}
 """Phases whose pace is told, and a unit of each."""
+PART = '_simulator'
+"""Ending of the seconds that are a part of a phase's."""
 
 
 @dataclass(frozen=True)
@@ -144,10 +146,12 @@ def _facts(directory: Path, run: Summary) -> Iterator[tuple[str, str]]:
         yield 'score' + (f' on {entry.task}' if len(run.scores) > 1 else ''), _score(entry)
     if not run.scores:
         yield 'score', 'not evaluated yet'
-    spent = {name: value for name, value in last['seconds'].items() if not name.endswith('_each')}
+    seconds = last['seconds']
+    spent = {name: value for name, value in seconds.items() if not name.endswith(('_each', PART))}
     if total := sum(spent.values()):
-        parts = ', '.join(f'{name} {duration(value)} ({value / total:.0%})' for name, value in
-                          sorted(spent.items(), key=lambda part: -part[1]))
+        within = {name: f', simulator {duration(seconds[name + PART])}' for name in spent if name + PART in seconds}
+        parts = ', '.join(f'{name} {duration(value)} ({value / total:.0%}{within.get(name, "")})'
+                          for name, value in sorted(spent.items(), key=lambda part: -part[1]))
         yield 'time', f'{duration(total)}: {parts}'
     paces = [f'{unit} {run.paces[phase]:.2g} s' for phase, unit in WORK.items() if phase in run.paces]
     if paces:

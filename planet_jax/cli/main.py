@@ -243,6 +243,20 @@ class Plot:
                                  f'in .md or .csv for a table.')
 
 
+@dataclass(frozen=True)
+class Doctor:
+    """Check whether this machine can train an agent, and tell what to do if not; status 1 if a check fails."""
+
+    task: str = 'cartpole_swingup'
+    """That is to be trained, or several with commas between them."""
+    preset: PresetName | None = None
+    """Of its settings; none: planet on an accelerator, cpu without one."""
+    logdir: Path = Path('logs')
+    """Where its run folders will be; it need not exist."""
+    quick: bool = False
+    """Leave out the timing of updates and plans, for which they must be compiled."""
+
+
 def prepare_process() -> None:
     """Settles what must be known before a simulator or JAX is loaded; whatever the user has set stays."""
     if sys.platform == 'linux':
@@ -360,9 +374,15 @@ def _plot(arguments: Sequence[str], console: Console) -> int:
     return 0
 
 
+def _doctor(arguments: Sequence[str], console: Console) -> int:
+    command = _parse(Doctor, arguments)
+    from planet_jax.cli.doctor import examine
+    return 0 if examine(command.task, command.preset, command.logdir, command.quick, console) else 1
+
+
 COMMANDS = {'train': (Train, _train), 'sweep': (Sweep, _sweep), 'evaluate': (Evaluate, _evaluate),
             'record': (Record, _record), 'imagine': (Imagine, _imagine), 'plot': (Plot, _plot),
-            'info': (Info, _info)}
+            'info': (Info, _info), 'doctor': (Doctor, _doctor)}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -372,7 +392,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: of the command line; none: this process's.
 
     Returns:
-        the exit status: 0 if all is well, 2 if something the user can mend is wrong, 130 or 143 after a signal.
+        the exit status: 0 if all is well, 1 if a check of `doctor` has failed, 2 if something the user can mend is
+        wrong, 130 or 143 after a signal.
     """
     prepare_process()
     arguments = list(sys.argv[1:] if arguments is None else arguments)

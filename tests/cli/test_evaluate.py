@@ -4,6 +4,7 @@ import hashlib
 import json
 import re
 import shutil
+from pathlib import Path
 
 import jax
 import numpy as np
@@ -153,6 +154,24 @@ def test_info_of_a_run_that_has_just_begun(run, tmp_path, capsys):
     facts = facts_of(capsys.readouterr().out)
     assert facts['progress'].startswith('0 of 6 episodes') and facts['checkpoints'] == 'none yet'
     assert (facts['score'], facts['time left']) == ('not evaluated yet', 'not known yet')
+
+
+def test_the_glossary_has_all_that_a_run_writes(run):
+    root = Path(__file__).parents[2]
+    told = set(re.findall(r'`([\w./]+?)/?`', (root / 'docs' / 'metrics.md').read_text()))
+    metrics, predictions = ([json.loads(line) for line in (run / name).read_text().splitlines()]
+                            for name in ('metrics.jsonl', 'open_loop.jsonl'))
+    record = json.loads((run / 'config.json').read_text())
+    written = {name for line in [*metrics, *predictions, *evaluations(run), record] for name in line}
+    written |= {name for line in metrics for name in line['seconds']}
+    written |= {path.name for path in run.iterdir()}
+    written |= set((run / 'scores.csv').read_text().splitlines()[0].split(','))
+    # What only some settings ask for.
+    for name in ('objective.py', 'learner.py'):
+        found = re.findall(r"metrics\['(\w+)'\] = |\{'(\w+)': ", (root / 'planet_jax' / name).read_text())
+        written |= {name for names in found for name in names if name}
+    assert {'loss', 'return', 'skipped', 'overshooting_divergence', 'lock', 'learn_each', 'step'} <= written
+    assert written <= told, written - told
 
 
 def test_info_of_the_installation(capsys):
