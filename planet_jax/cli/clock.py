@@ -4,6 +4,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import jax
+
 from planet_jax.config import Config
 
 
@@ -49,9 +51,11 @@ class Clock:
         """Times a piece of work of so many units; one that raises counts nothing."""
         begun = time.monotonic()
         self._under_way, self._parts = (phase, begun, 0.0), {}
+        jax.monitoring.register_event_duration_secs_listener(self._listen)
         try:
             yield
         finally:
+            jax.monitoring.unregister_event_duration_listener(self._listen)
             self._under_way = None
         spent = time.monotonic() - begun
         for name, seconds in {phase: spent, **self._parts}.items():
@@ -66,9 +70,17 @@ class Clock:
         """Times a part of the unit that is being measured, if one is; its seconds are those of 'phase_name'."""
         begun = time.monotonic()
         yield
+        self._add(name, time.monotonic() - begun)
+
+    def _listen(self, event: str, seconds: float, **_: object) -> None:
+        """What XLA compiles, or reads from its cache, is a part of the phase that needed it."""
+        if event == '/jax/core/compile/backend_compile_duration':
+            self._add('xla', seconds)
+
+    def _add(self, part: str, seconds: float) -> None:
         if self._under_way:
-            name = f'{self._under_way[0]}_{name}'
-            self._parts[name] = self._parts.get(name, 0.0) + time.monotonic() - begun
+            name = f'{self._under_way[0]}_{part}'
+            self._parts[name] = self._parts.get(name, 0.0) + seconds
 
     def mark(self, share: float) -> None:
         """Notes which share of the unit that is being measured is done, 0 to 1."""

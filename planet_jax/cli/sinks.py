@@ -21,12 +21,12 @@ class Sink(NamedTuple):
 
     Attributes:
         scalars: (step, name -> value).
-        image: (step, name, uint8 [height, width, 3]).
+        image: (step, name, path of a PNG).
         close: ends it.
     """
 
     scalars: Callable[[int, Mapping[str, float]], None]
-    image: Callable[[int, str, np.ndarray], None]
+    image: Callable[[int, str, Path], None]
     close: Callable[[], None]
 
 
@@ -40,13 +40,14 @@ def tensorboard(directory: Path, step: int) -> Sink:
         directory: of the run.
         step: environment steps so far; TensorBoard leaves out what an earlier process wrote after it.
     """
+    from PIL import Image
     from tensorboardX import summary
     from tensorboardX.event_file_writer import EventsWriter
     from tensorboardX.proto import event_pb2
 
     folder = directory / 'tensorboard'
     folder.mkdir(exist_ok=True)
-    writer = EventsWriter(str(folder / 'events'), f'.{os.getpid()}')
+    writer = EventsWriter(str(folder / 'events'), f'.{time.time_ns()}')
 
     def write(step, **content):
         writer.write_event(event_pb2.Event(wall_time=time.time(), step=step, **content))
@@ -58,8 +59,9 @@ def tensorboard(directory: Path, step: int) -> Sink:
         for name, value in values.items():
             write(step, summary=summary.scalar(name, value))
 
-    def image(step, name, pixels):
-        write(step, summary=summary.image(name, pixels, dataformats='HWC'))
+    def image(step, name, path):
+        with Image.open(path) as picture:
+            write(step, summary=summary.image(name, np.asarray(picture.convert('RGB')), dataformats='HWC'))
 
     return Sink(scalars, image, writer.close)
 
@@ -90,7 +92,7 @@ def wandb(directory: Path, step: int) -> Sink:
     run.define_metric('*', step_metric='env_steps')
     return Sink(
         lambda step, values: run.log({**values, 'env_steps': step}),
-        lambda step, name, pixels: run.log({name: wandb.Image(pixels), 'env_steps': step}),
+        lambda step, name, path: run.log({name: wandb.Image(str(path)), 'env_steps': step}),
         run.finish)
 
 
@@ -118,10 +120,10 @@ class Sinks:
         for name, sink in [*self._open.items()]:
             self._try(name, lambda sink=sink: sink.scalars(step, values))
 
-    def image(self, step: int, title: str, pixels: np.ndarray) -> None:
-        """Sends a picture, uint8 [height, width, 3], to all that are open."""
+    def image(self, step: int, title: str, path: Path) -> None:
+        """Sends a picture, a PNG, to all that are open."""
         for name, sink in [*self._open.items()]:
-            self._try(name, lambda sink=sink: sink.image(step, title, pixels))
+            self._try(name, lambda sink=sink: sink.image(step, title, path))
 
     def close(self) -> None:
         """Ends them."""

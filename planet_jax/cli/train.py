@@ -457,7 +457,13 @@ class Training:
                         'env_steps': seed.tally.env_steps}
                 params, key, episode = jax.device_get(jax.tree.map(
                     lambda leaf, index=index: leaf[index], (self.state.learner.params, self.state.key, episodes)))
-                self.open_loop.record(seed.folder, line, params, key, episode, frames_per_second)
+                errors, picture = self.open_loop.record(seed.folder, line, params, key, episode, frames_per_second)
+                on = f'/{task}' if len(self.tasks) > 1 else ''
+                seed.sinks.scalars(seed.tally.env_steps, {
+                    f'open_loop/{name}{on}/{ahead}': error for name in errors if name.endswith('_error')
+                    for ahead, error in zip(errors['horizon'], errors[name])})
+                if picture:
+                    seed.sinks.image(seed.tally.env_steps, f'open_loop{on}', picture)
 
     def _evaluation_envs(self, task: str) -> gymnasium.vector.VectorEnv:
         """Those of one task; with several tasks they are made anew each time, so that one set is open at once."""

@@ -26,6 +26,7 @@ class OwnTask(gymnasium.Wrapper):
     Attributes:
         action_repeat: R, environment steps per agent step
         steps: T, agent steps in an episode
+        metadata: the environment's own, with `render_fps`, agent steps in a second; 20 / R where it tells none
     """
 
     def __init__(self, task: Task, config: Env):
@@ -58,6 +59,7 @@ class OwnTask(gymnasium.Wrapper):
         super().__init__(env)
         self.action_repeat = config.action_repeat or task.action_repeat
         self.steps = spaces.episode_steps(steps, self.action_repeat)
+        self.metadata = {**env.metadata, 'render_fps': env.metadata.get('render_fps', 20) / self.action_repeat}
         self._low, self._high = _bounds(task.name, env.action_space)
         self.action_space = spaces.actions(self._low.size)
         self._size = config.size if pixels else None
@@ -114,7 +116,7 @@ class OwnTask(gymnasium.Wrapper):
             picture = self.env.render()
         except Exception as error:  # each renderer fails in its own way
             raise RuntimeError(f'Pictures of {self._name} cannot be rendered here ({error}): install what it says is '
-                               f'missing, or set --env.observation state.') from error
+                               f'missing, or train with --env.observation state.') from error
         if not (isinstance(picture, np.ndarray) and picture.dtype == np.uint8 and picture.shape[2:] == (3,)):
             raise RuntimeError(f'{self._name} renders {type(picture).__name__} {np.shape(picture)}, but pictures are '
                                f'uint8 (height, width, 3): set --env.observation state.')
@@ -137,7 +139,7 @@ def _make(task, config, **options):
         if not hasattr(module, task.task):
             raise ValueError(f'The task {task.name!r} cannot be made: {task.domain} has no {task.task}.')
         env = getattr(module, task.task)(**options)
-    except gymnasium.error.Error as error:
+    except (gymnasium.error.Error, ImportError) as error:
         raise ValueError(f'The task {task.name!r} cannot be made: {error}') from error
     except TypeError as error:
         if not options:
@@ -168,8 +170,8 @@ def _bounds(name, space):
         raise ValueError(f'{name} has the action space {space}, but the planner needs a Box of real numbers: discrete '
                          f'and other actions cannot be planned.')
     if not (np.isfinite(space.low).all() and np.isfinite(space.high).all()):
-        raise ValueError(f'{name} has the action space {space}, but the planner needs finite bounds: give it some, as '
-                         f'with gymnasium.wrappers.RescaleAction or ClipAction around other bounds.')
+        raise ValueError(f'{name} has the action space {space}, but the planner needs finite bounds: give it some, '
+                         f'as gymnasium.wrappers.TransformAction can.')
     return space.low.ravel().astype(np.float64), space.high.ravel().astype(np.float64)
 
 

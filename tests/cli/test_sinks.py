@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from planet_jax.cli import sinks
@@ -34,6 +35,12 @@ def test_tensorboard_reads_what_the_metrics_say(tmp_path, capsys):
         expected = [(line['env_steps'], np.float32(np.mean(line['returns']))) for line in
                     map(json.loads, (run / 'evaluations.jsonl').read_text().splitlines()) if line['agent'] == agent]
         assert found == expected and found
+    [image, *_] = events.Images('open_loop')
+    with Image.open(run / 'open_loop' / '000003.png') as strip:
+        assert (image.step, image.width, image.height) == (75, *strip.size)
+    [error, *_] = events.Scalars('open_loop/observation_error/5')
+    line = json.loads((run / 'open_loop.jsonl').read_text().splitlines()[0])
+    assert error.value == np.float32(line['observation_error'][line['horizon'].index(5)])
 
 
 def test_what_a_killed_process_wrote_too_much_is_left_out(tmp_path):
@@ -41,8 +48,8 @@ def test_what_a_killed_process_wrote_too_much_is_left_out(tmp_path):
     first = Sinks(['tensorboard'], tmp_path, 0, said.append)
     for step in (10, 20, 30):
         first.scalars(step, {'x': step})
-    picture = np.arange(4 * 6 * 3, dtype=np.uint8).reshape(4, 6, 3)
-    first.image(10, 'strip', picture)
+    Image.new('RGB', (6, 4)).save(tmp_path / 'strip.png')
+    first.image(10, 'strip', tmp_path / 'strip.png')
     first.close()
     second = Sinks(['tensorboard'], tmp_path, 20, said.append)
     second.scalars(30, {'x': 31})

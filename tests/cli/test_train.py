@@ -95,7 +95,7 @@ def test_a_line_of_metrics_per_episode(finished):
             assert line['return'] == pytest.approx(float(episode['reward'].sum(dtype=np.float64)))
             assert episode['observation'].shape == (26, 32, 32, 3)
     seconds = metrics[-1]['seconds']
-    assert {'compile', 'learn', 'evaluate', 'save', 'learn_each'} <= set(seconds)
+    assert {'compile', 'learn', 'learn_xla', 'evaluate', 'save', 'learn_each'} <= set(seconds)
     assert all(0 < seconds[f'{phase}_simulator'] < seconds[phase] for phase in ('seed', 'collect'))
 
 

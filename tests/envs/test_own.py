@@ -164,6 +164,11 @@ def test_actions_and_rewards():
         env.step([0, 2])
 
 
+@pytest.mark.parametrize('name, speed', [('gymnasium:Pendulum-v1', 30), (f'{HERE}:limited', 20)])
+def test_agent_steps_in_a_second(name, speed):
+    assert envs.make(name, Env(observation='state', action_repeat=4)).metadata['render_fps'] == speed / 4
+
+
 def test_the_setting_may_end_an_episode_early():
     env = envs.make(f'{HERE}:limited', Env(observation='state', steps=3))
     env.reset(seed=0)
