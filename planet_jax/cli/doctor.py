@@ -25,7 +25,6 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-import planet_jax
 from planet_jax import checkpoint, config, envs, keys
 from planet_jax.cli import runs
 from planet_jax.cli.clock import Clock, units_left
@@ -170,7 +169,7 @@ def check_rendering(patient: Patient) -> Finding:
 
 def _python(*arguments: str) -> subprocess.CompletedProcess[str]:
     """Runs Python with this package in a process of its own."""
-    search = os.pathsep.join(filter(None, [str(Path(planet_jax.__file__).parents[1]), os.environ.get('PYTHONPATH')]))
+    search = os.pathsep.join(filter(None, [str(Path(__file__).parents[2]), os.environ.get('PYTHONPATH')]))
     return subprocess.run([sys.executable, *arguments], capture_output=True, text=True, timeout=PATIENCE,
                           env={**os.environ, 'PYTHONPATH': search})
 
