@@ -50,7 +50,7 @@ smoke: setup ## a whole tiny run, in a temporary folder
 # A cache of its own, empty, so that compilation is measured too.
 bench: setup ## the benchmarks, and a table of them in LOGDIR/bench; ARGS goes to each of them
 	@set -f; folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && export JAX_COMPILATION_CACHE_DIR="$$folder" && \
-		out="$${LOGDIR:-logs}/bench" && for name in update planner collect render train; do \
+		out="$${LOGDIR:-logs}/bench" && for name in update planner collect render guards train; do \
 			.venv/bin/python "experiments/bench_$$name.py" "--out=$$out" $$ARGS || exit; \
 		done && .venv/bin/python experiments/benchmark.py "--out=$$out"
 

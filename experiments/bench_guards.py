@@ -14,6 +14,7 @@ import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import benchmark
 import jax
@@ -43,6 +44,8 @@ WATCHED = {
 class Guards(Options):
     """Time the guards of a run."""
 
+    size: Literal['planet', 'cpu', 'debug'] = 'cpu'
+    """Preset whose sizes are measured."""
     task: str = 'cartpole_swingup'
     """Any."""
     episodes: int = 3

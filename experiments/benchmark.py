@@ -329,6 +329,7 @@ GOALS = (
     Goal('plan, over the time of its arithmetic', 'planner', 'states 1', 'ratio', 1.3, 'cpu'),
     *(Goal(f'frame of {task}, fast, ms', 'render', f'{task}, fast', 'milliseconds', 5, 'cpu') for task in (
         'cartpole_swingup', 'reacher_easy', 'cheetah_run', 'finger_spin', 'cup_catch', 'walker_walk')),
+    Goal('guards, % of an episode', 'guards', 'all guards', 'percent', 2, 'cpu', 'cpu'),
     Goal('update, s', 'update', 'seeds 1', 'seconds', 0.012, 'gpu'),
     Goal('plan, s', 'planner', 'states 1', 'seconds', 0.002, 'gpu'),
     Goal('plans for 10 states, over one', 'planner', 'states 10', 'relative', 2, 'gpu'),
