@@ -14,7 +14,7 @@ PYTEST := export JAX_COMPILATION_CACHE_DIR="$${JAX_COMPILATION_CACHE_DIR:-$$PWD/
 	JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS=0 && exec .venv/bin/python -m pytest -n 2 --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train evaluate smoke bench test test-faults test-all lint
+.PHONY: help setup doctor train evaluate smoke bench test test-faults test-all docs lint
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
@@ -24,6 +24,11 @@ help: ## this list
 
 setup: ## make .venv with the tested packages; every other target does so by itself
 	@.ci/setup
+
+doctor: ## check whether this machine can train: make doctor TASK=walker_walk
+	@.ci/setup
+	@set -f; exec $(PROGRAM) doctor $${TASK:+"--task=$$TASK"} $${PRESET:+"--preset=$$PRESET"} \
+		$${LOGDIR:+"--logdir=$$LOGDIR"} $$ARGS
 
 # `exec`, so that signals reach Python; `set -f`, so that ARGS is split at blanks and nothing more.
 train: ## train an agent, or continue: make train TASK=walker_walk
@@ -57,6 +62,9 @@ test-faults: setup ## what is promised about faults, tried on a large scale
 
 test-all: setup ## all tests
 	@$(PYTEST)
+
+docs: setup ## the documentation as a site, in site/
+	@.venv/bin/python -m mkdocs build --clean
 
 lint: setup ## ruff
 	@.venv/bin/python -m ruff check .

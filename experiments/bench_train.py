@@ -1,8 +1,7 @@
 """The cost of a whole run, extrapolated from the phases of a short one that is made by the real command.
 
-The short run has the preset's sizes but few episodes, 10 updates between two of them, and an evaluation of few
-episodes. An update, a seed episode, a collected and an evaluated episode each cost what the last of them took, so that
-nothing that is compiled counts; writing episodes and checkpoints does not count either.
+The short run has the preset's sizes but few episodes, 30 updates before each, and one evaluation of few episodes. What
+was compiled is told apart from all phases; writing episodes and checkpoints does not count.
 """
 
 import json
@@ -23,7 +22,7 @@ from planet_jax.config import preset
 
 EPISODES = 1000
 """Of the run whose cost is told."""
-UPDATES = 10
+UPDATES = 30
 """Updates between two episodes of the short run."""
 
 
@@ -34,7 +33,7 @@ class Train(Options):
     size: Literal['planet', 'cpu', 'debug'] = 'cpu'
     """Preset whose sizes are measured."""
     repeats: int = 1
-    """Collected episodes of each task that are measured, after one that is not."""
+    """Collected episodes of each task."""
     tasks: tuple[str, ...] = ('cartpole_swingup', 'reacher_easy', 'cheetah_run', 'finger_spin', 'cup_catch',
                               'walker_walk')
     """Each is trained by itself."""
@@ -52,8 +51,8 @@ def short_run(task: str, size: str, seeds: int, planned: int, evaluated: int, in
         ran = subprocess.run(
             [sys.executable, '-m', 'planet_jax', 'train', f'--task={task}', f'--preset={size}', f'--logdir={folder}',
              f'--episodes={episodes}', f'--collector.seed-episodes={seeds}', f'--collector.collect-interval={interval}',
-             # After the first collected episode, for what is compiled, and at the end.
-             f'--evaluation.every={seeds + 1}', f'--evaluation.episodes={evaluated}'],
+             # Once, at the end.
+             f'--evaluation.every={EPISODES}', f'--evaluation.episodes={evaluated}', '--sinks'],
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment)
         if ran.returncode:
             raise RuntimeError(f'The training of {task} failed:\n{ran.stdout}')
@@ -68,16 +67,14 @@ def measure(task: str, options: Train, environment: dict[str, str]) -> benchmark
     config = preset(options.size)
     learning, evaluation = config.collector, config.evaluation
     interval = min(UPDATES, learning.collect_interval)
-    seeds, planned, evaluated = 2, 1 + options.repeats, min(envs.cores(), evaluation.episodes)
-    seconds = short_run(task, options.size, seeds, planned, evaluated, interval, environment)
+    seeds, evaluated = 2, min(envs.cores(), evaluation.episodes)
+    seconds = short_run(task, options.size, seeds, options.repeats, evaluated, interval, environment)
+    total = seconds[-1]
 
-    def phase(name, first, last):
-        return seconds[last].get(name, 0.0) - seconds[first].get(name, 0.0)
-
-    seed = phase('seed', 0, 1)
-    update = phase('learn', seeds, -2) / (interval * options.repeats)
-    collected = phase('collect', seeds, -2) / options.repeats
-    evaluated_one = phase('evaluate', -2, -1) / evaluated
+    seed = seconds[1]['seed'] - seconds[0]['seed']
+    update = seconds[-2]['learn_each']  # Its first call, which is compiled, does not count in it.
+    collected, simulated = total['collect'] / options.repeats, total['collect_simulator'] / options.repeats
+    evaluated_one = (total['evaluate'] - total.get('evaluate_xla', 0.0)) / evaluated
     planned = EPISODES - learning.seed_episodes
     updates, evaluations = planned * learning.collect_interval, EPISODES // evaluation.every
     hours = [seconds / 3600 for seconds in (updates * update, planned * collected, learning.seed_episodes * seed,
@@ -86,10 +83,11 @@ def measure(task: str, options: Train, environment: dict[str, str]) -> benchmark
         'hours_extrapolated': sum(hours), 'update_hours': hours[0], 'collect_hours': hours[1] + hours[2],
         'evaluate_hours': hours[3], 'measured_episodes': options.repeats, 'measured_evaluations': evaluated,
         'measured_updates': interval * options.repeats, 'agent_steps': envs.spec(task, config.env).steps,
-        'update_seconds': update, 'episode_seconds': collected, 'seed_episode_seconds': seed,
-        'evaluated_episode_seconds': evaluated_one,
-        # The planner's compilation, and what the first updates took more than later ones.
-        'compile_seconds': seconds[0]['compile'] + phase('learn', 0, seeds) - interval * update,
+        'update_seconds': update, 'episode_seconds': collected, 'of_it_simulator': simulated / collected,
+        'seed_episode_seconds': seed, 'evaluated_episode_seconds': evaluated_one,
+        # The planner, tracing included, and what XLA compiled later.
+        'compile_seconds': total['compile'] + sum(
+            value for name, value in total.items() if name in ('learn_xla', 'evaluate_xla')),
     }
 
 

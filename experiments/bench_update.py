@@ -20,6 +20,8 @@ from planet_jax.types import TrainState
 class Update(Options):
     """Time an update of the learner."""
 
+    repeats: int = 3
+    """Timed runs of each row."""
     seeds: tuple[int, ...] = ()
     """How many seeds learn at once in one program; none: 1, 2, 4, and 5 too on an accelerator."""
     batches: tuple[int, ...] = ()

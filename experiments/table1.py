@@ -20,7 +20,7 @@ def table(sweeps: Sequence[runs.Sweep]) -> str:
     lasts = {task: point for task, entries in found.items() if (point := scores.last(entries))}
     points = list(lasts.values())
     counts = [scores.span([getattr(point, name) for point in points]) if points else ''
-              for name in ('episodes', 'seeds')]
+              for name in ('x', 'seeds')]
     lines = [f'# {scores.heading("Mean return at the last evaluation (table 1)", drawn)}', '',
              '| agent | episodes | seeds | ' + ' | '.join(tasks) + ' |',
              '|---|---:|---:|' + '---:|' * len(tasks),

@@ -1,6 +1,6 @@
 """Algorithm 1 of the paper: collect, learn, plan."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Literal, NamedTuple
 
 import gymnasium
@@ -80,11 +80,12 @@ def make_steps(config: Config, spec: Spec, *, slots: int, updates_per_call: int,
         init=init, begin=begin, random=random,
         act=random if config.collector.agent == 'random' else agent.make_act(model, plan, config.collector.noise),
         evaluate=agent.make_act(model, evaluation_plan, 0.0),
+        draw=learner.make_draw(config.learner, updates_per_call),
         learn=learner.make_learn(update, config.learner, updates_per_call), add=add)))
 
 
 def train(steps: Steps, envs: gymnasium.vector.VectorEnv, state: TrainState, config: Config, *,
-          report=lambda step: None) -> Iterator[Unit]:
+          report: Callable[[int], None] = lambda step: None) -> Iterator[Unit]:
     """Algorithm 1, from whatever state it is given, without end.
 
     What comes next follows from the counters in the state alone, so training can stop after any unit and go on later.

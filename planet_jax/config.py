@@ -67,6 +67,8 @@ class Env:
     """`suite`: as dm_control ships it; `fast`: no shadows, no multisampling, a small off-screen buffer."""
     action_repeat: int | None = None
     """R, environment steps per agent step; none: the task's own (the paper's appendix A for its six tasks)."""
+    steps: int | None = None
+    """Environment steps in an episode; none: the task's own."""
 
     def __post_init__(self):
         _choices('env', self)
@@ -76,8 +78,7 @@ class Env:
         if self.size * self.supersample > 2048:
             raise ValueError(f'env.size {self.size} times env.supersample {self.supersample} is '
                              f'{self.size * self.supersample} pixels, but frames are rendered at 2048 at most.')
-        if self.action_repeat is not None:
-            _at_least('env', {'action_repeat': self.action_repeat}, 1)
+        _at_least('env', {n: getattr(self, n) for n in ('action_repeat', 'steps') if getattr(self, n) is not None}, 1)
 
 
 @dataclass(frozen=True)
@@ -116,8 +117,10 @@ class Model:
     """Layers of the reward head (paper: 2; released code: 3)."""
     reward_units: int = 300
     """Units of these layers (paper: 200; released code: 300)."""
-    precision: Literal['default', 'tensorfloat32', 'float32'] = 'default'
-    """Of matrix products. `default` is the device's: float32 on a CPU, TF32 on a recent NVIDIA GPU."""
+    precision: Literal['default', 'bfloat16', 'tensorfloat32', 'float32'] = 'default'
+    """Of matrix products and convolutions, also in planning. `default` is the device's: float32 on a CPU, TF32 on a
+    recent NVIDIA GPU. `bfloat16` is meant for accelerators: there the activations between these products are bfloat16
+    too, while parameters, recurrent state, distributions, predictions and losses stay float32."""
 
     def __post_init__(self):
         _choices('model', self)
@@ -276,8 +279,12 @@ class Replay:
 
     capacity: int | None = None
     """N, episodes kept in memory, the oldest dropped; none: all of the run."""
+    placement: Literal['auto', 'device', 'host'] = 'auto'
+    """On the device that computes, or in the host's memory, from where chunks are sent while the device computes;
+    `auto`: on the device while they take at most half of its memory. It changes no number."""
 
     def __post_init__(self):
+        _choices('replay', self)
         if self.capacity is not None:
             _at_least('replay', {'capacity': self.capacity}, 1)
 

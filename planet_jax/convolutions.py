@@ -32,7 +32,7 @@ def conv(x, kernel, stride=2):
     Raises ValueError if the channels differ, the kernel is not square, or the image is smaller than the kernel.
     """
     _check(x, kernel, 2, at_least=kernel.shape[0])
-    y = _conv.bind(x.reshape(1, -1, *x.shape[-3:]), kernel[None], stride=stride)
+    y = _conv.bind(x.reshape(1, -1, *x.shape[-3:]), kernel[None], stride=stride, precision=_precision())
     return y.reshape(*x.shape[:-3], *y.shape[-3:])
 
 
@@ -46,8 +46,14 @@ def conv_transpose(x, kernel, stride=2):
     """
     _check(x, kernel, 3, at_least=1)
     size = tuple(stride * (s - 1) + kernel.shape[0] for s in x.shape[-3:-1])
-    y = _conv_transpose.bind(x.reshape(1, -1, *x.shape[-3:]), kernel[None], stride=stride, size=size)
+    y = _conv_transpose.bind(x.reshape(1, -1, *x.shape[-3:]), kernel[None], stride=stride, size=size,
+                             precision=_precision())
     return y.reshape(*x.shape[:-3], *y.shape[-3:])
+
+
+def _precision():
+    """Of `jax.default_matmul_precision`; it must be asked for here, since primitives are lowered after its context."""
+    return jax.config.jax_default_matmul_precision
 
 
 def _check(x, kernel, axis, at_least):
@@ -128,7 +134,7 @@ def _in_slices(function, image_bytes, *xs):
         return jax.tree.map(jnp.add, total, part), y
 
     shapes = jax.eval_shape(function, *[x[0] for x in sliced])[1]
-    total = jax.tree.map(lambda s: jnp.zeros_like(xs[0], shape=s.shape), shapes)
+    total = jax.tree.map(lambda s: jnp.zeros_like(xs[0], shape=s.shape, dtype=s.dtype), shapes)
     total, y = lax.scan(step, total, sliced)
     return jax.tree.map(lambda y: y.reshape(n, *y.shape[2:]), y), total
 
@@ -151,23 +157,25 @@ def _matrix_kernel_gradient(x, y, *, stride, k):
     def product(x, y):
         # Slower, up to twice: the patches on the left, or y turned within the product instead of before it.
         turned = lax.optimization_barrier(y.reshape(-1, y.shape[3]).T)
-        return (), turned @ _patches(x, k, stride).reshape(-1, numbers)
+        # The sum over the slices is float32, also of bfloat16 images.
+        return (), jnp.matmul(turned, _patches(x, k, stride).reshape(-1, numbers), preferred_element_type=jnp.float32)
 
     matrix = _in_slices(product, 4 * y.shape[1] * y.shape[2] * numbers, x, y)[1]
-    return matrix.T.reshape(k, k, x.shape[3], y.shape[3])
+    return matrix.T.reshape(k, k, x.shape[3], y.shape[3]).astype(x.dtype)
 
 
 # The primitives, on P kernels.
 
 
 def _primitive(name, library, matrix, static, rhs_is_kernel=True):
-    def on_platform(lhs, rhs, **static):
+    def on_platform(lhs, rhs, precision, **static):
         def one(lhs, rhs):
             return lax.platform_dependent(lhs, rhs, cpu=partial(matrix, **static), default=partial(library, **static))
 
-        return one(lhs[0], rhs[0])[None] if lhs.shape[0] == 1 else jax.vmap(one)(lhs, rhs)
+        with jax.default_matmul_precision(precision):
+            return one(lhs[0], rhs[0])[None] if lhs.shape[0] == 1 else jax.vmap(one)(lhs, rhs)
 
-    def abstract(lhs, rhs, **static):
+    def abstract(lhs, rhs, precision, **static):
         # updating an operand keeps the axes of a mesh over which it varies, for shard_map
         return lhs.update(shape=jax.eval_shape(jax.vmap(partial(library, **static)), lhs, rhs).shape, weak_type=False)
 
@@ -184,7 +192,7 @@ def _primitive(name, library, matrix, static, rhs_is_kernel=True):
         return out.reshape(size, -1, *out.shape[1:]), 0
 
     primitive = Primitive(name)
-    primitive.def_impl(jax.jit(on_platform, static_argnames=static))
+    primitive.def_impl(jax.jit(on_platform, static_argnames=('precision', *static)))
     primitive.def_abstract_eval(abstract)
     mlir.register_lowering(primitive, mlir.lower_fun(on_platform, multiple_results=False))
     batching.primitive_batchers[primitive] = batch
@@ -199,13 +207,16 @@ _kernel_gradient = _primitive(
 # A rule gets the cotangent, both operands (the one it is for known by its shape only) and the static parameters.
 ad.defbilinear(
     _conv,
-    lambda y, x, kernel, stride: _conv_transpose.bind(y, kernel, stride=stride, size=x.aval.shape[2:4]),
-    lambda y, x, kernel, stride: _kernel_gradient.bind(x, y, stride=stride, k=kernel.aval.shape[1]))
+    lambda y, x, kernel, stride, **same: _conv_transpose.bind(
+        y, kernel, stride=stride, size=x.aval.shape[2:4], **same),
+    lambda y, x, kernel, stride, **same: _kernel_gradient.bind(x, y, stride=stride, k=kernel.aval.shape[1], **same))
 ad.defbilinear(
     _conv_transpose,
-    lambda x, y, kernel, stride, size: _conv.bind(x, kernel, stride=stride),
-    lambda x, y, kernel, stride, size: _kernel_gradient.bind(x, y, stride=stride, k=kernel.aval.shape[1]))
+    lambda x, y, kernel, stride, size, **same: _conv.bind(x, kernel, stride=stride, **same),
+    lambda x, y, kernel, stride, size, **same: _kernel_gradient.bind(
+        x, y, stride=stride, k=kernel.aval.shape[1], **same))
 ad.defbilinear(
     _kernel_gradient,
-    lambda kernel, x, y, stride, k: _conv_transpose.bind(y, kernel, stride=stride, size=x.aval.shape[2:4]),
-    lambda kernel, x, y, stride, k: _conv.bind(x, kernel, stride=stride))
+    lambda kernel, x, y, stride, k, **same: _conv_transpose.bind(
+        y, kernel, stride=stride, size=x.aval.shape[2:4], **same),
+    lambda kernel, x, y, stride, k, **same: _conv.bind(x, kernel, stride=stride, **same))

@@ -89,6 +89,13 @@ def read(path: Path, spec: Spec) -> Trajectory:
     return Trajectory(**padded, length=np.int32(length))
 
 
+def empty(spec: Spec) -> Trajectory:
+    """An episode with T + 1 rows of which none is valid: it fills a slot, and nothing is learned from it."""
+    rows = spec.steps + 1
+    return Trajectory(np.zeros((rows, *spec.observation_shape), spec.observation_dtype),
+                      np.zeros((rows, spec.action_size), np.float32), np.zeros(rows, np.float32), np.int32(0))
+
+
 def _check_regular(path: Path) -> None:
     """Before it is opened, for others may be endless; one that is absent passes."""
     if path.is_symlink() or path.exists() and not path.is_file():

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import optax
 
 from planet_jax import config, keys, objective, replay
-from planet_jax.types import LearnerState, Metrics, TrainState, Trajectory, WorldModel
+from planet_jax.types import Draw, LearnerState, Metrics, TrainState, Trajectory, WorldModel
 
 Update = Callable[[LearnerState, jax.Array, Trajectory], tuple[LearnerState, Metrics]]
 """(learner, key, batch with leading [B, L]) -> (learner, metrics)."""
@@ -60,23 +60,46 @@ def make_update(model: WorldModel, optimizer: optax.GradientTransformation, sett
     return update
 
 
-def draw(state: TrainState, number: jax.Array | int, settings: config.Learner) -> tuple[jax.Array, Trajectory]:
+def _keys(state: TrainState, number: jax.Array | int) -> jax.Array:
+    """For drawing an update's batch, and for the update itself, [2, 2]."""
+    return jax.random.split(keys.stream(state.key, 'update', number))
+
+
+def draw(state: TrainState, number: jax.Array | int, settings: config.Learner) -> tuple[jax.Array, Draw]:
     """What an update learns from; drawn again, it is the same as long as no episode is added.
 
     Args:
-        state: of which replay and key are used.
+        state: of which the key and the replays' counts and lengths are used.
         number: of the update, counted from 0.
         settings: B and L.
 
     Returns:
-        the update's key, and its batch with leading [B, L].
+        the update's key, and the chunks of its batch, with leading [B].
     """
-    sample_key, update_key = jax.random.split(keys.stream(state.key, 'update', number))
-    return update_key, replay.sample(state.replay, sample_key, settings.batch, settings.chunk_length)
+    draw_key, update_key = _keys(state, number)
+    return update_key, replay.draw(state.replay, draw_key, settings.batch, settings.chunk_length)
+
+
+def make_draw(settings: config.Learner, updates_per_call: int) -> Callable[[TrainState], Draw]:
+    """The chunks of the next call of `learn`, for batches that are cut beforehand.
+
+    Args:
+        settings: B and L.
+        updates_per_call: updates in one call.
+
+    Returns:
+        state -> Draw with leading [updates_per_call, B].
+    """
+
+    def call(state):
+        numbers = state.learner.updates + jnp.arange(updates_per_call)
+        return jax.vmap(lambda number: draw(state, number, settings)[1])(numbers)
+
+    return call
 
 
 def make_learn(update: Update, settings: config.Learner, updates_per_call: int,
-               ) -> Callable[[TrainState], tuple[TrainState, Metrics]]:
+               ) -> Callable[..., tuple[TrainState, Metrics]]:
     """Several updates in one compiled call, each on chunks of its own (algorithm 1, lines 3 to 6).
 
     Args:
@@ -85,14 +108,18 @@ def make_learn(update: Update, settings: config.Learner, updates_per_call: int,
         updates_per_call: updates in one call.
 
     Returns:
-        state -> (state, metrics), each metric with one value per update, so that no average depends on the split.
+        (state, batches) -> (state, metrics), each metric with one value per update, so that no average depends on the
+        split. The batches are those of `make_draw`, with leading [updates_per_call, B, L]; where none are given, each
+        is cut out of the state's replays when it is its turn.
     """
 
-    def learn(state):
-        def one(learner, _):
-            return update(learner, *draw(state, learner.updates, settings))
+    def learn(state, batches=None):
+        def one(learner, batch):
+            if batch is None:
+                batch = replay.cut(state.replay, draw(state, learner.updates, settings)[1])
+            return update(learner, _keys(state, learner.updates)[1], batch)
 
-        learner, metrics = jax.lax.scan(one, state.learner, length=updates_per_call)
+        learner, metrics = jax.lax.scan(one, state.learner, batches, length=updates_per_call)
         return state.replace(learner=learner), metrics
 
     return learn

@@ -1,16 +1,19 @@
-"""Episodes in memory as a pytree, with pure functions to add one and to sample chunks.
+"""Episodes in memory as a pytree, with functions to add one, to draw chunks and to cut them out.
 
-Tasks whose episodes have different T are kept in replays of their own, so that no memory goes to padding.
+Tasks whose episodes have different T are kept in replays of their own, so that no memory goes to padding. A replay of
+JAX arrays is on the device, and all functions are pure; one of NumPy arrays is in the host's memory.
 """
 
 import functools
 from collections.abc import Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from planet_jax.config import Spec
-from planet_jax.types import Replay, Trajectory
+from planet_jax.types import Draw, Replay, Trajectory
 
 
 def init(spec: Spec, slots: int, chunk_length: int) -> Replay:
@@ -40,13 +43,15 @@ def add(replay: Replay, episode: Trajectory) -> Replay:
     """Puts an episode into the slot of its number; the oldest is overwritten when all are taken.
 
     Args:
-        replay: the replay; donate it, since it may be gigabytes.
+        replay: the replay; donate it, since it may be gigabytes. NumPy arrays are written in place.
         episode: T + 1 rows or fewer.
 
     Raises:
         ValueError: the episode is longer than a slot, or of other shapes or dtypes.
     """
     slots = len(replay.data.length)
+    on_host = isinstance(replay.data.length, np.ndarray)
+    library = np if on_host else jnp
 
     def put(stored, new):
         if new.dtype != stored.dtype or new.shape[1:] != stored.shape[2:] or new.ndim and len(new) > stored.shape[1]:
@@ -54,23 +59,48 @@ def add(replay: Replay, episode: Trajectory) -> Replay:
                              f'{new.dtype} {new.shape}.')
         if new.ndim:
             # Rows left over from an older, longer episode must not remain.
-            new = jnp.pad(new, [(0, stored.shape[1] - len(new))] + [(0, 0)] * (new.ndim - 1))
+            new = library.pad(new, [(0, stored.shape[1] - len(new))] + [(0, 0)] * (new.ndim - 1))
+        if on_host:
+            stored[replay.count % slots] = new
+            return stored
         return jax.lax.dynamic_update_index_in_dim(stored, new, replay.count % slots, 0)
 
     return Replay(jax.tree.map(put, replay.data, episode), replay.count + 1)
 
 
-def sample(replays: Sequence[Replay], key: jax.Array, batch: int, chunk_length: int) -> Trajectory:
+def draw(replays: Sequence[Replay], key: jax.Array, batch: int, chunk_length: int) -> Draw:
     """Draws chunks: an episode uniformly, then a start uniformly among those that keep the chunk inside the episode.
 
     The episode is one of all that the replays hold, so each of them is drawn from by its share of the episodes. A
-    chunk never crosses episodes. It is padded, and its length below L, only if its whole episode is shorter.
+    chunk never crosses episodes. Its length is below L only if its whole episode is shorter.
 
     Args:
-        replays: at least one episode in all, or the chunks are empty (length 0).
+        replays: at least one episode in all, or the chunks are empty (length 0). Only counts and lengths are used.
         key: a random key.
         batch: B.
         chunk_length: L.
+
+    Returns:
+        a Draw with leading [B].
+    """
+    episode_key, start_key = jax.random.split(key)
+    filled = jnp.stack([jnp.minimum(replay.count, len(replay.data.length)) for replay in replays])
+    # Drawn by `randint` from 0 up to the number itself, so that the same chunks come of any number of slots.
+    drawn = jax.random.randint(episode_key, (batch,), 0, jnp.maximum(filled.sum(), 1))
+    ends = jnp.cumsum(filled)
+    which = (drawn[:, None] >= ends[:-1]).sum(1)
+    slots = drawn - (ends - filled)[which]
+    lengths = _of_each(which, [jnp.asarray(replay.data.length)[slots] for replay in replays])
+    starts = jax.random.randint(start_key, (batch,), 0, jnp.maximum(lengths - chunk_length, 0) + 1)
+    return Draw(which, slots, starts, jnp.minimum(lengths, chunk_length), chunk_length)
+
+
+def cut(replays: Sequence[Replay], draws: Draw) -> Trajectory:
+    """The chunks that were drawn, padded to L rows.
+
+    Args:
+        replays: of which they were drawn; those of NumPy arrays are cut by NumPy.
+        draws: with leading [B], or any leading axes for NumPy arrays.
 
     Returns:
         a Trajectory with leading [B, L] and length [B].
@@ -79,38 +109,42 @@ def sample(replays: Sequence[Replay], key: jax.Array, batch: int, chunk_length: 
         ValueError: the chunks are longer than a slot.
     """
     for replay in replays:
-        if chunk_length > replay.data.reward.shape[1]:
-            raise ValueError(f'Chunks of {chunk_length} rows were asked of a replay whose slots have '
+        if draws.rows > replay.data.reward.shape[1]:
+            raise ValueError(f'Chunks of {draws.rows} rows were asked of a replay whose slots have '
                              f'{replay.data.reward.shape[1]}.')
-    episode_key, start_key = jax.random.split(key)
-    filled = jnp.stack([jnp.minimum(replay.count, len(replay.data.length)) for replay in replays])
-    # Drawn by `randint` from 0 up to the number itself, so that the same chunks come of any number of slots.
-    drawn = jax.random.randint(episode_key, (batch,), 0, jnp.maximum(filled.sum(), 1))
-    ends = jnp.cumsum(filled)
-    # An index below a replay's first episode or behind its last one is clipped; that chunk is not taken.
-    episodes = [drawn - (end - count) for end, count in zip(ends, filled)]
+    if isinstance(replays[0].data.reward, np.ndarray):
+        return _cut_on_host(replays, draws)
 
-    def drawn_from(options):
-        """Of what each replay offers, [B, ...], that of the replay which holds the episode drawn."""
-        chosen = options[0]
-        for begin, option in zip(ends, options[1:]):
-            chosen = jax.tree.map(functools.partial(jax.vmap(jnp.where), drawn >= begin), option, chosen)
-        return chosen
-
-    lengths = drawn_from([replay.data.length[index] for replay, index in zip(replays, episodes)])
-    starts = jax.random.randint(start_key, (batch,), 0, jnp.maximum(lengths - chunk_length, 0) + 1)
-
-    def cut(data, episode, start):
+    def one(data, slot, start):
         def rows(stored):
-            sizes = (1, chunk_length, *stored.shape[2:])
-            first = (episode, start, *[0] * (stored.ndim - 2))
-            return jax.lax.dynamic_slice(stored, first, sizes)[0]
+            sizes = (1, draws.rows, *stored.shape[2:])
+            return jax.lax.dynamic_slice(stored, (slot, start, *[0] * (stored.ndim - 2)), sizes)[0]
 
         return rows(data.observation), rows(data.action), rows(data.reward)
 
-    chunks = drawn_from([jax.vmap(cut, (None, 0, 0))(replay.data, index, starts)
-                    for replay, index in zip(replays, episodes)])
-    return Trajectory(*chunks, jnp.minimum(lengths, chunk_length))
+    # A slot or start behind the end of another replay is clipped; that chunk is not taken.
+    chunks = _of_each(draws.replay, [jax.vmap(one, (None, 0, 0))(replay.data, draws.slot, draws.start)
+                                     for replay in replays])
+    return Trajectory(*chunks, draws.length)
+
+
+def _of_each(which: jax.Array, options: Sequence[Any]) -> Any:
+    """Of what each replay offers, [B, ...], that of the replay of the number `which` [B]."""
+    chosen = options[0]
+    for number, option in enumerate(options[1:], 1):
+        chosen = jax.tree.map(functools.partial(jax.vmap(jnp.where), which == number), option, chosen)
+    return chosen
+
+
+def _cut_on_host(replays: Sequence[Replay], draws: Draw) -> Trajectory:
+    places = list(zip(*(np.asarray(index).ravel().tolist() for index in (draws.replay, draws.slot, draws.start))))
+
+    def rows(name):
+        stored = [getattr(replay.data, name) for replay in replays]
+        chunks = np.stack([stored[replay][slot, start:start + draws.rows] for replay, slot, start in places])
+        return chunks.reshape(*draws.length.shape, *chunks.shape[1:])
+
+    return Trajectory(rows('observation'), rows('action'), rows('reward'), np.asarray(draws.length))
 
 
 def episodes(replays: Sequence[Replay]) -> jax.Array:

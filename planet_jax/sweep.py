@@ -1,12 +1,15 @@
 """Seeds over devices: the same steps with [P] in front. The only file that knows of devices."""
 
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, Literal
 
 import jax
 import numpy as np
 from jax.sharding import Mesh, PartitionSpec
 
-from planet_jax.types import Steps
+from planet_jax import replay
+from planet_jax.types import Metrics, Replay, Steps, TrainState, Trajectory
 
 
 def _single(function: Callable, device: jax.Device, donate: tuple[int, ...]) -> Callable:
@@ -33,7 +36,73 @@ def _several_on_each(function: Callable, devices: Sequence[jax.Device], donate: 
     return jax.jit(mapped, donate_argnums=donate)
 
 
-def over_seeds(steps: Steps, devices: Sequence[jax.Device], seeds: int | None = None) -> Steps:
+class _HostReplay:
+    """`init`, `learn` and `add` for replays in the host's memory, NumPy arrays [P, N, ...] that are never copied.
+
+    What the next call of `learn` draws follows from the key, the number of updates and the episodes so far. So a thread
+    cuts and sends its batches while the device computes; an episode that is added in between makes them void.
+    """
+
+    def __init__(self, steps: Steps, compiled: Callable[..., Callable], seeds: int):
+        """Args: the steps without batch axes, what compiles them for the seeds, and P."""
+        self._steps, self._seeds = steps, seeds
+        self._begin = compiled(lambda key: steps.init(key).replace(replay=()))
+        self._draw = jax.jit(jax.vmap(steps.draw))
+        self._send = compiled(lambda batches: batches)
+        self._learn = compiled(steps.learn, (0,))
+        self._thread = ThreadPoolExecutor(1)
+        self._ahead: tuple[Any, bytes, Future] | None = None
+
+    def init(self, keys: jax.Array) -> TrainState:
+        shapes = jax.eval_shape(self._steps.init, jax.ShapeDtypeStruct(keys.shape[1:], keys.dtype)).replay
+        return self._begin(keys).replace(replay=jax.tree.map(
+            lambda leaf: np.zeros((self._seeds, *leaf.shape), leaf.dtype), shapes))
+
+    def learn(self, state: TrainState) -> tuple[TrainState, Metrics]:
+        """Waits for the call before, whose number of updates decides what is drawn."""
+        # Copies, for a view of what is donated would make it be copied.
+        replays, known = state.replay, jax.tree.map(np.array, state.replace(
+            learner=state.learner.replace(params=None, opt_state=None), replay=()))
+        if self._ahead is None or self._ahead[0] is not replays or self._ahead[1] != _bytes(known):
+            self._cut_ahead(replays, known)
+        batches = self._ahead[2].result()
+        state, metrics = self._learn(state.replace(replay=()), batches)
+        updates = known.learner.updates + metrics['loss'].shape[1]
+        self._cut_ahead(replays, known.replace(learner=known.learner.replace(updates=updates)))
+        return state.replace(replay=replays), metrics
+
+    def add(self, state: TrainState, episodes: Trajectory) -> TrainState:
+        """Writes into the arrays; the replays that it returns are other records of them, with other counts."""
+        added = [self._steps.add(TrainState(None, _of_seed(state.replay, seed), None), _of_seed(episodes, seed)).replay
+                 for seed in range(self._seeds)]
+        return state.replace(replay=tuple(
+            Replay(stored.data, np.stack([new.count for new in of_seeds]))
+            for stored, *of_seeds in zip(state.replay, *added)))
+
+    def _cut_ahead(self, replays: tuple[Replay, ...], known: TrainState) -> None:
+        self._ahead = replays, _bytes(known), self._thread.submit(self._batches, replays, known)
+
+    def _batches(self, replays: tuple[Replay, ...], known: TrainState) -> Trajectory:
+        """[P, updates_per_call, B, L, ...] on the devices of their seeds."""
+        # Not on an accelerator, where it would wait for the updates that are under way.
+        with jax.default_device(jax.local_devices(backend='cpu')[0]):
+            lengths = tuple(Replay(Trajectory(None, None, None, stored.data.length), stored.count)
+                            for stored in replays)
+            draws = jax.tree.map(np.asarray, self._draw(known.replace(replay=lengths)))
+        cut = [replay.cut(_of_seed(replays, seed), _of_seed(draws, seed)) for seed in range(self._seeds)]
+        return self._send(jax.tree.map(lambda *leaves: np.stack(leaves) if len(leaves) > 1 else leaves[0][None], *cut))
+
+
+def _of_seed(tree: Any, seed: int) -> Any:
+    return jax.tree.map(lambda leaf: leaf[seed], tree)
+
+
+def _bytes(tree: Any) -> bytes:
+    return b''.join(leaf.tobytes() for leaf in jax.tree.leaves(tree))
+
+
+def over_seeds(steps: Steps, devices: Sequence[jax.Device], seeds: int | None = None,
+               placement: Literal['device', 'host'] = 'device') -> Steps:
     """Compiles the steps for several seeds.
 
     `random`, `act` and `evaluate` take keys, beliefs and observations with [P, E] in front; `add` takes episodes with
@@ -44,6 +113,7 @@ def over_seeds(steps: Steps, devices: Sequence[jax.Device], seeds: int | None = 
         steps: without batch axes.
         devices: to run on.
         seeds: P, a multiple of the number of devices; none: one on each.
+        placement: of the replays, on the devices or in the host's memory; the numbers are the same, bit for bit.
 
     Raises:
         ValueError: there is no device, or the seeds cannot be spread over them evenly.
@@ -65,10 +135,14 @@ def over_seeds(steps: Steps, devices: Sequence[jax.Device], seeds: int | None = 
     def side_by_side(act):
         return compiled(jax.vmap(act, (None, 0, 0, 0)))
 
-    return Steps(
+    made = Steps(
         init=compiled(steps.init), begin=compiled(steps.begin), random=side_by_side(steps.random),
-        act=side_by_side(steps.act), evaluate=side_by_side(steps.evaluate), learn=compiled(steps.learn, (0,)),
-        add=compiled(steps.add, (0,)))
+        act=side_by_side(steps.act), evaluate=side_by_side(steps.evaluate), draw=compiled(steps.draw),
+        learn=compiled(steps.learn, (0,)), add=compiled(steps.add, (0,)))
+    if placement == 'device':
+        return made
+    on_host = _HostReplay(steps, compiled, seeds)
+    return made._replace(init=on_host.init, learn=on_host.learn, add=on_host.add)
 
 
 def rounds(seeds: Sequence[int], devices: int, seeds_per_device: int) -> Iterator[list[int]]:

@@ -102,6 +102,25 @@ class Replay:
 
 
 @struct.dataclass
+class Draw:
+    """Which chunk of which episode is learned from; batches have leading axes.
+
+    Attributes:
+        replay: [], int32: index of the replay
+        slot: [], int32: of the episode
+        start: [], int32: first row
+        length: [], int32: valid rows
+        rows: L; static
+    """
+
+    replay: jax.Array
+    slot: jax.Array
+    start: jax.Array
+    length: jax.Array
+    rows: int = struct.field(pytree_node=False)
+
+
+@struct.dataclass
 class LearnerState:
     """What an update changes.
 
@@ -166,7 +185,10 @@ class Steps(NamedTuple):
         begin: params -> Belief: zero latent, zero action
         random, act, evaluate: (params, key, belief, observation) -> Belief: uniform actions for the seed episodes;
             the collection's planner with exploration noise; the evaluation's planner
-        learn: state -> (state, metrics [updates_per_call]): that many updates
+        draw: state -> Draw with leading [updates_per_call, B]: the chunks of the next call of `learn`; of the replays,
+            only counts and lengths are used
+        learn: (state, batches) -> (state, metrics [updates_per_call]): that many updates. Batches, with leading
+            [updates_per_call, B, L], are the chunks of `draw`; where none are given, they are cut out of the replays
         add: (state, episodes [E]) -> state: one episode of each task, in the order of the tasks
     """
 
@@ -175,5 +197,6 @@ class Steps(NamedTuple):
     random: Callable[..., Belief]
     act: Callable[..., Belief]
     evaluate: Callable[..., Belief]
+    draw: Callable[..., Draw]
     learn: Callable[..., tuple[TrainState, Metrics]]
     add: Callable[..., TrainState]

@@ -70,7 +70,8 @@ def write_scores():
 
     def write(directory, evaluations, preset='cpu'):
         task, method, seed = directory.parts[-3:]
-        folder = RunFolder(directory, {'task': task, 'preset': preset, 'seed': int(seed), 'versions': {},
+        folder = RunFolder(directory, {'task': task, 'preset': preset, 'seed': int(seed),
+                                       'versions': {'planet-jax': '0', 'jax': '0'},
                                        'action_repeat': dict.fromkeys(task.split(','), 1), 'device': 'here',
                                        'config': config.preset(preset), 'commit': None})
         for entry in evaluations:
@@ -111,6 +112,12 @@ def numbers(directory):
         'progress': {name: value for name, value in progress.items() if name != 'seconds'},
         'state': {name: (str(leaf.dtype), np.asarray(leaf).tobytes()) for name, leaf in leaves.items()},
     }
+
+
+@pytest.fixture(scope='session', name='environment')
+def environment_fixture():
+    """The environment of a process that a test starts itself, with additions to it."""
+    return environment
 
 
 def environment(settings):

@@ -42,14 +42,14 @@ def test_a_preset_survives_json(name):
 
 def test_every_field_survives_json():
     changed = Config(
-        env=Env('state', 32, 2, 1, 'fast', 3), model=Model(
+        env=Env('state', 32, 2, 1, 'fast', 3, 7), model=Model(
             'ssm', 5, 6, 7, 0.2, 'reset_after', 4, (3, 4), (5, 6), (5, 6, 6), 8, 1, 9, 1, 10, 'float32'),
         objective=Objective(2, 0.5, 1.5, 3, 'paper', (0.5, 2), True, 0.1),
         planner=Planner(3, 4, 50, 6, 'mean_absolute', 'per_candidate'),
-        learner=Learner(7, 8, 0.1, 0.2, True, 10, 3, 2), replay=Replay(20),
+        learner=Learner(7, 8, 0.1, 0.2, True, 10, 3, 2), replay=Replay(20, 'host'),
         collector=Collector(1, 4, 'all_tasks', 'random', 0.5),
         evaluation_planner=EvaluationPlanner(1, 2, 30, 4, 'std', 'shared'),
-        evaluation=Evaluation(0, 3))
+        evaluation=Evaluation(0, 3, False))
     for group in GROUPS:
         for field in dataclasses.fields(GROUPS[group]):
             default = getattr(getattr(Config(), group), field.name)

@@ -267,9 +267,9 @@ def test_every_update_draws_chunks_and_noise_of_its_own(setting):
     assert once['reward'].shape == (6, SETTINGS.batch, SETTINGS.chunk_length)
     draw = jax.jit(lambda state, number: learner.draw(state, number, SETTINGS))
     for number in range(6):
-        key, batch = draw(setting.state, number)
+        key, drawn = draw(setting.state, number)
         np.testing.assert_array_equal(once['key'][number], key)
-        np.testing.assert_array_equal(once['reward'][number], batch.reward)
+        np.testing.assert_array_equal(once['reward'][number], replay.cut(setting.state.replay, drawn).reward)
 
 
 def test_learning_changes_the_learner_only(setting):

@@ -116,6 +116,14 @@ def test_empty_values_are_not_passed(made):
                            ['-m', 'planet_jax', 'evaluate', '--run=logs/x', '--episodes=3']]
 
 
+def test_the_doctor_looks_at_what_is_to_be_trained(made):
+    assert run(made, 'make', 'doctor').returncode == 0
+    settings = ('TASK=walker_walk', 'PRESET=cpu', 'LOGDIR=my logs', 'ARGS=--quick')
+    assert run(made, 'make', 'doctor', *settings).returncode == 0
+    assert calls(made) == [['-m', 'planet_jax', 'doctor'], [
+        '-m', 'planet_jax', 'doctor', '--task=walker_walk', '--preset=cpu', '--logdir=my logs', '--quick']]
+
+
 def test_every_benchmark_is_run_into_one_folder(made):
     assert run(made, 'make', 'bench', 'LOGDIR=my logs', 'ARGS=--repeats 1').returncode == 0
     *benchmarks, table = calls(made)
@@ -135,7 +143,8 @@ def test_what_is_missing_is_said_before_set_up(made, target, hint):
 
 def test_help_lists_every_target(made):
     result = run(made, 'make')
-    for target in ('help', 'setup', 'train', 'evaluate', 'smoke', 'bench', 'test', 'test-faults', 'test-all', 'lint'):
+    for target in ('help', 'setup', 'doctor', 'train', 'evaluate', 'smoke', 'bench', 'test', 'test-faults', 'test-all',
+                   'lint'):
         assert f'make {target} ' in result.stdout
 
 

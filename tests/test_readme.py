@@ -3,6 +3,8 @@ import io
 import re
 from pathlib import Path
 
+from planet_jax.cli.main import COMMANDS
+
 README = (Path(__file__).parents[1] / 'README.md').read_text()
 MAKEFILE = (Path(__file__).parents[1] / 'Makefile').read_text()
 
@@ -30,7 +32,7 @@ def test_commands_of_make_exist():
 def test_commands_of_the_program_run_as_written(run_planet_jax, tmp_path):
     commands = [line.removeprefix('.venv/bin/planet-jax ').split() for block in blocks('sh')
                 for line in block.splitlines() if line.startswith('.venv/bin/planet-jax ')]
-    assert {'train', 'sweep', 'evaluate', 'info', 'record', 'imagine'} == {command[0] for command in commands}
+    assert set(COMMANDS) == {command[0] for command in commands}
     for command in commands:
         status, printed = run_planet_jax(*command, cwd=tmp_path)
         assert status == 0, printed

@@ -1,6 +1,7 @@
 """The replay: what is stored where, and which chunks come out."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -18,7 +19,11 @@ def compiled(function, **options):
     return lambda *arguments, **named: jax.tree.map(np.asarray, jitted(*arguments, **named))
 
 
-add, sample_from = compiled(replay.add), compiled(replay.sample, static_argnums=(2, 3))
+def draw_and_cut(stores, *arguments):
+    return replay.cut(stores, replay.draw(stores, *arguments))
+
+
+add, sample_from = compiled(replay.add), compiled(draw_and_cut, static_argnums=(2, 3))
 
 
 def sample(store, *arguments):
@@ -147,8 +152,8 @@ def test_of_several_replays_every_episode_is_equally_likely():
 def test_jit_changes_nothing():
     store = filled(range(3), e0=2)
     with jax.disable_jit():
-        plain = replay.sample((store,), KEY, 10, 4)
-        added = replay.add(store, episode(3))
+        plain = draw_and_cut((jax.tree.map(jnp.asarray, store),), KEY, 10, 4)
+        added = replay.add(jax.tree.map(jnp.asarray, store), episode(3))
     jax.tree.map(np.testing.assert_array_equal, plain, sample(store, KEY, 10, 4))
     jax.tree.map(np.testing.assert_array_equal, added, add(store, episode(3)))
 
@@ -158,7 +163,7 @@ def test_a_donated_replay_stays_where_it_is():
         return [leaf.unsafe_buffer_pointer() for leaf in jax.tree.leaves(store.data)]
 
     put = jax.jit(replay.add, donate_argnums=0)
-    draw = jax.jit(lambda store, key: (store, replay.sample((store,), key, 6, 4)), donate_argnums=0)
+    draw = jax.jit(lambda store, key: (store, draw_and_cut((store,), key, 6, 4)), donate_argnums=0)
     store = jax.block_until_ready(replay.init(SPEC, 8, 4))
     before = pointers(store)
     for number in range(3):
@@ -187,11 +192,11 @@ def test_episodes_that_do_not_fit_are_refused(change):
 
 def test_chunks_longer_than_a_slot_are_refused():
     with pytest.raises(ValueError, match=f'Chunks of 11 rows .* slots have {STEPS + 1}'):
-        replay.sample((replay.init(SPEC, 2, 4),), KEY, 3, 11)
+        draw_and_cut((replay.init(SPEC, 2, 4),), KEY, 3, 11)
 
 
 def test_a_replay_is_vmapped_over_seeds():
     stores = jax.tree.map(lambda *leaves: np.stack(leaves), filled(range(2)), filled(range(2, 4)))
-    chunks = compiled(jax.vmap(lambda store, key: replay.sample((store,), key, 20, 4)))(stores, jax.random.split(KEY))
+    chunks = compiled(jax.vmap(lambda store, key: draw_and_cut((store,), key, 20, 4)))(stores, jax.random.split(KEY))
     numbers, _ = numbers_and_rows(chunks)
     assert (numbers[0] < 2).all() and (numbers[1] >= 2).all()

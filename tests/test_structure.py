@@ -67,7 +67,8 @@ def test_imports_come_from_lower_floors_only(file):
 @pytest.mark.parametrize('library, allowed', [
     ('flax.linen', {'networks'}), ('distrax', {'objective'}), ('orbax', {'checkpoint'}), ('optax', {'learner'}),
     ('dm_control', {'envs'}), ('mujoco', {'envs'}), ('tyro', {'cli'}), ('rich', {'cli'}), ('ray', {'cli'}),
-    ('matplotlib', {'cli'}), ('PIL', {'cli'}), ('imageio_ffmpeg', {'cli'}),
+    ('matplotlib', {'cli'}), ('scipy', {'cli'}), ('docstring_parser', {'cli'}),
+    ('PIL', {'cli', 'envs'}), ('imageio_ffmpeg', {'cli'}),
     ('gymnasium', {'envs', 'collector', 'algorithm', 'cli'}),
 ])
 def test_each_library_has_its_place(library, allowed):

@@ -170,6 +170,26 @@ def test_the_replay_is_never_copied(name, devices, count, request):
         assert [pointers(leaf) for replay in state.replay for leaf in jax.tree.leaves(replay.data)] == before
 
 
+@pytest.mark.parametrize('name, devices, count', [('one', 1, 1), ('vmapped', 1, 2)])
+def test_a_replay_on_the_host_gives_the_same_numbers_and_is_never_copied(name, devices, count, steps, request):
+    on_device = request.getfixturevalue(name)
+    on_host = sweep.over_seeds(steps, jax.devices()[:devices], count, 'host')
+    for first in (0, 5):  # Once more from the beginning: batches that were cut ahead are of another state.
+        states = [made.init(ROOTS[:count]) for made in (on_device, on_host)]
+        stored = [leaf.ctypes.data for replay in states[1].replay for leaf in jax.tree.leaves(replay.data)]
+        # Five episodes for four slots, and calls of `learn` after episodes and after others.
+        for episodes, calls in [(1, 1), (3, 2), (1, 3)]:
+            for number in range(first, first + episodes):
+                new = stacked([episodes_of(10 * number + seed) for seed in range(count)])
+                states = [made.add(state, new) for made, state in zip((on_device, on_host), states)]
+            for _ in range(calls):
+                pairs = [made.learn(state) for made, state in zip((on_device, on_host), states)]
+                assert_same(*jax.tree.map(np.array, pairs))
+                states = [state for state, _ in pairs]
+        assert all(isinstance(leaf, np.ndarray) for leaf in jax.tree.leaves(states[1].replay))
+        assert [leaf.ctypes.data for replay in states[1].replay for leaf in jax.tree.leaves(replay.data)] == stored
+
+
 def test_there_must_be_a_device(steps):
     with pytest.raises(ValueError, match='no device'):
         sweep.over_seeds(steps, [])

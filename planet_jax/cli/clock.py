@@ -4,12 +4,38 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import jax
+
+from planet_jax.config import Config
+
+
+def units_left(config: Config, tasks: int, episodes: int, done: int, updates: int) -> dict[str, int]:
+    """What a run has still to do in each phase.
+
+    Args:
+        config: of the run.
+        tasks: that its agent learns.
+        episodes: of each task in the data at the end.
+        done: of them, already there.
+        updates: done.
+
+    Returns:
+        seed episodes, updates, planned episodes of each task, and evaluations of a task that come after this moment.
+    """
+    seeds, interval = config.collector.seed_episodes, config.collector.interval(tasks)
+    planned, every = max(episodes - max(done, seeds), 0), config.evaluation.every
+    evaluations = 0
+    if every and done < episodes:
+        evaluations = episodes // every - done // every + bool(episodes % every)
+    return {'seed': max(seeds - done, 0), 'collect': planned, 'evaluate': evaluations * tasks,
+            'learn': max(planned * interval - (updates - max(done - seeds, 0) * interval), 0)}
+
 
 class Clock:
     """Measures phases of work.
 
     Attributes:
-        seconds: spent in each phase since the run began, over all its processes.
+        seconds: spent in each phase, and in its parts, since the run began, over all its processes.
     """
 
     def __init__(self, seconds: dict[str, float]):
@@ -18,22 +44,43 @@ class Clock:
         self._times: dict[str, int] = {}
         self._pace: dict[str, float] = {}
         self._under_way: tuple[str, float, float] | None = None
+        self._parts: dict[str, float] = {}
 
     @contextmanager
     def measure(self, phase: str, units: int = 1) -> Iterator[None]:
         """Times a piece of work of so many units; one that raises counts nothing."""
         begun = time.monotonic()
-        self._under_way = phase, begun, 0.0
+        self._under_way, self._parts = (phase, begun, 0.0), {}
+        jax.monitoring.register_event_duration_secs_listener(self._listen)
         try:
             yield
         finally:
+            jax.monitoring.unregister_event_duration_listener(self._listen)
             self._under_way = None
         spent = time.monotonic() - begun
-        self.seconds[phase] = self.seconds.get(phase, 0.0) + spent
+        for name, seconds in {phase: spent, **self._parts}.items():
+            self.seconds[name] = self.seconds.get(name, 0.0) + seconds
         times = self._times[phase] = self._times.get(phase, 0) + 1
         # The first time, which had to be compiled, says little of the pace; later ones are smoothed.
         latest = spent / units
         self._pace[phase] = latest if times <= 2 else 0.8 * self._pace[phase] + 0.2 * latest
+
+    @contextmanager
+    def part(self, name: str) -> Iterator[None]:
+        """Times a part of the unit that is being measured, if one is; its seconds are those of 'phase_name'."""
+        begun = time.monotonic()
+        yield
+        self._add(name, time.monotonic() - begun)
+
+    def _listen(self, event: str, seconds: float, **_: object) -> None:
+        """What XLA compiles, or reads from its cache, is a part of the phase that needed it."""
+        if event == '/jax/core/compile/backend_compile_duration':
+            self._add('xla', seconds)
+
+    def _add(self, part: str, seconds: float) -> None:
+        if self._under_way:
+            name = f'{self._under_way[0]}_{part}'
+            self._parts[name] = self._parts.get(name, 0.0) + seconds
 
     def mark(self, share: float) -> None:
         """Notes which share of the unit that is being measured is done, 0 to 1."""

@@ -11,7 +11,7 @@ from planet_jax.cli.progress import Display
 from planet_jax.cli.trained import Trained, read_run
 
 
-def evaluate_run(directory: Path, episodes: int, agent: str, console: Console) -> np.ndarray:
+def evaluate_run(directory: Path, episodes: int, agent: str, console: Console, trust_task: bool = False) -> np.ndarray:
     """Evaluates an agent on a run's task and prints every return.
 
     Args:
@@ -19,6 +19,7 @@ def evaluate_run(directory: Path, episodes: int, agent: str, console: Console) -
         episodes: of the evaluation.
         agent: 'planet' for the newest checkpoint, 'zero' or 'uniform' for one that looks at nothing.
         console: where to.
+        trust_task: see `read_config`.
 
     Returns:
         returns on each task, [E, episodes].
@@ -28,11 +29,11 @@ def evaluate_run(directory: Path, episodes: int, agent: str, console: Console) -
         RuntimeError: images cannot be rendered here.
     """
     if agent in evaluation.BASELINES:
-        run, told = read_run(directory), ''
+        run, told = read_run(directory, trust_task), ''
         root = keys.root(run.seed)[None]
         returns = [evaluation.evaluate_baseline(agent, task, run.config.env, root, episodes)[0] for task in run.tasks]
     else:
-        trained = Trained.read(directory)
+        trained = Trained.read(directory, trust_task)
         run, steps, told, returns = trained.run, trained.steps, f' {trained.progress}', []
         with Display(console, episodes * len(run.tasks)) as display:
             for task, task_steps in zip(run.tasks, run.task_steps):

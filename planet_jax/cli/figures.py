@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import EngFormatter, MaxNLocator
 
 from planet_jax.cli.scores import Point
 
@@ -34,9 +34,10 @@ class Panel:
 
 
 def draw(panels: Sequence[Panel], *, title: str, caption: str, x_label: str = 'episodes collected') -> Figure:
-    """A grid of panels with one legend: the median of each method as a line, its 5 to 95 percentiles as a band.
+    """A grid of panels with one legend: the middle of each method as a line, from low to high as a band.
 
-    The axes are the paper's: episodes collected, and returns from 0 to 1000, unless a return lies outside.
+    The axes are the paper's: episodes collected, or environment steps, and returns from 0 to 1000, unless one lies
+    outside.
 
     Args:
         panels: at least one.
@@ -49,14 +50,17 @@ def draw(panels: Sequence[Panel], *, title: str, caption: str, x_label: str = 'e
     width, height = (6.4, 4.4) if len(panels) == 1 else (0.6 + 3.2 * columns, 1.2 + 2.4 * rows)
     caption = textwrap.fill(caption, int(16 * width))
     below = 0.1 + 0.17 * (1 + caption.count('\n'))
+    methods = list(dict.fromkeys(label for panel in panels for label in panel.curves))
+    references = list(dict.fromkeys(label for panel in panels for label in panel.lines))
+    # As many labels in a row as are sure to fit; a second row would otherwise take its height from the panels.
+    in_row = min(max(int(14 * width / (6 + max(map(len, methods + references)))), 1), 5)
+    height += 0.18 * (-(-len(methods + references) // in_row) - 1)
     figure = Figure((width, height + below), layout='constrained')
     figure.get_layout_engine().set(w_pad=0.08, wspace=0.02)
     # Of its own height, since the layout would put the legend over it.
     upper, lower = figure.subfigures(2, 1, height_ratios=(height, below))
     lower.text(0.5, 0.5, caption, fontsize=8, color='0.3', ha='center', va='center')
     axes = upper.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
-    methods = list(dict.fromkeys(label for panel in panels for label in panel.curves))
-    references = list(dict.fromkeys(label for panel in panels for label in panel.lines))
     handles = dict.fromkeys(methods + references)
     for panel, plot in zip(panels, axes.flat):
         plot.set_title(panel.title, fontsize=10)
@@ -64,12 +68,14 @@ def draw(panels: Sequence[Panel], *, title: str, caption: str, x_label: str = 'e
             handles[label] = plot.axhline(value, color='0.35', linewidth=1.2,
                                           linestyle=DASHES[references.index(label) % len(DASHES)])
         for label, points in panel.curves.items():
-            number, x = methods.index(label), [point.episodes for point in points]
+            number, x = methods.index(label), [point.x for point in points]
+            # As many markers as colours, shifted in each round, so that 36 methods stay apart.
+            marker = MARKERS[(number + number // len(COLORS)) % len(MARKERS)]
             style = {'color': COLORS[number % len(COLORS)]}
             plot.fill_between(x, [point.low for point in points], [point.high for point in points], alpha=0.16,
                               linewidth=0, **style)
             handles[label], = plot.plot(
-                x, [point.median for point in points], linewidth=1.8, marker=MARKERS[number % len(MARKERS)],
+                x, [point.middle for point in points], linewidth=1.8, marker=marker,
                 markersize=4, markevery=max(len(points) // 10, 1), clip_on=False, **style)
         plot.grid(color='0.92', linewidth=0.8)
         plot.set_axisbelow(True)
@@ -81,9 +87,11 @@ def draw(panels: Sequence[Panel], *, title: str, caption: str, x_label: str = 'e
     values = [value for panel in panels for value in panel.lines.values()]
     values += [value for point in points for value in (point.low, point.high)]
     first = axes[0, 0]
-    first.set_xlim(0, max((point.episodes for point in points), default=1))
+    first.set_xlim(0, max((point.x for point in points), default=1))
     first.xaxis.set_major_locator(MaxNLocator(5, integer=True))
-    if all(0 <= value <= 1000 for value in values):
+    if first.get_xlim()[1] >= 10_000:
+        first.xaxis.set_major_formatter(EngFormatter(sep=''))
+    if not any(value < 0 or value > 1000 for value in values):
         # A little below 0, where a line would hide behind the axis.
         first.set_ylim(-20, 1000)
     for plot in axes[:, 0]:
@@ -92,7 +100,7 @@ def draw(panels: Sequence[Panel], *, title: str, caption: str, x_label: str = 'e
         plot.set_xlabel(x_label, fontsize=9)
         plot.xaxis.set_tick_params(labelbottom=True)
     upper.suptitle(title, fontsize=12)
-    upper.legend(handles.values(), handles.keys(), loc='outside lower center', ncols=min(len(handles), 5),
+    upper.legend(handles.values(), handles.keys(), loc='outside lower center', ncols=in_row,
                  fontsize=8, frameon=False)
     return figure
 

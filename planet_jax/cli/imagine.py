@@ -98,7 +98,8 @@ def search(params: Any, key: jax.Array, root: Any, dynamics: Dynamics, *, action
     return jax.device_get(found)
 
 
-def imagine_run(directory: Path, step: int, task: str | None, out: Path | None, console: Console) -> Path:
+def imagine_run(directory: Path, step: int, task: str | None, out: Path | None, console: Console,
+                trust_task: bool = False) -> Path:
     """Draws the search of a run's agent at one step of its first evaluation episode.
 
     Args:
@@ -107,6 +108,7 @@ def imagine_run(directory: Path, step: int, task: str | None, out: Path | None, 
         task: of the run's tasks; none: the first.
         out: the file; none: named by task, progress and step, in this folder.
         console: where to.
+        trust_task: see `read_config`.
 
     Returns:
         the picture.
@@ -117,7 +119,7 @@ def imagine_run(directory: Path, step: int, task: str | None, out: Path | None, 
         FileExistsError: there is such a file already.
         RuntimeError: images cannot be rendered here.
     """
-    trained = Trained.read(directory)
+    trained = Trained.read(directory, trust_task)
     run = trained.run
     task = task or run.tasks[0]
     with trained.make_env(task) as env:

@@ -1,14 +1,92 @@
-"""`planet-jax info`: what is installed, and what a run is."""
+"""`planet-jax info`: what is installed, and what runs are, how far, how fast and on what."""
 
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-import jax
 import numpy as np
 from rich.console import Console
+from rich.table import Table
 
-from planet_jax.cli import runs
+from planet_jax import checkpoint, config
+from planet_jax.cli import runs, scores
+from planet_jax.cli.clock import Clock, units_left
 from planet_jax.cli.progress import duration
-from planet_jax.cli.run_folder import checkpoints, read_config, read_lines
+from planet_jax.cli.run_folder import FolderError, checkpoints, read_config, read_lines
+
+WORK = {'learn': 'an update', 'collect': 'a collected episode', 'evaluate': 'an evaluation'}
+"""Phases whose pace is told, and a unit of each."""
+PART = '_simulator'
+"""Ending of the seconds that are a part of a phase's."""
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What the files of a run tell.
+
+    Attributes:
+        record: of `config.json`.
+        metrics: the lines of `metrics.jsonl`.
+        scores: of the agent, on each task.
+        written: when an episode or an evaluation was last written, in seconds since the epoch.
+    """
+
+    record: dict[str, Any]
+    metrics: list[dict[str, Any]]
+    scores: tuple[scores.Scores, ...]
+    written: float
+
+    @property
+    def last(self) -> dict[str, Any]:
+        """The last line of the metrics; zeros if there is none."""
+        return self.metrics[-1] if self.metrics else {'episodes': 0, 'updates': 0, 'env_steps': 0, 'seconds': {}}
+
+    @property
+    def episodes(self) -> int:
+        """Of each task that were asked for last, or the preset's number where that is not recorded."""
+        return self.record.get('episodes', config.PRESET_EPISODES.get(self.record['preset'], 0))
+
+    @property
+    def skipped(self) -> int:
+        """Updates that were skipped."""
+        # With several tasks, each of the lines of an episode tells of the same updates.
+        return sum({line['episodes']: line.get('skipped', 0) for line in self.metrics}.values())
+
+    @property
+    def paces(self) -> dict[str, float]:
+        """Seconds of a unit of each phase, as the last line has them."""
+        return {name.removesuffix('_each'): value for name, value in self.last['seconds'].items()
+                if name.endswith('_each')}
+
+    @property
+    def left(self) -> float | None:
+        """Seconds to the last episode at that pace; none if it is not known yet."""
+        units = units_left(self.record['config'], len(self.record['action_repeat']), self.episodes,
+                           self.last['episodes'], self.last['updates'])
+        paces = self.paces
+        if 'collect' in paces:  # Until there was an evaluation: its episodes take about as long.
+            paces = {'evaluate': paces['collect'] * self.record['config'].evaluation.episodes} | paces
+        return Clock({}).remaining(units, paces)
+
+
+def read(directory: Path) -> Summary:
+    """The summary of a run.
+
+    Raises:
+        FolderError: it is no run folder, or a file in it is damaged.
+    """
+    record = read_config(directory, trust_task=True)
+    try:
+        metrics = read_lines(directory / 'metrics.jsonl')
+        if not all({'episodes', 'updates', 'env_steps', 'seconds'} <= set(line) for line in metrics):
+            raise ValueError('a line lacks a count')
+    except (ValueError, TypeError) as error:
+        raise FolderError(f'{directory / "metrics.jsonl"} cannot be read: {error}.') from error
+    there = [path for name in ('config.json', 'metrics.jsonl', 'evaluations.jsonl')
+             if (path := directory / name).exists()]
+    return Summary(record, metrics, scores.read_run(directory), max(path.stat().st_mtime for path in there))
 
 
 def describe_installation(console: Console) -> None:
@@ -16,44 +94,155 @@ def describe_installation(console: Console) -> None:
     for package, version in runs.versions().items():
         console.print(f'{package:<18}{version}', highlight=False)
     memory = runs.memory_bytes()
-    for device in jax.devices():
+    for device in runs.available_devices():
         told = f', {memory / 1e9:.0f} GB of memory' if memory else ''
         console.print(f'{"device":<18}{device.platform}: {runs.device_name(device)}{told}', highlight=False,
                       markup=False, soft_wrap=True)
 
 
-def describe_run(directory: Path, console: Console) -> None:
-    """How far a run is, its scores, and where its time went.
+def describe(directory: Path, console: Console) -> None:
+    """A run, or each of the runs below a folder in one line.
 
     Raises:
-        FolderError: it is no run folder.
+        FolderError: there is no run, or the only one cannot be read.
     """
-    record = read_config(directory)
-    metrics = read_lines(directory / 'metrics.jsonl')
-    evaluations = read_lines(directory / 'evaluations.jsonl')
-
-    def line(name, text):
-        console.print(f'{name:<12}{text}', highlight=False, markup=False, soft_wrap=True)
-
-    repeats = record['action_repeat']
-    told = ', '.join(f'{task} {repeat}' for task, repeat in repeats.items()) if len(repeats) > 1 else (
-        *repeats.values(),)[0]
-    line('task', f'{record["task"]}, action repeat {told}')
-    line('method', f'{record["config"].model.cell}, preset {record["preset"]}, seed {record["seed"]}')
-    line('made by', f'planet-jax {record["versions"]["planet-jax"]}, commit {record["commit"]}, jax '
-                    f'{record["versions"]["jax"]} on {record["device"]}')
-    if metrics:
-        last = metrics[-1]
-        line('progress', f'{last["episodes"]} episodes, {last["env_steps"]} environment steps, {last["updates"]} '
-                         'updates')
-        spent = {name: value for name, value in last['seconds'].items() if not name.endswith('_each')}
-        line('time', ', '.join(f'{name} {duration(value)}' for name, value in spent.items()))
+    found = [path for path in scores.find_runs(directory) if (path / 'config.json').exists()]
+    if found and found != [directory]:
+        describe_runs(directory, found, console)
     else:
-        line('progress', 'no episode yet')
-    for evaluation in evaluations:
-        returns = np.array(evaluation['returns'])
-        on = f' on {evaluation["task"]}' if len(repeats) > 1 else ''
-        line('score', f'{evaluation["agent"]}{on} after {evaluation["episodes"]} episodes: {returns.mean():.1f}, from '
-                      f'{returns.min():.1f} to {returns.max():.1f} over {len(returns)} episodes')
-    kept = checkpoints(directory)
-    line('checkpoint', kept[-1].name if kept else 'none yet')
+        describe_run(directory, console)
+
+
+def describe_run(directory: Path, console: Console) -> None:
+    """All that is told of a run.
+
+    Raises:
+        FolderError: see `read`.
+    """
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_column(no_wrap=True, style='cyan')
+    table.add_column()
+    for name, text in _facts(directory, read(directory)):
+        table.add_row(name, text)
+    console.print(table, highlight=False, markup=False)
+
+
+def _facts(directory: Path, run: Summary) -> Iterator[tuple[str, str]]:
+    record, last = run.record, run.last
+    versions = record['versions']
+    yield 'run', str(directory)
+    yield 'task', ', '.join(f'{task} (action repeat {repeat})' for task, repeat in record['action_repeat'].items())
+    yield 'method', f'{record["config"].model.cell}, preset {record["preset"]}, seed {record["seed"]}'
+    yield 'settings', ', '.join(_changed(record)) or 'all as the preset has them'
+    for number, made in enumerate([*record.get('earlier', []), record]):
+        versions = made['versions']
+        yield ('' if number else 'made by'), (
+            f'planet-jax {versions.get("planet-jax")} (commit {made["commit"]}) and jax {versions.get("jax")} on '
+            f'{made["device"]}')
+    skipped = f' ({run.skipped} of them skipped)' if run.skipped else ''
+    yield 'progress', (f'{last["episodes"]} of {run.episodes} episodes, {last["updates"]} updates{skipped}, '
+                       f'{last["env_steps"]} environment steps; written {duration(time.time() - run.written)} ago')
+    for entry in run.scores:
+        yield 'score' + (f' on {entry.task}' if len(run.scores) > 1 else ''), _score(entry)
+    if not run.scores:
+        yield 'score', 'not evaluated yet'
+    seconds = last['seconds']
+    spent = {name: value for name, value in seconds.items() if not name.endswith(('_each', PART))}
+    if total := sum(spent.values()):
+        within = {name: f', simulator {duration(seconds[name + PART])}' for name in spent if name + PART in seconds}
+        parts = ', '.join(f'{name} {duration(value)} ({value / total:.0%}{within.get(name, "")})'
+                          for name, value in sorted(spent.items(), key=lambda part: -part[1]))
+        yield 'time', f'{duration(total)}: {parts}'
+    paces = [f'{unit} {run.paces[phase]:.2g} s' for phase, unit in WORK.items() if phase in run.paces]
+    if paces:
+        yield 'pace', ', '.join(paces)
+    if last['episodes'] < run.episodes:
+        yield 'time left', 'not known yet' if run.left is None else f'{duration(run.left)} at that pace'
+    names = checkpoints(directory)
+    for number, path in enumerate(names):
+        yield ('' if number else 'checkpoints'), f'{path.name}: {_state(path)}'
+    if not names:
+        yield 'checkpoints', 'none yet'
+    parts = {name: _size(directory / name) for name in ('episodes', 'checkpoints')}
+    yield 'disk', f'{_size(directory) / 1e6:.1f} MB: ' + ', '.join(
+        f'{name} {size / 1e6:.1f} MB' for name, size in parts.items())
+
+
+def _changed(record: dict[str, Any]) -> list[str]:
+    """Settings that the preset has otherwise, as they are, and as the preset has them."""
+    if record['preset'] not in config.PRESETS:
+        return [f'preset {record["preset"]} is not known here']
+    here, there = (config.to_dict(settings.resolve()) for settings in (
+        record['config'], config.preset(record['preset'])))
+    return [f'{group}.{name} {value} (preset: {there[group][name]})' for group, values in here.items()
+            for name, value in values.items() if value != there[group][name]]
+
+
+def _means(run: scores.Scores, agent: str) -> list[tuple[int | None, float]]:
+    """Episodes and mean of each evaluation of an agent."""
+    return [(entry.episodes, float(np.mean(entry.returns))) for entry in run.evaluations if entry.agent == agent]
+
+
+def _score(run: scores.Scores) -> str:
+    """The last and the best evaluation, and what looks at nothing."""
+    told, trained = [], _means(run, scores.TRAINED)
+    if trained:
+        (last, score), (best, highest) = trained[-1], max(trained, key=lambda pair: pair[1])
+        returns = run.trained[-1].returns
+        told.append(f'{score:.1f} after {last} episodes (from {min(returns):.1f} to {max(returns):.1f}), best '
+                    f'{highest:.1f} after {best}')
+    told += [f'{agent} actions {means[0][1]:.1f}' for agent in ('zero', 'uniform') if (means := _means(run, agent))]
+    return '; '.join(told)
+
+
+def _state(path: Path) -> str:
+    """Whether a checkpoint is whole, how large, and how old."""
+    try:
+        age = time.time() - path.stat().st_mtime
+        checkpoint.verify(path)
+        return f'whole, {_size(path) / 1e6:.1f} MB, {duration(age)} old'
+    except checkpoint.CheckpointError as error:
+        return f'damaged. {error}' if path.exists() else 'just removed by its run'
+    except FileNotFoundError:
+        return 'just removed by its run'
+
+
+def _size(directory: Path) -> int:
+    """Bytes of all files below a folder."""
+    sizes = 0
+    for path in directory.rglob('*'):
+        try:
+            sizes += path.stat().st_size * path.is_file()
+        except FileNotFoundError:
+            continue  # A run that is going on removes files.
+    return sizes
+
+
+def describe_runs(directory: Path, found: list[Path], console: Console) -> None:
+    """A line for each run, and a sentence for each that cannot be read."""
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column('run', overflow='fold', style='cyan')
+    for name in ('episodes', 'last', 'best', 'zero', 'uniform', 'time left', 'written'):
+        table.add_column(name, justify='right', no_wrap=True)
+    damaged = []
+    for path in found:
+        try:
+            run = read(path)
+        except (FolderError, OSError) as error:
+            damaged.append(str(error))
+            continue
+        # Of several tasks the mean, as in scores.csv.
+        trained = [[mean for _, mean in _means(entry, scores.TRAINED)] for entry in run.scores]
+        trained = [float(np.mean(values)) for values in zip(*trained)]
+        looks = [[means[0][1] for entry in run.scores if (means := _means(entry, agent))] for agent in
+                 ('zero', 'uniform')]
+        left = 'done' if run.last['episodes'] >= run.episodes else (
+            'not known' if run.left is None else duration(run.left))
+        table.add_row(str(path.relative_to(directory)), f'{run.last["episodes"]}/{run.episodes}', *(
+            f'{value:.1f}' if value is not None else '' for value in (
+                trained[-1] if trained else None, max(trained, default=None),
+                *(float(np.mean(values)) if values else None for values in looks))),
+            left, f'{duration(time.time() - run.written)} ago')
+    console.print(table, highlight=False)
+    for sentence in damaged:
+        console.print(sentence, highlight=False, markup=False, soft_wrap=True)

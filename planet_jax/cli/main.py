@@ -4,22 +4,26 @@ import argparse
 import os
 import re
 import sys
+import traceback
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 
 import tyro
 from rich.console import Console
 
 from planet_jax import envs
+from planet_jax.cli import help
+from planet_jax.cli.sinks import SinkName
 from planet_jax.config import PRESET_EPISODES, PRESETS, Config, preset
 
 if TYPE_CHECKING:
     from planet_jax.cli import runs
 
 
+T = TypeVar('T')
 PresetName = Literal['planet', 'paper', 'cpu', 'debug']
 
 
@@ -60,8 +64,17 @@ class Options:
     checkpoint_minutes: float = 5.0
     """Least time between two checkpoints."""
     resume: Literal['auto', 'must', 'never'] = 'auto'
-    """Go on with the run in the folder: if there is one; there must be one; there must be none."""
-    config: Annotated[Config, tyro.conf.arg(name='')] = field(default_factory=Config)
+    """Whether to go on with the run in the folder; auto: if there is one; must: there must be one; never: there must be
+    none."""
+    drop_bad_episodes: bool = False
+    """Go on without episodes whose files are damaged or gone; the run is marked as no longer exact."""
+    sinks: tuple[SinkName, ...] = ('tensorboard',)
+    """Where numbers and pictures go besides the run folder's own files; nothing behind it: nowhere."""
+    debug_nans: bool = False
+    """End at the first number that is none, and tell which operation made it; much slower."""
+    profile: bool = False
+    """Record with JAX's profiler what happens in one episode, its updates included, once all is compiled."""
+    config: Annotated[Config, tyro.conf.arg(name=''), tyro.conf.FlagConversionOff] = field(default_factory=Config)
 
     def __post_init__(self):
         if self.method is not None and not re.fullmatch(r'\w[\w.\-]*', self.method):
@@ -94,8 +107,9 @@ class Train(Options):
     """Train an agent on a task, or go on with its training."""
 
     task: str
-    """Of dm_control's suite, such as walker_walk or cup_catch; or toy_point. One agent learns several tasks if their
-    names are given with commas between them, or the paper's six if it is all."""
+    """Of dm_control's suite, such as walker_walk or cup_catch; toy_point; or one of your own, such as
+    gymnasium:Pendulum-v1 or my_module:MyEnv. One agent learns several tasks if their names are given with commas
+    between them, or the paper's six if it is all."""
     seed: int = 0
     """Of everything random."""
 
@@ -139,6 +153,8 @@ class Evaluate:
     """Of the evaluation."""
     agent: Literal['planet', 'zero', 'uniform'] = 'planet'
     """The trained agent, or actions that are all zero or uniform in [-1, 1]."""
+    trust_task: bool = False
+    """Make the environment also if a module of your own must be imported for it, and so run."""
 
     def __post_init__(self):
         if self.episodes < 1:
@@ -157,6 +173,8 @@ class Record:
     """The file, ending in .mp4; none: TASK-EPISODES.mp4 here. With several tasks a file each, with its name."""
     size: int = 256
     """Height and width of each picture, in pixels."""
+    trust_task: bool = False
+    """Make the environment also if a module of your own must be imported for it, and so run."""
 
     def __post_init__(self):
         for name, least in (('episodes', 1), ('size', 64)):
@@ -179,14 +197,64 @@ class Imagine:
     """Of the run's tasks; none: the first."""
     out: Path | None = None
     """The file, ending in .png; none: TASK-EPISODES-STEP.png here."""
+    trust_task: bool = False
+    """Make the environment also if a module of your own must be imported for it, and so run."""
 
 
 @dataclass(frozen=True)
 class Info:
-    """Tell what is installed and which device computes, or what a run is and how far it is."""
+    """Tell what is installed and which device computes, or what runs are, how far, how fast and on what."""
 
-    run: Annotated[Path | None, tyro.conf.arg(name='run')] = None
-    """Folder of a run: LOGDIR/TASK/METHOD/SEED."""
+    run: Annotated[Path | None, tyro.conf.arg(name='dir'), tyro.conf.Positional] = None
+    """Folder of a run, LOGDIR/TASK/METHOD/SEED, or one above several runs, of which each gets a line."""
+
+
+@dataclass(frozen=True)
+class Plot:
+    """Draw the scores of any number of runs, or print them as a table, beside what others report."""
+
+    directories: Annotated[tuple[Path, ...], tyro.conf.arg(name='dir', metavar='DIR...'), tyro.conf.Positional]
+    """Run folders, LOGDIR/TASK/METHOD/SEED, or folders above them; scores.csv alone will do, of any tool."""
+    out: tuple[Path, ...] = ()
+    """Files to write, by their ending pictures (.png, .pdf, .svg) or tables (.md, .csv); none, and no --table:
+    scores.png."""
+    table: bool = False
+    """Print a table."""
+    x: Literal['episodes', 'env_steps'] | None = None
+    """Horizontal axis; none: episodes, or environment steps if some files do not tell episodes."""
+    bin: int = 1
+    """Evaluations within so many episodes or environment steps are taken together."""
+    statistic: Literal['median', 'iqm'] = 'median'
+    """Of a curve: the median of all returns, with 5 to 95 percentiles, or the interquartile mean (IQM) of the seeds,
+    with a bootstrap interval. Over several tasks it is always the IQM."""
+    title: str = 'Return'
+    """Of the picture."""
+    overwrite: bool = False
+    """Replace files that are there."""
+
+    def __post_init__(self):
+        if not self.directories:
+            raise ValueError('No folder is named: name at least one that holds runs.')
+        if self.bin < 1:
+            raise ValueError(f'bin is {self.bin}, but must be at least 1: the nearest valid value is 1.')
+        for path in self.out:
+            if path.suffix.lower() not in ('.png', '.pdf', '.svg', '.md', '.csv'):
+                raise ValueError(f'The file to write is {path}, but must end in .png, .pdf or .svg for a picture, or '
+                                 f'in .md or .csv for a table.')
+
+
+@dataclass(frozen=True)
+class Doctor:
+    """Check whether this machine can train an agent, and tell what to do if not; status 1 if a check fails."""
+
+    task: str = 'cartpole_swingup'
+    """That is to be trained, or several with commas between them."""
+    preset: PresetName | None = None
+    """Of its settings; none: planet on an accelerator, cpu without one."""
+    logdir: Path = Path('logs')
+    """Where its run folders will be; it need not exist."""
+    quick: bool = False
+    """Leave out the timing of updates and plans, for which they must be compiled."""
 
 
 def prepare_process() -> None:
@@ -215,80 +283,106 @@ def _starting_point(arguments: Sequence[str]) -> tuple[str, str]:
         return given.preset, 'as asked'
     if given.preset is not None or not given.task or {'-h', '--help'} & set(arguments):
         return 'cpu', 'unused'
-    runs = Path(given.logdir or 'logs') / given.task[0]
+    runs = Path(given.logdir or 'logs') / given.task[0].replace('/', '+')
     found = [path for path in runs.glob('*/*/config.json')
              if path.parts[-2] == (given.seed or '0') and given.method in (None, path.parts[-3])]
     if len(found) == 1:
         from planet_jax.cli.run_folder import read_config
-        return read_config(found[0].parent)['preset'], f'that of {found[0].parent}'
-    import jax
-    if jax.default_backend() == 'cpu':
+        return read_config(found[0].parent, trust_task=True)['preset'], f'that of {found[0].parent}'
+    from planet_jax.cli.runs import available_devices
+    if available_devices()[0].platform == 'cpu':
         return 'cpu', 'there is no accelerator'
     return 'planet', 'there is an accelerator'
 
 
-def _parse(kind: type, arguments: Sequence[str], console: Console) -> Options:
+def _parse(kind: type[T], arguments: Sequence[str], default: T | None = None) -> T:
+    """A command line as a record; switches are given without a value, settings of a group with True or False."""
+    return tyro.cli(kind, args=arguments, prog=f'planet-jax {kind.__name__.lower()}', config=(
+        tyro.conf.FlagCreatePairsOff,), **({} if default is None else {'default': default}))
+
+
+def _parse_options(kind: type[Options], arguments: Sequence[str], console: Console) -> Options:
     """A command line of `train` or `sweep`, its preset found and said."""
     name, why = _starting_point(arguments)
-    default = kind(task=tyro.MISSING, preset=name, config=preset(name))
-    command = tyro.cli(kind, args=arguments, default=default, prog=f'planet-jax {kind.__name__.lower()}', config=(
-        tyro.conf.FlagConversionOff,))
-    for task in [command.task] if isinstance(command.task, str) else command.task:
-        envs.resolve_several(task)
+    command = _parse(kind, arguments, kind(task=tyro.MISSING, preset=name, config=preset(name)))
+    for names in [command.task] if isinstance(command.task, str) else command.task:
+        for task in envs.resolve_several(names)[1]:
+            if task.is_own:  # Whether there is one is only known when it is made.
+                envs.spec(task.name, command.config.env)
     console.print(f'Preset {name}: {why}.', highlight=False, soft_wrap=True, markup=False)
     return command
 
 
-def _train(arguments: Sequence[str], console: Console) -> int:
-    command = _parse(Train, arguments, console)
-    from planet_jax.cli.train import Training
+def _debug(command: Options) -> None:
+    if command.debug_nans:
+        import jax
+        jax.config.update('jax_debug_nans', True)
 
+
+def _train(arguments: Sequence[str], console: Console) -> int:
+    command = _parse_options(Train, arguments, console)
+    from planet_jax.cli.train import Training
+    _debug(command)
     with console.status('starting the simulator and compiling'):
-        training = Training(
-            [command.member(command.task, command.seed)], episodes=command.total_episodes,
-            time_limit=command.time_limit, checkpoint_minutes=command.checkpoint_minutes, console=console,
-            resume=command.resume)
+        training = Training([command.member(command.task, command.seed)], command, console)
     return training.main()
 
 
 def _sweep(arguments: Sequence[str], console: Console) -> int:
-    command = _parse(Sweep, arguments, console)
+    command = _parse_options(Sweep, arguments, console)
     from planet_jax.cli import sweep
+    _debug(command)
     if command.launcher == 'ray':
         return sweep.on_ray(command, arguments, console)
     return sweep.here(command, console)
 
 
 def _evaluate(arguments: Sequence[str], console: Console) -> int:
-    command = tyro.cli(Evaluate, args=arguments, prog='planet-jax evaluate')
+    command = _parse(Evaluate, arguments)
     from planet_jax.cli.evaluate import evaluate_run
-    evaluate_run(command.run, command.episodes, command.agent, console)
+    evaluate_run(command.run, command.episodes, command.agent, console, command.trust_task)
     return 0
 
 
 def _record(arguments: Sequence[str], console: Console) -> int:
-    command = tyro.cli(Record, args=arguments, prog='planet-jax record')
+    command = _parse(Record, arguments)
     from planet_jax.cli.record import record_run
-    record_run(command.run, command.episodes, command.out, command.size, console)
+    record_run(command.run, command.episodes, command.out, command.size, console, command.trust_task)
     return 0
 
 
 def _imagine(arguments: Sequence[str], console: Console) -> int:
-    command = tyro.cli(Imagine, args=arguments, prog='planet-jax imagine')
+    command = _parse(Imagine, arguments)
     from planet_jax.cli.imagine import imagine_run
-    imagine_run(command.run, command.step, command.task, command.out, console)
+    imagine_run(command.run, command.step, command.task, command.out, console, command.trust_task)
     return 0
 
 
 def _info(arguments: Sequence[str], console: Console) -> int:
-    command = tyro.cli(tyro.conf.Positional[Info], args=arguments, prog='planet-jax info')
-    from planet_jax.cli.info import describe_installation, describe_run
-    describe_run(command.run, console) if command.run else describe_installation(console)
+    command = _parse(Info, arguments)
+    from planet_jax.cli.info import describe, describe_installation
+    describe(command.run, console) if command.run else describe_installation(console)
     return 0
 
 
+def _plot(arguments: Sequence[str], console: Console) -> int:
+    command = _parse(Plot, arguments)
+    from planet_jax.cli.plot import plot
+    out = command.out or (() if command.table else (Path('scores.png'),))
+    plot(command.directories, out=out, table=command.table, axis=command.x, width=command.bin,
+         statistic=command.statistic, title=command.title, overwrite=command.overwrite, console=console)
+    return 0
+
+
+def _doctor(arguments: Sequence[str], console: Console) -> int:
+    command = _parse(Doctor, arguments)
+    from planet_jax.cli.doctor import examine
+    return 0 if examine(command.task, command.preset, command.logdir, command.quick, console) else 1
+
+
 COMMANDS = {'train': (Train, _train), 'sweep': (Sweep, _sweep), 'evaluate': (Evaluate, _evaluate),
-            'record': (Record, _record), 'imagine': (Imagine, _imagine), 'info': (Info, _info)}
+            'record': (Record, _record), 'imagine': (Imagine, _imagine), 'plot': (Plot, _plot),
+            'info': (Info, _info), 'doctor': (Doctor, _doctor)}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -298,28 +392,36 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: of the command line; none: this process's.
 
     Returns:
-        the exit status: 0 if all is well, 2 if something the user can mend is wrong, 130 or 143 after a signal.
+        the exit status: 0 if all is well, 1 if a check of `doctor` has failed, 2 if something the user can mend is
+        wrong, 130 or 143 after a signal.
     """
     prepare_process()
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     name = arguments[0] if arguments else '--help'
     if name in ('-h', '--help'):
-        print('usage: planet-jax COMMAND [OPTIONS]\n')
-        for command, (record, _) in COMMANDS.items():
-            print(f'  {command:<10}{record.__doc__}')
-        print('\nplanet-jax COMMAND --help tells the options of a command.')
+        help.show_commands({command: record for command, (record, _) in COMMANDS.items()}, Console())
         return 0
     errors = Console(stderr=True)
     if name not in COMMANDS:
         errors.print(f'There is no command {name!r}: choose one of {", ".join(COMMANDS)}.', highlight=False,
                      markup=False)
         return 2
+    record, run = COMMANDS[name]
     try:
-        return COMMANDS[name][1](arguments[1:], Console())
+        if asked := {'-h', '--help'} & set(arguments):
+            topic = arguments[arguments.index(asked.pop()) + 1:][:1]
+            settings = _starting_point(arguments)[0]
+            help.show(name, record, {'preset': settings, 'config': preset(settings)} if issubclass(record, Options)
+                      else {}, topic[0] if topic and not topic[0].startswith('-') else None, Console())
+            return 0
+        return run(arguments[1:], Console())
     except KeyboardInterrupt:
         return 130
-    except (ValueError, RuntimeError, OSError) as error:
+    except (ValueError, RuntimeError, OSError, FloatingPointError) as error:
         if os.environ.get('PLANET_JAX_TRACEBACK'):
             raise
+        if isinstance(error, FloatingPointError):  # By --debug-nans.
+            own = [frame for frame in traceback.extract_tb(error.__traceback__) if 'planet_jax' in frame.filename]
+            error = f'{error}, in {own[-1].name} ({own[-1].filename}:{own[-1].lineno}): {own[-1].line}'
         errors.print(f'planet-jax {name}: {error}', highlight=False, markup=False, soft_wrap=True)
         return 2

@@ -124,7 +124,7 @@ class OpenLoop:
         return Prediction(true, predicted, np.asarray(episode.reward)[:length], reward)
 
     def record(self, folder: RunFolder, line: dict[str, Any], params: Params, root: jax.Array, episode: Trajectory,
-               frames_per_second: float) -> None:
+               frames_per_second: float) -> tuple[dict[str, Any], Path | None]:
         """Predicts an evaluation's episode, writes its pictures, and adds a line to `open_loop.jsonl`.
 
         A failure to write a picture is said once and is no reason to stop.
@@ -137,25 +137,30 @@ class OpenLoop:
             root: see `of`.
             episode: see `of`.
             frames_per_second: of the video.
+
+        Returns:
+            the errors, see `Prediction.errors`, none if the episode ends with the context; and the PNG, if any.
         """
-        prediction = self.of(params, root, episode)
+        prediction, picture = self.of(params, root, episode), None
         if prediction is None:
-            return
+            return {}, None
         task = line['task']
         name = f'{line["episodes"]:06d}' + f'-{task}' * (len(self._run.tasks) > 1)
         title = f'{task} after {line["episodes"]} episodes'
         try:
-            write_pictures(folder.directory / 'open_loop' / name, prediction, title, frames_per_second)
+            picture = write_pictures(folder.directory / 'open_loop' / name, prediction, title, frames_per_second)
         except Exception as error:  # whatever ffmpeg, its Python side or the disk may raise
             self._say(f'The open-loop prediction could not be drawn ({type(error).__name__}: {error}); training goes '
                       f'on, and --evaluation.open-loop False leaves it out.')
             self._say = lambda sentence: None
+        errors = prediction.errors()
         if not any(all(line[name] == there[name] for name in ('task', 'episodes', 'updates'))
                    for there in folder.lines('open_loop.jsonl')):
-            folder.append('open_loop.jsonl', line | prediction.errors())
+            folder.append('open_loop.jsonl', line | errors)
+        return errors, picture
 
 
-def write_pictures(path: Path, prediction: Prediction, title: str, frames_per_second: float) -> None:
+def write_pictures(path: Path, prediction: Prediction, title: str, frames_per_second: float) -> Path:
     """A strip and a video of images, or a plot of a vector: PATH.png and PATH.mp4.
 
     Args:
@@ -163,13 +168,17 @@ def write_pictures(path: Path, prediction: Prediction, title: str, frames_per_se
         prediction: what to show.
         title: above it.
         frames_per_second: of the video.
+
+    Returns:
+        the PNG.
     """
     picture = path.with_name(f'{path.name}.png')
     if not prediction.images:
         plot(prediction, title, picture)
-        return
+        return picture
     video.write_picture(picture, strip(prediction, title))
     video.write_video(path.with_name(f'{path.name}.mp4'), frames(prediction, title), frames_per_second)
+    return picture
 
 
 def _rows(prediction: Prediction, index: int) -> dict[str, np.ndarray]:

@@ -83,7 +83,8 @@ class View:
         self._say(f'What the agent sees is shown enlarged: {why}.')
 
 
-def record_run(directory: Path, episodes: int, out: Path | None, size: int, console: Console) -> list[Path]:
+def record_run(directory: Path, episodes: int, out: Path | None, size: int, console: Console,
+               trust_task: bool = False) -> list[Path]:
     """Records evaluation episodes of a run's agent, one after the other, a video for each task.
 
     Args:
@@ -92,6 +93,7 @@ def record_run(directory: Path, episodes: int, out: Path | None, size: int, cons
         out: the file; with several tasks, their names are added. None: named by task and progress, in this folder.
         size: of a picture, in pixels.
         console: where to.
+        trust_task: see `read_config`.
 
     Returns:
         the videos.
@@ -101,7 +103,7 @@ def record_run(directory: Path, episodes: int, out: Path | None, size: int, cons
         FileExistsError: there is such a file already.
         RuntimeError: images cannot be rendered here, or there is no ffmpeg.
     """
-    trained = Trained.read(directory)
+    trained = Trained.read(directory, trust_task)
     run = trained.run
     names = [out or Path(f'{task}-{trained.episodes:06d}.mp4') for task in run.tasks]
     if out and len(names) > 1:

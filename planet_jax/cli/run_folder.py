@@ -10,6 +10,8 @@
 | `scores.csv` | `step,reward,seed`: environment steps, and the mean return of the evaluation there, over all tasks |
 | `episodes/` | one archive each, written as it ends |
 | `checkpoints/` | the newest three, named by episodes and updates |
+| `tensorboard/` | event files |
+| `set_aside/` | what lay among the episodes and was none |
 """
 
 import fcntl
@@ -17,19 +19,20 @@ import json
 import os
 import shutil
 import socket
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
-from planet_jax import checkpoint, config, episodes
+from planet_jax import checkpoint, config, envs, episodes
 from planet_jax.types import TrainState, Trajectory
 
 SETTLED = ('task', 'preset', 'seed', 'config')
 """What of `config.json` may not change when a run goes on; cadences in the configuration may."""
 FREE = ('evaluation.every', 'evaluation.episodes', 'evaluation.open_loop', 'learner.most_skipped',
-        'learner.updates_per_call', 'replay.capacity')
+        'learner.updates_per_call', 'replay.capacity', 'replay.placement')
 """Fields of the configuration that may change."""
 Resume = Literal['auto', 'must', 'never']
 """Whether to go on with the run in a folder: if there is one; there must be one; there must be none."""
@@ -42,15 +45,20 @@ class FolderError(ValueError):
 
 
 def run_directory(logdir: Path, task: str, method: str, seed: int) -> Path:
-    """LOGDIR/TASK/METHOD/SEED."""
-    return logdir / task / method / str(seed)
+    """LOGDIR/TASK/METHOD/SEED; the slash in a name such as gymnasium:space/Name-v0 becomes a plus."""
+    return logdir / task.replace('/', '+') / method / str(seed)
 
 
-def read_config(directory: Path) -> dict[str, Any]:
+def read_config(directory: Path, trust_task: bool = False) -> dict[str, Any]:
     """What `config.json` holds.
 
+    Args:
+        directory: of the run.
+        trust_task: whether the task may be one that is made by importing a module of the user's own, since the user
+            said so, or since no environment will be made.
+
     Raises:
-        FolderError: there is none, or it is damaged.
+        FolderError: there is none, it is damaged, or the task is such a one.
     """
     path = directory / 'config.json'
     if not path.exists():
@@ -60,9 +68,13 @@ def read_config(directory: Path) -> dict[str, Any]:
         record['config'] = config.from_dict(record['config'])
         if isinstance(record['action_repeat'], int):  # Of a run that was begun before an agent could learn several.
             record['action_repeat'] = {record['task']: record['action_repeat']}
-        return record
-    except (ValueError, KeyError, TypeError) as error:
+        modules = envs.foreign_modules(record['task'])
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise FolderError(f'{path} cannot be read: {error}') from error
+    if modules and not trust_task:
+        raise FolderError(f'The task of {directory} is {record["task"]}, for which {" and ".join(modules)} would be '
+                          f'imported, and so run: add --trust-task if that is code of yours, or of somebody you trust.')
+    return record
 
 
 def differences(record: dict[str, Any], other: dict[str, Any]) -> list[str]:
@@ -135,12 +147,13 @@ def settle(directory: Path, record: dict[str, Any], resume: Resume = 'auto') -> 
     if resume == 'never':
         raise FolderError(f'{directory} holds a run already, and --resume never asks for a new one: name another '
                           f'folder by --method or --logdir, or leave that option out to go on with the run.')
-    before = read_config(directory)
+    before = read_config(directory, trust_task=True)
     changed = differences(before, record)
     if changed:
         raise FolderError(f'{directory} belongs to a run with other settings. Go on with those, or name another folder '
                           f'by --method or --logdir:\n  ' + '\n  '.join(changed))
-    return record | _earlier(before, record)
+    kept = {name: before[name] for name in ('exact', 'dropped_episodes') if name in before}
+    return record | kept | _earlier(before, record)
 
 
 def mean_scores(directory: Path, tasks: int) -> list[tuple[int, float]]:
@@ -217,8 +230,12 @@ class RunFolder:
         self._lock.truncate(0)
         self._lock.write(f'process {os.getpid()} on {socket.gethostname()}')
         self._lock.flush()
-        resolved = config.to_dict(record['config'].resolve())
-        _replace(directory / 'config.json', json.dumps(record | {'config': resolved}, indent=1))
+        self._record = record
+        self._write_record()
+
+    def _write_record(self) -> None:
+        resolved = config.to_dict(self._record['config'].resolve())
+        _replace(self.directory / 'config.json', json.dumps(self._record | {'config': resolved}, indent=1))
 
     def close(self) -> None:
         """Gives up the lock."""
@@ -229,7 +246,7 @@ class RunFolder:
 
         Args:
             like: see `checkpoint.restore`.
-            say: called with a sentence for each checkpoint that is set aside.
+            say: called with a sentence for all that is set aside.
 
         Returns:
             what `checkpoint.restore` returns, or none if no checkpoint was ever finished.
@@ -247,14 +264,14 @@ class RunFolder:
                 directory.rename(aside)
                 say(f'{error} It was set aside as {aside.name}.')
                 continue
-            self._cut(progress)
+            self._cut(progress, say)
             return state, progress
         if found or any(self.directory.glob('checkpoints/damaged-*')):
             raise FolderError(f'None of the checkpoints in {self.directory / "checkpoints"} can be used. Remove that '
                               f'folder and metrics.jsonl to start this run again from its seed.')
         if self.lines('metrics.jsonl'):
             say('No checkpoint was ever finished, so this run starts again from its seed; the result is the same.')
-        self._cut({'episodes': [], 'updates': 0})
+        self._cut({'episodes': [], 'updates': 0}, say)
         return None
 
     def save(self, state: TrainState, progress: dict[str, Any]) -> None:
@@ -291,7 +308,19 @@ class RunFolder:
                 raise ValueError(f'{path} is not as it was written.')
             return episodes.read(path, spec)
         except (OSError, ValueError) as error:
-            raise FolderError(f'An episode that the checkpoint needs cannot be used: {error}') from error
+            raise FolderError(f'An episode that the checkpoint needs cannot be used: {error} Put the file back, or go '
+                              f'on without it by --drop-bad-episodes; the run is then marked as no longer exact.'
+                              ) from error
+
+    @property
+    def dropped(self) -> dict[str, str]:
+        """Numbers of the episodes that this run had to go on without, and why."""
+        return self._record.get('dropped_episodes', {})
+
+    def drop_episode(self, number: int, reason: str) -> None:
+        """Notes in `config.json` that the run goes on without an episode, so it is no longer exact."""
+        self._record |= {'exact': False, 'dropped_episodes': self.dropped | {str(number): reason}}
+        self._write_record()
 
     def append(self, name: str, line: dict[str, Any]) -> None:
         """Adds a line to a .jsonl file."""
@@ -311,14 +340,27 @@ class RunFolder:
         _replace(self.directory / 'scores.csv', 'step,reward,seed\n' + ''.join(
             f'{step},{reward!r},{self._seed}\n' for step, reward in self.scores()))
 
-    def _cut(self, progress: dict[str, Any]) -> None:
-        """Removes what was written after a checkpoint: it will be made again, and be the same."""
+    def _cut(self, progress: dict[str, Any], say: Callable[[str], None]) -> None:
+        """Removes what was written after a checkpoint: it will be made again, and be the same.
+
+        What this run cannot have written in `episodes/` is set aside.
+        """
         files = len(progress['episodes'])
-        for path in (self.directory / 'episodes').glob('*.npz'):
-            if path.stem.isdecimal() and int(path.stem) >= files:
-                path.unlink()
         for path in [*self.directory.glob('**/.*.partial*')]:
             shutil.rmtree(path) if path.is_dir() else path.unlink()
+        # A file is written before its line.
+        written = len(self.lines('metrics.jsonl')) + len(self._tasks)
+        own = {self.episode_path(number) for number in range(max(files, written))}
+        foreign = [path for path in (self.directory / 'episodes').iterdir() if path not in own]
+        for path in foreign:
+            aside = self.directory / 'set_aside' / f'{path.name}-{uuid.uuid4().hex[:8]}'
+            aside.parent.mkdir(exist_ok=True)
+            path.rename(aside)
+        if foreign:
+            say(f'{len(foreign)} files in {self.directory / "episodes"} are of no episode of this run, and were moved '
+                f'to {self.directory / "set_aside"}.')
+        for number in range(files, written):
+            self.episode_path(number).unlink(missing_ok=True)
         for path in (self.directory / 'open_loop').glob('[0-9]' * 6 + '*'):
             if int(path.name[:6]) > files // len(self._tasks):
                 path.unlink()

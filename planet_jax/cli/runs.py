@@ -9,7 +9,7 @@ import platform
 import subprocess
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import numpy as np
@@ -77,17 +77,19 @@ class Run:
         """T of each task, agent steps."""
         return tuple(_spec((name,), self.config.env).steps for name in self.tasks)
 
-    def steps(self, slots: int, seeds: int = 1, devices: Sequence[jax.Device] | None = None) -> Steps:
+    def steps(self, slots: int, seeds: int = 1, devices: Sequence[jax.Device] | None = None,
+              placement: Literal['device', 'host'] = 'device') -> Steps:
         """The compiled steps of this run, with [P] in front.
 
         Args:
             slots: N, episodes of each task that the replay holds.
             seeds: P.
             devices: to spread them over; none: the first one.
+            placement: of the replays.
         """
         return sweep.over_seeds(
             algorithm.make_steps(self.config, self.spec, slots=slots, updates_per_call=self.updates_per_call,
-                                 task_steps=self.task_steps), devices or jax.devices()[:1], seeds)
+                                 task_steps=self.task_steps), devices or available_devices()[:1], seeds, placement)
 
     @property
     def model(self) -> WorldModel:
@@ -108,7 +110,7 @@ class Run:
         """Updates in one call of `learn`: as configured, or 1 on a CPU and up to 10 elsewhere, as they divide C."""
         if self.config.learner.updates_per_call:
             return self.config.learner.updates_per_call
-        if jax.default_backend() == 'cpu':
+        if available_devices()[0].platform == 'cpu':
             return 1
         return max(n for n in range(1, 11) if self.config.collector.collect_interval % n == 0)
 
@@ -119,26 +121,43 @@ class Run:
         rows = sum(max(steps + 1, self.config.learner.chunk_length) for steps in self.task_steps)
         return episodes * rows * row
 
-    def check_memory(self, slots: int, seeds: int = 1) -> int:
-        """Compares the memory that the replays of so many seeds on one device take with what there is.
+    def place_replay(self, slots: int, seeds: int = 1, devices: Sequence[jax.Device] | None = None,
+                     ) -> tuple[Literal['device', 'host'], int]:
+        """Chooses where the replays are, as configured, once it is sure that they fit there.
 
         Args:
             slots: N, episodes of each task.
-            seeds: on the device, or on all of them if they share one memory.
+            seeds: P.
+            devices: that the seeds are spread over; none: the first one.
 
         Returns:
-            bytes needed.
+            the place, and the bytes needed there.
 
         Raises:
-            ValueError: there is not so much; the message says how many episodes fit.
+            ValueError: there is not so much memory; the message says how many episodes fit.
         """
-        needed, memory = seeds * self.episode_bytes(slots), memory_bytes()
-        if memory and needed > 0.8 * memory:
-            fitting = int(0.8 * memory / needed * slots)
-            raise ValueError(f'The replay of {slots} episodes takes {needed / 1e9:.1f} GB, but there are '
-                             f'{memory / 1e9:.1f} GB of memory: set --replay.capacity to {fitting} at most, and the '
-                             f'oldest episodes are dropped.')
-        return needed
+        devices = devices or available_devices()[:1]
+        accelerated = devices[0].platform != 'cpu'
+        # Devices that are parts of one CPU share the host's memory.
+        needed = {'device': seeds * self.episode_bytes(slots) // (len(devices) if accelerated else 1),
+                  'host': seeds * self.episode_bytes(slots)}
+        memory = {'device': memory_bytes(), 'host': memory_bytes(host=True)}
+
+        def fit(place, share):
+            return not memory[place] or needed[place] <= share * memory[place]
+
+        place = self.config.replay.placement
+        if place == 'auto':
+            # The other half of an accelerator's memory is for the updates.
+            place = 'host' if accelerated and not fit('device', 0.5) and fit('host', 0.8) else 'device'
+        if not fit(place, 0.8):
+            fitting = int(0.8 * memory[place] / needed[place] * slots)
+            other = accelerated and place == 'device' and fit('host', 0.8)
+            elsewhere = ', or use --replay.placement host' if other else ''
+            raise ValueError(f'The replay of {slots} episodes takes {needed[place] / 1e9:.1f} GB, but there are '
+                             f'{memory[place] / 1e9:.1f} GB of memory on the {place}: set --replay.capacity to '
+                             f'{fitting} at most, and the oldest episodes are dropped{elsewhere}.')
+        return place, needed[place]
 
 
 @functools.lru_cache
@@ -151,9 +170,23 @@ def one_seed(state: TrainState, index: int = 0) -> TrainState:
     return jax.tree.map(lambda leaf: leaf[index], state.replace(replay=None))
 
 
-def memory_bytes() -> int | None:
-    """Memory of the device in bytes, or of the machine on a CPU; none if it cannot be told."""
-    stats = jax.devices()[0].memory_stats()
+def available_devices() -> list[jax.Device]:
+    """Devices that JAX computes on.
+
+    Raises:
+        RuntimeError: those that JAX_PLATFORMS asks for are not there.
+    """
+    try:
+        return jax.devices()
+    except (RuntimeError, AssertionError) as error:  # The latter where the platform's plugin is not even installed.
+        asked = os.environ.get('JAX_PLATFORMS')
+        raise RuntimeError(f'JAX finds no device here for JAX_PLATFORMS={asked}: unset it, or set it to cpu. For an '
+                           f'NVIDIA GPU, install JAX for CUDA (make setup EXTRA=cuda12).') from error
+
+
+def memory_bytes(host: bool = False) -> int | None:
+    """Memory of the device in bytes, or of the host, which is the device on a CPU; none if it cannot be told."""
+    stats = None if host else available_devices()[0].memory_stats()
     if stats and 'bytes_limit' in stats:
         return stats['bytes_limit']
     try:
@@ -164,7 +197,7 @@ def memory_bytes() -> int | None:
 
 def device_name(device: jax.Device | None = None) -> str:
     """A device in words; none: the one that computes."""
-    device = device or jax.devices()[0]
+    device = device or available_devices()[0]
     return f'{processor()}, {os.cpu_count()} cores' if device.platform == 'cpu' else device.device_kind
 
 

@@ -1,19 +1,19 @@
 """`planet-jax sweep`: many runs, each in the folder that `train` would give it."""
 
 import argparse
+import dataclasses
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import jax
 import numpy as np
 from rich.console import Console
 from rich.table import Table
 
 from planet_jax import sweep
 from planet_jax.cli.run_folder import mean_scores, newest_progress, read_config, read_lines, settle
-from planet_jax.cli.runs import Run
+from planet_jax.cli.runs import Run, available_devices
 from planet_jax.cli.train import Training
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def here(command: 'Sweep', console: Console) -> int:
     Raises:
         FolderError: the folder of any run belongs to a run with other settings; nothing was trained then.
     """
-    devices = jax.devices()
+    devices = available_devices()
     on_each = command.seeds_per_device or (1 if devices[0].platform == 'cpu' else len(command.seed_numbers))
     members = _members(command)
     begun, status = time.monotonic(), 0
@@ -44,13 +44,8 @@ def here(command: 'Sweep', console: Console) -> int:
         if command.time_limit is not None:
             minutes = max(command.time_limit - (time.monotonic() - begun) / 60, 1e-3)
         used = devices[:len(group)]
-        if len(group) > len(used):
-            console.print(f'{len(group) // len(used)} seeds on each device: each is equal to its single run to '
-                          f'rounding only.', highlight=False)
         with console.status('starting the simulator and compiling'):
-            training = Training(group, episodes=command.total_episodes, time_limit=minutes,
-                                checkpoint_minutes=command.checkpoint_minutes, console=console, devices=used,
-                                resume=command.resume)
+            training = Training(group, dataclasses.replace(command, time_limit=minutes), console, used)
         status = training.main()
         if training.stop.reason:
             break
@@ -104,7 +99,8 @@ def summarise(directories: Sequence[Path], console: Console) -> None:
     for directory in directories:
         metrics = read_lines(directory / 'metrics.jsonl')
         if metrics:
-            found = [score for _, score in mean_scores(directory, len(read_config(directory)['action_repeat']))]
+            tasks = len(read_config(directory, trust_task=True)['action_repeat'])
+            found = [score for _, score in mean_scores(directory, tasks)]
             told = [f'{found[-1]:.1f}', f'{max(found):.1f}'] if found else ['none yet'] * 2
             table.add_row(*directory.parts[-3:], str(metrics[-1]['episodes']), str(metrics[-1]['updates']), *told)
             if found:

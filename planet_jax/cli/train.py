@@ -3,8 +3,9 @@
 import dataclasses
 import functools
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
 import gymnasium
 import jax
@@ -12,15 +13,19 @@ import jax.numpy as jnp
 import numpy as np
 from rich.console import Console
 
-from planet_jax import algorithm, envs, keys, learner
+from planet_jax import algorithm, envs, episodes, keys, learner, replay
 from planet_jax.algorithm import Unit
 from planet_jax.cli import evaluation, runs
-from planet_jax.cli.clock import Clock
+from planet_jax.cli.clock import Clock, units_left
 from planet_jax.cli.open_loop import OpenLoop
 from planet_jax.cli.progress import Display, duration
-from planet_jax.cli.run_folder import KEPT, FolderError, Resume, RunFolder, check_space
+from planet_jax.cli.run_folder import KEPT, FolderError, RunFolder, check_space, read_config
+from planet_jax.cli.sinks import Sinks
 from planet_jax.cli.stop import Stop, Stopped
 from planet_jax.types import Trajectory
+
+if TYPE_CHECKING:
+    from planet_jax.cli.main import Options
 
 
 @dataclasses.dataclass
@@ -53,12 +58,14 @@ class Seed:
         folder: opened for it.
         tally: so far.
         skipped: updates in a row, up to now.
+        sinks: opened once it is known how far the run is.
     """
 
     run: runs.Run
     folder: RunFolder
     tally: Tally = dataclasses.field(default_factory=Tally)
     skipped: int = 0
+    sinks: Sinks | None = None
 
 
 def _averages(pending: dict[str, list[float]]) -> dict[str, float]:
@@ -71,19 +78,15 @@ def _averages(pending: dict[str, list[float]]) -> dict[str, float]:
 class Training:
     """One run in one process, or several seeds of it in step."""
 
-    def __init__(self, members: Sequence[tuple[runs.Run, Path]], *, episodes: int, time_limit: float | None,
-                 checkpoint_minutes: float, console: Console, devices: Sequence[jax.Device] | None = None,
-                 resume: Resume = 'auto'):
+    def __init__(self, members: Sequence[tuple[runs.Run, Path]], options: 'Options', console: Console,
+                 devices: Sequence[jax.Device] | None = None):
         """Checks everything that can be checked, then opens the run folders.
 
         Args:
             members: what to train, and the folder of each. They differ in the seed only and are equally far.
-            episodes: of each task in the data at the end, seed episodes included, so at least these.
-            time_limit: minutes; none for no limit.
-            checkpoint_minutes: least time between two checkpoints, but for the last.
+            options: of the command line.
             console: for a person.
             devices: to spread the seeds over; none: the first one.
-            resume: whether there may or must be runs to go on with.
 
         Raises:
             ValueError: the replay does not fit the memory.
@@ -91,37 +94,47 @@ class Training:
             FolderError: see `RunFolder`.
         """
         run = members[0][0]
-        self.run, self.config, self.episodes, self.console = run, run.config.resolve(), episodes, console
+        self.run, self.config, self.options, self.console = run, run.config.resolve(), options, console
+        self.episodes = options.total_episodes
         self.tasks, self.spec = run.tasks, run.spec
         self.interval = self.config.collector.interval(len(self.tasks))
-        slots = self.config.replay.capacity or episodes
-        devices = devices or jax.devices()[:1]
-        # Devices that are parts of one CPU share its memory.
-        sharing = len(members) if devices[0].platform == 'cpu' else len(members) // len(devices)
-        needed = run.check_memory(slots, sharing)
-        self.steps = run.steps(slots, len(members), devices)
-        self.time_limit = time_limit
+        slots = self.config.replay.capacity or self.episodes
+        devices = devices or runs.available_devices()[:1]
+        layouts = {len(members) // len(devices)} | {
+            read_config(directory, trust_task=True).get('seeds_on_device', 1) for _, directory in members
+            if (directory / 'config.json').exists()}
+        if layouts != {1}:
+            self._print(f'{" or ".join(map(str, sorted(layouts)))} seeds on a device: each is equal to its single run '
+                        f'to rounding only.')
+        self.placement, needed = run.place_replay(slots, len(members), devices)
+        self.steps = run.steps(slots, len(members), devices, self.placement)
+        self.profile: Literal['wanted', 'recording', None] = 'wanted' if options.profile else None
         self.open_loop = OpenLoop(run, self._print) if self.config.evaluation.open_loop else None
         self.envs = envs.Rebuilt(functools.partial(envs.make_vector, self.tasks * len(members), self.config.env))
         self.envs.reset(seed=[0] * self.envs.num_envs)  # A missing OpenGL is known before there is a folder.
+        for name in ('reset', 'step'):
+            setattr(self.envs, name, self._simulated(getattr(self.envs, name)))
         self.evaluation_envs = None
         shapes = jax.eval_shape(self.steps.init, jnp.zeros((len(members), 2), jnp.uint32))
         self.checkpoint_bytes = sum(
             leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(shapes.learner)) // len(members)
-        most = (KEPT + 1) * self.checkpoint_bytes + run.episode_bytes(episodes)
+        most = (KEPT + 1) * self.checkpoint_bytes + run.episode_bytes(self.episodes)
         warnings = {check_space(directory, 2 * self.checkpoint_bytes, most) for _, directory in members}
-        self.seeds = [Seed(run, RunFolder(directory, run.record(), resume)) for run, directory in members]
+        record = {'episodes': self.episodes, 'seeds_on_device': max(layouts)}
+        self.seeds = [Seed(run, RunFolder(directory, run.record() | record, options.resume))
+                      for run, directory in members]
         self.tally = self.seeds[0].tally
         self.clock = Clock(self.tally.seconds)
-        self.save_every, self.saved = 60 * checkpoint_minutes, time.monotonic()
+        self.saved = time.monotonic()
         self.plan_seconds, self.evaluation_owed, self.faults = 0.0, False, 0
         self.state = self.steps.init(jnp.stack([keys.root(run.seed) for run, _ in members]))
         numbers = ', '.join(str(run.seed) for run, _ in members)
         self._print(f'{run.task}, preset {run.preset}, seed{"s" * (len(members) > 1)} {numbers}, on '
-                    f'{runs.device_name(devices[0])}; replay {needed / 1e9:.2f} GB')
+                    f'{runs.device_name(devices[0])}; replay {needed / 1e9:.2f} GB on the {self.placement}')
         each = ', '.join(f'{task} {steps} agent steps ({steps * repeat} environment steps)' for (task, repeat), steps in
                          zip(run.action_repeats.items(), run.task_steps))
-        self._print(f'{episodes} episodes of {each}, in {", ".join(str(seed.folder.directory) for seed in self.seeds)}')
+        where = ', '.join(str(seed.folder.directory) for seed in self.seeds)
+        self._print(f'{self.episodes} episodes of {each}, in {where}')
         for warning in filter(None, warnings):
             self._print(warning)
 
@@ -132,9 +145,11 @@ class Training:
 
     def main(self) -> int:
         """Trains until the episodes are there or it is time to stop; returns the exit status."""
-        self.stop = Stop(self.time_limit)
+        self.stop = Stop(self.options.time_limit)
         try:
             self._restore()
+            for seed in self.seeds:
+                seed.sinks = Sinks(self.options.sinks, seed.folder.directory, seed.tally.env_steps, self._print)
             if self.done >= self.episodes and not self._evaluation_due():
                 self._print(f'All {self.episodes} episodes are there: nothing is left to do.')
                 return 0
@@ -153,15 +168,26 @@ class Training:
             raise FolderError(f'{where} cannot be read or written: {error.strerror or error}. Nothing that a '
                               f'checkpoint holds is lost: make room, and give the same command again.') from error
         finally:
+            if self.profile == 'recording':
+                jax.profiler.stop_trace()
             self.envs.close()
             if self.evaluation_envs:
                 self.evaluation_envs.close()
             for seed in self.seeds:
+                if seed.sinks:
+                    seed.sinks.close()
                 seed.folder.close()
             self.stop.close()
 
     def _print(self, sentence: str) -> None:
         self.console.print(sentence, highlight=False, markup=False, soft_wrap=True)
+
+    def _simulated(self, function: Callable) -> Callable:
+        """A function of the environments, its time taken as a part of the episode's: the rest is the agent's."""
+        def call(*arguments, **options):
+            with self.clock.part('simulator'):
+                return function(*arguments, **options)
+        return call
 
     def _restore(self) -> None:
         """Goes on from the newest checkpoints, if there are any: their episodes are added to the replay again."""
@@ -188,13 +214,26 @@ class Training:
             lambda leaf, like: jax.device_put(leaf, like.sharding if len(self.seeds) > 1 else None), learned,
             self.state.learner))
         for number in range(self.done):
-            episodes = [[seed.folder.read_episode(index, self.spec, seed.tally.episodes[index])
-                         for index in range(number * len(self.tasks), (number + 1) * len(self.tasks))]
-                        for seed in self.seeds]
+            first = number * len(self.tasks)
+            rows = [[self._read_episode(seed, index) for index in range(first, first + len(self.tasks))]
+                    for seed in self.seeds]
             self.state = self.steps.add(self.state, jax.tree.map(
                 lambda *leaves: np.stack(leaves),
-                *(jax.tree.map(lambda *leaves: np.stack(leaves), *rows) for rows in episodes)))
+                *(jax.tree.map(lambda *leaves: np.stack(leaves), *of_seed) for of_seed in rows)))
         self._print(f'Going on after {self.done} episodes and {self.tally.updates} updates.')
+
+    def _read_episode(self, seed: Seed, number: int) -> Trajectory:
+        """An episode from disk; one that must be done without is put into its slot with no valid row."""
+        try:
+            return seed.folder.read_episode(number, self.spec, seed.tally.episodes[number])
+        except FolderError as error:
+            if str(number) not in seed.folder.dropped:
+                if not self.options.drop_bad_episodes:
+                    raise
+                seed.folder.drop_episode(number, str(error.__cause__))
+                self._print(f'Going on without episode {number + 1} of seed {seed.run.seed}, which marks the run as no '
+                            f'longer exact: {error.__cause__}')
+            return episodes.empty(self.spec)
 
     def _train(self) -> None:
         """Units of algorithm 1, and what happens between them."""
@@ -211,15 +250,38 @@ class Training:
             self.stop.check()
             due = algorithm.due(self.done, self.tally.updates, self.config.collector, len(self.tasks))
             self._announce(due)
-            with self.clock.measure(due, self.run.updates_per_call if due == 'learn' else 1):
+            if self.profile == 'wanted' and due == 'learn' and self.clock.times('collect'):
+                self._begin_profile()
+            units_of_work = self.run.updates_per_call if due == 'learn' else 1
+            with self.clock.measure(due, units_of_work), jax.profiler.TraceAnnotation(due):
                 unit = next(units)
             self.state = unit.state
             if unit.episodes is None:
                 self._finish_updates(unit)
             else:
                 self._finish_episodes(unit)
-                if time.monotonic() - self.saved > self.save_every:
+                if self.profile == 'recording':
+                    self._end_profile()
+                if time.monotonic() - self.saved > 60 * self.options.checkpoint_minutes:
                     self._save()
+
+    @property
+    def _profile_directory(self) -> Path:
+        return self.seeds[0].folder.directory / 'profile'
+
+    def _begin_profile(self) -> None:
+        """At the first update after an episode, when every program was used once."""
+        options = jax.profiler.ProfileOptions()
+        options.python_tracer_level = 0  # Every Python call would be recorded, which takes longer than what it calls.
+        jax.profiler.start_trace(self._profile_directory, profiler_options=options)
+        self.profile = 'recording'
+
+    def _end_profile(self) -> None:
+        jax.profiler.stop_trace()
+        self.profile = None
+        trace = max(self._profile_directory.glob('plugins/profile/*/*.trace.json.gz'))
+        self.display.say(f'Episode {self.done} and its updates were recorded: open {trace} at https://ui.perfetto.dev, '
+                         f'or run `xprof {self._profile_directory}` (pip install xprof).')
 
     def _try_planner(self) -> None:
         """Compiles the planner and times a step of it, to tell early how long the run will take."""
@@ -270,8 +332,14 @@ class Training:
     def _give_up(self, index: int) -> None:
         """Saves what there is, with the batch of the last update, and ends the training of a seed that cannot learn."""
         seed = self.seeds[index]
-        key, batch = jax.jit(lambda state: learner.draw(
-            jax.tree.map(lambda leaf: leaf[index], state), seed.tally.updates - 1, self.config.learner))(self.state)
+
+        def last(state):
+            state = jax.tree.map(lambda leaf: leaf[index], state)
+            key, draws = learner.draw(state, seed.tally.updates - 1, self.config.learner)
+            return key, replay.cut(state.replay, draws)
+
+        # On the device nothing but the batch is to be copied; on the host nothing is to be sent.
+        key, batch = (jax.jit(last) if self.placement == 'device' else last)(self.state)
         path = seed.folder.directory / 'skipped_batch.npz'
         np.savez_compressed(path, key=key, **{field.name: getattr(batch, field.name)
                                               for field in dataclasses.fields(batch)})
@@ -302,13 +370,18 @@ class Training:
                 value = float(unit.metrics['value'][index, number])
                 planned = {'elites_return': value} if tally.updates and np.isfinite(value) else {}
                 lines.append({'task': task, 'return': float(returns[index, number]), **losses, **planned})
+            paces = {name: value for name, value in paces.items() if value is not None}
             for line in lines:
                 seed.folder.append('metrics.jsonl', {
                     'episodes': self.done, 'updates': tally.updates, 'agent_steps': tally.agent_steps,
                     'env_steps': tally.env_steps, **line,
-                    'seconds': {name: round(value, 3) for name, value in (self.clock.seconds | paces).items()
-                                if value is not None},
+                    'seconds': {name: round(value, 3) for name, value in (self.clock.seconds | paces).items()},
                 })
+                of_task = ('return', 'elites_return')
+                on = f'/{line["task"]}' if len(self.tasks) > 1 else ''
+                seed.sinks.scalars(tally.env_steps, {
+                    f'train/{name}{on if name in of_task else ""}': value for name, value in line.items()
+                    if name != 'task'} | {f'seconds/{name}': value for name, value in paces.items()})
             tally.pending = {}
         self.evaluation_owed = self._evaluation_due()
         pace = self.clock.pace('collect' if self.tally.updates else 'seed')
@@ -384,7 +457,13 @@ class Training:
                         'env_steps': seed.tally.env_steps}
                 params, key, episode = jax.device_get(jax.tree.map(
                     lambda leaf, index=index: leaf[index], (self.state.learner.params, self.state.key, episodes)))
-                self.open_loop.record(seed.folder, line, params, key, episode, frames_per_second)
+                errors, picture = self.open_loop.record(seed.folder, line, params, key, episode, frames_per_second)
+                on = f'/{task}' if len(self.tasks) > 1 else ''
+                seed.sinks.scalars(seed.tally.env_steps, {
+                    f'open_loop/{name}{on}/{ahead}': error for name in errors if name.endswith('_error')
+                    for ahead, error in zip(errors['horizon'], errors[name])})
+                if picture:
+                    seed.sinks.image(seed.tally.env_steps, f'open_loop{on}', picture)
 
     def _evaluation_envs(self, task: str) -> gymnasium.vector.VectorEnv:
         """Those of one task; with several tasks they are made anew each time, so that one set is open at once."""
@@ -426,6 +505,8 @@ class Training:
                 seed.folder.append('evaluations.jsonl', {
                     'agent': agent, 'task': task, **counts,
                     'env_steps': seed.tally.env_steps if agent == 'planet' else 0, 'returns': of_seed.tolist()})
+                on = f'/{task}' if len(self.tasks) > 1 else ''
+                seed.sinks.scalars(seed.tally.env_steps, {f'evaluation/{agent}{on}': float(of_seed.mean())})
 
     def _save(self) -> None:
         """A checkpoint, unless the newest one is just this."""
@@ -438,21 +519,13 @@ class Training:
 
     def _time_left(self) -> str:
         """By the pace so far, or until the time limit if that comes first."""
-        settings, done, interval = self.config.collector, self.done, self.interval
-        planned = self.episodes - max(done, settings.seed_episodes)
-        updates = planned * interval - (self.tally.updates - max(done - settings.seed_episodes, 0) * interval)
-        every = self.config.evaluation.every
-        evaluations = int(self.evaluation_owed)
-        if every and done < self.episodes:
-            evaluations += self.episodes // every - done // every + bool(self.episodes % every)
-        evaluations *= len(self.tasks)
+        units = units_left(self.config, len(self.tasks), self.episodes, self.done, self.tally.updates)
+        units['evaluate'] += self.evaluation_owed * len(self.tasks)
         episode = self.clock.pace('collect') or self.plan_seconds * self.spec.steps
-        if updates and self.clock.times('learn') < 2:
+        if units['learn'] and self.clock.times('learn') < 2:
             return 'not known yet'  # The first call of `learn` is mostly compilation.
         left = self.clock.remaining(
-            {'seed': max(settings.seed_episodes - done, 0), 'learn': updates, 'collect': planned,
-             'evaluate': evaluations},
-            {'collect': episode, 'evaluate': episode * self.config.evaluation.episodes})
+            units, {'collect': episode, 'evaluate': episode * self.config.evaluation.episodes})
         if left is None:
             return 'not known yet'
         limit = self.stop.seconds_left()
@@ -464,6 +537,8 @@ class Training:
         scores = self._scores()
         told = (f'last score {scores[-1]:.1f}, best {max(scores):.1f} ({self._baseline_text(self.tasks)}); ' if scores
                 else '')
+        if self.profile:
+            self._print('No episode was recorded, since --profile begins after the first that is not a seed episode.')
         more = 'with more episodes ' if self.done >= self.episodes else ''
         self._print(f'{self.done} episodes, {self.tally.updates} updates; {told}the same command {more}goes on from '
                     f'here.')

@@ -15,13 +15,17 @@ from planet_jax.cli.run_folder import newest_checkpoint, read_config
 from planet_jax.types import Belief, Params, Steps
 
 
-def read_run(directory: Path) -> runs.Run:
+def read_run(directory: Path, trust_task: bool = False) -> runs.Run:
     """What the run of a folder is.
 
+    Args:
+        directory: of the run.
+        trust_task: see `read_config`.
+
     Raises:
-        FolderError: it is no run folder.
+        FolderError: it is no run folder, or its task is not trusted.
     """
-    record = read_config(directory)
+    record = read_config(directory, trust_task)
     return runs.Run(*(record[name] for name in ('task', 'preset', 'seed', 'config')))
 
 
@@ -46,16 +50,17 @@ class Trained:
     updates: int
 
     @classmethod
-    def read(cls, directory: Path) -> 'Trained':
+    def read(cls, directory: Path, trust_task: bool = False) -> 'Trained':
         """The newest checkpoint of a run; `config.json` and that checkpoint are all that is needed.
 
         Args:
             directory: of the run; nothing in it is changed.
+            trust_task: see `read_config`.
 
         Raises:
-            FolderError: it is no run folder, or has no checkpoint that verifies.
+            FolderError: it is no run folder, has no checkpoint that verifies, or its task is not trusted.
         """
-        run = read_run(directory)
+        run = read_run(directory, trust_task)
         root, steps = keys.root(run.seed)[None], run.steps(slots=1)
         # Shapes only, so that nothing is compiled for them.
         like = jax.eval_shape(lambda root: runs.one_seed(steps.init(root)), root)
@@ -153,13 +158,14 @@ class Agent:
         return self._key
 
 
-def load(directory: str | Path) -> Agent:
+def load(directory: str | Path, trust_task: bool = False) -> Agent:
     """The agent of a run, as its newest checkpoint has it.
 
     Args:
         directory: LOGDIR/TASK/METHOD/SEED; of it, `config.json` and one checkpoint are enough. Nothing is changed.
+        trust_task: whether a module of the user's own may be imported for the task, and so run; see SECURITY.md.
 
     Raises:
-        FolderError: it is no run folder, or has no checkpoint that verifies.
+        FolderError: it is no run folder, has no checkpoint that verifies, or its task is not trusted.
     """
-    return Agent(Trained.read(Path(directory)))
+    return Agent(Trained.read(Path(directory), trust_task))

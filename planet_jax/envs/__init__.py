@@ -1,4 +1,4 @@
-"""Environments: dm_control's suite and a toy task, as `gymnasium` environments with actions in [-1, 1].
+"""Environments as `gymnasium`'s, with actions in [-1, 1]: dm_control's suite, a toy task, tasks of the user's own.
 
 Importing this package leaves jax and dm_control unimported and sets no environment variable. Images of the suite need
 OpenGL: on Linux set `MUJOCO_GL=egl` before the first environment is made.
@@ -16,14 +16,15 @@ from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv, Vecto
 
 from planet_jax.config import Env, Spec
 from planet_jax.envs.fixed_length import FixedLength
+from planet_jax.envs.own import OwnTask
 from planet_jax.envs.padded_actions import PaddedActions
 from planet_jax.envs.rebuilt import Fault, Rebuilt
 from planet_jax.envs.suite import Suite
-from planet_jax.envs.tasks import ALL, Task, resolve, resolve_several, task_names
+from planet_jax.envs.tasks import ALL, Task, foreign_modules, resolve, resolve_several, task_names
 from planet_jax.envs.toy import ToyPoint
 
-__all__ = ['ALL', 'Fault', 'FixedLength', 'PaddedActions', 'Rebuilt', 'Suite', 'Task', 'ToyPoint', 'cores', 'make',
-           'make_vector', 'resolve', 'resolve_several', 'spec', 'task_names']
+__all__ = ['ALL', 'Fault', 'FixedLength', 'OwnTask', 'PaddedActions', 'Rebuilt', 'Suite', 'Task', 'ToyPoint', 'cores',
+           'foreign_modules', 'make', 'make_vector', 'resolve', 'resolve_several', 'spec', 'task_names']
 
 
 def make(task_name: str, config: Env, shared: Spec | None = None) -> gymnasium.Env:
@@ -116,7 +117,8 @@ def make_vector(task_names: Sequence[str], config: Env, workers: int | None = No
 
 def _bare(task_name, config):
     task = resolve(task_name)
-    return (ToyPoint if task.domain == 'toy' else Suite)(task, config)
+    kind = OwnTask if task.is_own else ToyPoint if task.domain == 'toy' else Suite
+    return kind(task, config)
 
 
 def _make_in_worker(task_name, config, shared):

@@ -38,12 +38,22 @@ def check_action(action, size: int) -> np.ndarray:
     return action
 
 
-def episode_steps(steps: int, repeat: int) -> int:
-    """T = steps // R, agent steps in an episode of `steps` environment steps.
+def rescale(action: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """Actions [..., A] in [-1, 1] as float64 [..., A] from `low` [A] to `high` [A]."""
+    # Exact for the bounds -1 and 1; the clip takes away what rounding adds to others.
+    return np.clip((high + low) / 2 + action * (high - low) / 2, low, high)
+
+
+def episode_steps(steps: int, repeat: int, asked: int | None = None) -> int:
+    """T = steps // R, agent steps in an episode of `steps` environment steps, or of fewer if these are asked for.
 
     Raises:
-        ValueError: R is larger than the episode.
+        ValueError: R is larger than the episode, or more steps are asked for.
     """
+    if asked is not None and asked > steps:
+        raise ValueError(f'env.steps is {asked}, but an episode of this task has {steps} environment steps: the '
+                         f'nearest valid value is {steps}.')
+    steps = asked or steps
     if repeat > steps:
         raise ValueError(f'env.action_repeat is {repeat}, but an episode of this task has {steps} environment steps: '
                          f'the nearest valid value is {steps}.')

@@ -58,7 +58,7 @@ class Suite(gymnasium.Env):
         """
         self.task = task
         self.action_repeat = config.action_repeat or task.action_repeat
-        self.steps = spaces.episode_steps(STEPS, self.action_repeat)
+        self.steps = spaces.episode_steps(STEPS, self.action_repeat, config.steps)
         suite, _ = rendering.library()
         with _without_advice():
             self.simulator = suite.load(task.domain, task.task)
@@ -124,9 +124,7 @@ class Suite(gymnasium.Env):
 
     def control(self, action: np.ndarray) -> np.ndarray:
         """Actions [..., A] in [-1, 1] as float64 [..., A] within the bounds of the simulator."""
-        # Exact for the bounds -1 and 1; the clip takes away what rounding adds to others.
-        control = (self._high + self._low) / 2 + action * (self._high - self._low) / 2
-        return np.clip(control, self._low, self._high)
+        return spaces.rescale(action, self._low, self._high)
 
     def close(self):
         """Free the renderer and the simulator. A second call does nothing; any other call afterwards fails."""

@@ -5,6 +5,7 @@ holds it against `dm_control.suite.ALL_TASKS`.
 """
 
 import difflib
+import re
 from dataclasses import dataclass
 
 DEFAULT_ACTION_REPEAT = 2
@@ -12,6 +13,12 @@ DEFAULT_ACTION_REPEAT = 2
 
 TOY = 'toy_point'
 """The built-in task, which needs no simulator."""
+
+GYMNASIUM = 'gymnasium'
+"""The module in front of names that are registered with gymnasium already."""
+
+# ASCII, and nothing that a folder's name could not hold, but for the slash behind a namespace.
+_OWN = re.compile(r'([a-z_]\w*(?:\.[a-z_]\w*)*):((?:[\w-]+/)?[\w.-]+)', re.ASCII | re.IGNORECASE)
 
 _SUITE = {
     'acrobot': ('swingup', 'swingup_sparse'),
@@ -42,8 +49,8 @@ class Task:
 
     Attributes:
         name: as it is written in a command.
-        domain: of `dm_control.suite`; 'toy' for the built-in task.
-        task: of that domain.
+        domain: of `dm_control.suite`; 'toy' for the built-in task; the module of a task of the user's own.
+        task: of that domain; what is behind the colon of a task of the user's own.
         action_repeat: R, environment steps per agent step, where the configuration asks for none.
     """
 
@@ -51,6 +58,11 @@ class Task:
     domain: str
     task: str
     action_repeat: int
+
+    @property
+    def is_own(self) -> bool:
+        """Whether it is of the user's own, and not built in."""
+        return ':' in self.name
 
 
 ALL = 'all'
@@ -101,20 +113,34 @@ def resolve_several(names: str) -> tuple[str, tuple[Task, ...]]:
     return ','.join(task.name for task in tasks), tasks
 
 
+def foreign_modules(names: str) -> tuple[str, ...]:
+    """Modules of the user's own that would be imported, and so run, to make these tasks.
+
+    Args:
+        names: as `resolve_several` takes them.
+    """
+    return tuple(task.domain for task in resolve_several(names)[1] if task.is_own and task.domain != GYMNASIUM)
+
+
 def resolve(name: str) -> Task:
-    """The task of a name, without importing the simulator.
+    """The task of a name, without importing the simulator or a module of the user's own.
 
     Args:
         name: a name of the paper's tasks (`cup_catch`), `domain_task` of the suite (`ball_in_cup_catch`,
-            `cartpole_balance_sparse`), or `toy_point`.
+            `cartpole_balance_sparse`), or `toy_point`; or MODULE:NAME for a `gymnasium.Env`. If NAME is a name of
+            Python, it is a class or a function in MODULE that makes one; else it is registered with gymnasium, at the
+            latest by importing MODULE. `gymnasium:NAME` is always registered.
 
     Raises:
         ValueError: there is no such task, or it has neither action bounds nor an end (lqr).
     """
+    if match := _OWN.fullmatch(name):
+        return Task(name, *match.groups(), 1)
     task = _TASKS.get(name)
     if task is None:
         nearest = difflib.get_close_matches(name, task_names(), cutoff=0.0)
-        raise ValueError(f'There is no task {name!r}: the nearest names are {", ".join(nearest)}.')
+        registered = f' A name of gymnasium is written gymnasium:{name}.' if re.search(r'-v\d+$', name) else ''
+        raise ValueError(f'There is no task {name!r}: the nearest names are {", ".join(nearest)}.{registered}')
     if task.domain == 'lqr':
         raise ValueError(f'The task {name!r} has neither action bounds nor a time limit, so it cannot be used: choose '
                          f'another task.')

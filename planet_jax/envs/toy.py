@@ -49,7 +49,7 @@ class ToyPoint(gymnasium.Env):
             ValueError: the action repeat is longer than an episode.
         """
         self._repeat = config.action_repeat or task.action_repeat
-        self.steps = spaces.episode_steps(STEPS, self._repeat)
+        self.steps = spaces.episode_steps(STEPS, self._repeat, config.steps)
         self.metadata = {'render_fps': _SECOND / self._repeat}
         self.action_space = spaces.actions(2)
         self._pixels = config.observation == 'pixels'

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from planet_jax.config import Model
-from planet_jax.networks.heads import INITIALIZER, dense
+from planet_jax.networks.heads import INITIALIZER, Dense, product, product_dtype
 from planet_jax.types import Latent
 
 
@@ -24,21 +24,23 @@ class Gru(nn.Module):
         units: D.
         reset_before: whether the reset gate acts on the state before the candidate's matrix product (Cho et al., 2014;
             TensorFlow's GRUCell) or on the product (cuDNN).
+        dtype: of the products, see `heads.product_dtype`.
     """
 
     units: int
     reset_before: bool
+    dtype: jnp.dtype | None = None
 
     @nn.compact
     def __call__(self, state: jax.Array, x: jax.Array) -> jax.Array:
         """state [D], x [units of the layer before] -> state [D]."""
-        gates = dense(2 * self.units, bias_init=nn.initializers.ones, name='gates')(jnp.concatenate([x, state]))
+        gates = Dense(2 * self.units, self.dtype, nn.initializers.ones, name='gates')(jnp.concatenate([x, state]))
         reset, update = jnp.split(nn.sigmoid(gates), 2)
         if self.reset_before:
-            candidate = dense(self.units, name='candidate')(jnp.concatenate([x, reset * state]))
+            candidate = Dense(self.units, self.dtype, name='candidate')(jnp.concatenate([x, reset * state]))
         else:
-            candidate = (dense(self.units, name='candidate')(x)
-                         + reset * dense(self.units, name='candidate_state')(state))
+            candidate = (Dense(self.units, self.dtype, name='candidate')(x)
+                         + reset * Dense(self.units, self.dtype, name='candidate_state')(state))
         return update * state + (1 - update) * nn.tanh(candidate)
 
 
@@ -68,17 +70,18 @@ class Gaussian(nn.Module):
         """One matrix for both inputs, so that its initial scale is that of the whole layer."""
         self.kernel = self.param('kernel', INITIALIZER, (self.inputs + self.encoded, self.config.hidden))
         self.bias = self.param('bias', nn.initializers.zeros, (self.config.hidden,))
-        self.mean = dense(self.config.stochastic)
-        self.std = None if self.config.cell == 'rnn' else dense(self.config.stochastic)
+        self.mean = Dense(self.config.stochastic)
+        self.std = None if self.config.cell == 'rnn' else Dense(self.config.stochastic)
 
     def embed(self, encoded: jax.Array) -> jax.Array:
         """[encoded] -> [M]: the encoder's share of the hidden layer, before bias and activation."""
-        return encoded @ self.kernel[self.inputs:]
+        return product(encoded, self.kernel[self.inputs:], product_dtype(self.config))
 
     def __call__(self, key: jax.Array, x: jax.Array, embedding: jax.Array | float = 0.0,
                  ) -> tuple[jax.Array, jax.Array, jax.Array]:
         """x [inputs], embedding [M] -> mean [Z], std [Z], sample [Z]."""
-        hidden = nn.relu(x @ self.kernel[:self.inputs] + self.bias + embedding)
+        hidden = product(x, self.kernel[:self.inputs], product_dtype(self.config))
+        hidden = nn.relu(hidden + self.bias + embedding)
         mean = self.mean(hidden)
         std = jnp.ones_like(mean) if self.std is None else nn.softplus(self.std(hidden)) + self.config.min_std
         return mean, std, sample(self.config, key, mean, std)
@@ -111,8 +114,9 @@ class Rssm(Cell):
 
     def setup(self):
         """The layer before the GRU, the GRU, and the two Gaussians on its state."""
-        self.before = dense(self.config.hidden)
-        self.gru = Gru(self.config.deterministic, self.config.gru == 'reset_before')
+        dtype = product_dtype(self.config)
+        self.before = Dense(self.config.hidden, dtype)
+        self.gru = Gru(self.config.deterministic, self.config.gru == 'reset_before', dtype)
         self.gaussian = Gaussian(self.config, self.config.deterministic)
         self.filtered = Gaussian(self.config, self.config.deterministic, self.encoded)
 

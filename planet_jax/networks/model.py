@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from planet_jax import images
 from planet_jax.config import Model, Spec
 from planet_jax.networks.cells import CELLS, sample
-from planet_jax.networks.heads import Mlp
+from planet_jax.networks.heads import Mlp, product_dtype
 from planet_jax.networks.images import Decoder, Encoder
 from planet_jax.types import Latent, WorldModel
 
@@ -25,21 +25,21 @@ def make_world_model(config: Model, spec: Spec) -> WorldModel:
         ValueError: the decoder's image has another size than the observation, or an observation is neither an image
             nor a vector.
     """
-    shape = spec.observation_shape
+    shape, dtype = spec.observation_shape, product_dtype(config)
     if len(shape) == 3:
         if config.decoded_size() != shape[0] or shape[0] != shape[1]:
             raise ValueError(f'The decoder makes images of {config.decoded_size()} x {config.decoded_size()} pixels, '
                              f'but the observations are {shape[0]} x {shape[1]}.')
-        encoder = Encoder(config.encoder_channels)
+        encoder = Encoder(config.encoder_channels, dtype)
         encoded = config.encoded_size(shape[0])**2 * config.encoder_channels[-1]
-        decoder = Decoder(config.decoder_units, config.decoder_channels, config.decoder_kernels, shape[2])
+        decoder = Decoder(config.decoder_units, config.decoder_channels, config.decoder_kernels, shape[2], dtype)
 
         def prepare(key, observation):
             return images.prepare(key, observation, config.image_bits)
     elif len(shape) == 1:
-        encoder = Mlp(config.vector_layers - 1, config.vector_units, (config.vector_units,))
+        encoder = Mlp(config.vector_layers - 1, config.vector_units, (config.vector_units,), dtype)
         encoded = config.vector_units
-        decoder = Mlp(config.vector_layers, config.vector_units, shape)
+        decoder = Mlp(config.vector_layers, config.vector_units, shape, dtype)
 
         def prepare(key, observation):
             del key  # Vectors are taken as they are.
@@ -50,7 +50,7 @@ def make_world_model(config: Model, spec: Spec) -> WorldModel:
 
     deterministic = 0 if config.cell == 'ssm' else config.deterministic
     cell = CELLS[config.cell](config, spec.action_size, encoded)
-    reward = Mlp(config.reward_layers, config.reward_units)
+    reward = Mlp(config.reward_layers, config.reward_units, dtype=dtype)
 
     def initial() -> Latent:
         zero = jnp.zeros(config.stochastic)

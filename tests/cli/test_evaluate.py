@@ -4,6 +4,7 @@ import hashlib
 import json
 import re
 import shutil
+from pathlib import Path
 
 import jax
 import numpy as np
@@ -80,29 +81,97 @@ def test_what_cannot_be_evaluated(damage, why, run, tmp_path, capsys):
     assert error.startswith('planet-jax evaluate: ') and why in error and str(tmp_path / 'copy') in error
 
 
-def test_info_of_a_run(run, capsys):
+def facts_of(printed):
+    """The texts of `info` by their names; lines that go on are joined."""
+    facts, last = {}, ''
+    for line in printed.splitlines():
+        name, text = re.match(r'(.{13})(.*)', line).groups()
+        last = name.strip() or last
+        facts[last] = f'{facts.get(last, "")} {text.strip()}'.strip()
+    return facts
+
+
+def test_info_of_a_run(run, monkeypatch, capsys):
+    monkeypatch.setenv('COLUMNS', '200')
     assert main(['info', str(run)]) == 0
-    printed = capsys.readouterr().out
-    lines = dict(line.split(maxsplit=1) for line in printed.splitlines() if not line.startswith('score'))
-    assert lines['task'] == 'toy_point, action repeat 1'
-    assert lines['method'] == 'rssm, preset debug, seed 0'
-    assert lines['made'].startswith('by') and lines['made'].endswith(
+    facts = facts_of(capsys.readouterr().out)
+    assert facts['task'] == 'toy_point (action repeat 1)'
+    assert facts['method'] == 'rssm, preset debug, seed 0'
+    assert facts['settings'] == 'replay.capacity 6 (preset: None)'
+    assert facts['made by'].startswith('planet-jax ') and facts['made by'].endswith(
         f'jax {jax.__version__} on {runs.device_name()}')
-    assert lines['progress'] == '6 episodes, 150 environment steps, 16 updates'
-    assert re.search(r'learn \d+ s', lines['time']) and 'each' not in lines['time']
-    assert lines['checkpoint'] == '000006-000000016'
-    scores = [line.split(maxsplit=1)[1] for line in printed.splitlines() if line.startswith('score')]
-    for line, score in zip(evaluations(run), scores, strict=True):
-        mean, low, high = np.mean(line['returns']), min(line['returns']), max(line['returns'])
-        assert score == (f'{line["agent"]} after {line["episodes"]} episodes: {mean:.1f}, from {low:.1f} to {high:.1f} '
-                         f'over 2 episodes')
+    assert facts['progress'].startswith('6 of 6 episodes, 16 updates, 150 environment steps; written ')
+    assert re.search(r'learn \d+ s \(\d+%\)', facts['time']) and 'each' not in facts['time']
+    assert re.match(r'an update \S+ s, a collected episode \S+ s, an evaluation \S+ s$', facts['pace'])
+    assert re.match(r'000006-000000016: whole, \d\.\d MB, \d+ \w+ old$', facts['checkpoints'])
+    size = sum(path.stat().st_size for path in run.rglob('*') if path.is_file())
+    assert facts['disk'].startswith(f'{size / 1e6:.1f} MB: episodes ') and 'time left' not in facts
+    zero, uniform, *trained = [(line['episodes'], np.mean(line['returns']), line['returns'])
+                               for line in evaluations(run)]
+    best = max(trained, key=lambda entry: entry[1])
+    assert facts['score'] == (
+        f'{trained[-1][1]:.1f} after 6 episodes (from {min(trained[-1][2]):.1f} to {max(trained[-1][2]):.1f}), best '
+        f'{best[1]:.1f} after {best[0]}; zero actions {zero[1]:.1f}; uniform actions {uniform[1]:.1f}')
+
+
+def test_info_of_a_run_under_way(run, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv('COLUMNS', '200')
+    shutil.copytree(run, tmp_path / 'copy')
+    record = json.loads((run / 'config.json').read_text())
+    (tmp_path / 'copy' / 'config.json').write_text(json.dumps(record | {'episodes': 10}))
+    metrics = (run / 'metrics.jsonl').read_text().splitlines()
+    last = json.loads(metrics[-1]) | {'skipped': 1}
+    last['seconds'] |= {'learn_each': 2.0, 'collect_each': 10.0, 'evaluate_each': 100.0}
+    (tmp_path / 'copy' / 'metrics.jsonl').write_text('\n'.join([*metrics[:-1], json.dumps(last), '']))
+    for path in (tmp_path / 'copy').glob('checkpoints/*/progress.json'):
+        path.write_text('{}')
+    assert main(['info', str(tmp_path / 'copy')]) == 0
+    facts = facts_of(capsys.readouterr().out)
+    # Four episodes with four updates each, and evaluations after 8 and 10.
+    assert facts['time left'] == f'{(4 * (4 * 2 + 10) + 2 * 100) / 60:.0f} min at that pace'
+    assert '16 updates (1 of them skipped)' in facts['progress']
+    assert 'damaged. ' in facts['checkpoints'] and 'is not as it was written' in facts['checkpoints']
+
+
+def test_info_of_several_runs(run, tmp_path, monkeypatch, capsys):
+    shutil.copytree(run, tmp_path / 'toy_point' / 'a' / '0')
+    for number, damage in enumerate(['{"episodes": 1}\n', '[\n', '3\n'], 1):
+        shutil.copytree(run, tmp_path / 'toy_point' / 'a' / str(number))
+        (tmp_path / 'toy_point' / 'a' / str(number) / 'metrics.jsonl').write_text(damage)
+    monkeypatch.setenv('COLUMNS', '100')
+    assert main(['info', str(tmp_path)]) == 0
+    head, line, *damaged = capsys.readouterr().out.splitlines()
+    assert line.split()[:2] == ['toy_point/a/0', '6/6'] and ' done ' in line
+    zero, uniform, *trained = [f'{np.mean(entry["returns"]):.1f}' for entry in evaluations(run)]
+    assert line.split()[2:6] == [trained[-1], max(trained, key=float), zero, uniform]
+    assert len(damaged) == 3 and all('metrics.jsonl cannot be read: ' in sentence for sentence in damaged)
+    assert main(['info', str(tmp_path / 'toy_point' / 'a' / '1')]) == 2
 
 
 def test_info_of_a_run_that_has_just_begun(run, tmp_path, capsys):
     shutil.copy(run / 'config.json', tmp_path)
     assert main(['info', str(tmp_path)]) == 0
-    printed = capsys.readouterr().out
-    assert 'no episode yet' in printed and 'none yet' in printed and 'nan' not in printed
+    facts = facts_of(capsys.readouterr().out)
+    assert facts['progress'].startswith('0 of 6 episodes') and facts['checkpoints'] == 'none yet'
+    assert (facts['score'], facts['time left']) == ('not evaluated yet', 'not known yet')
+
+
+def test_the_glossary_has_all_that_a_run_writes(run):
+    root = Path(__file__).parents[2]
+    told = set(re.findall(r'`([\w./]+?)/?`', (root / 'docs' / 'metrics.md').read_text()))
+    metrics, predictions = ([json.loads(line) for line in (run / name).read_text().splitlines()]
+                            for name in ('metrics.jsonl', 'open_loop.jsonl'))
+    record = json.loads((run / 'config.json').read_text())
+    written = {name for line in [*metrics, *predictions, *evaluations(run), record] for name in line}
+    written |= {name for line in metrics for name in line['seconds']}
+    written |= {path.name for path in run.iterdir()}
+    written |= set((run / 'scores.csv').read_text().splitlines()[0].split(','))
+    # What only some settings ask for.
+    for name in ('objective.py', 'learner.py'):
+        found = re.findall(r"metrics\['(\w+)'\] = |\{'(\w+)': ", (root / 'planet_jax' / name).read_text())
+        written |= {name for names in found for name in names if name}
+    assert {'loss', 'return', 'skipped', 'overshooting_divergence', 'lock', 'learn_each', 'step'} <= written
+    assert written <= told, written - told
 
 
 def test_info_of_the_installation(capsys):

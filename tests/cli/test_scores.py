@@ -33,8 +33,8 @@ def test_a_run_is_read_as_it_was_written(two_seeds):
 def test_points_are_over_seeds_and_episodes_together(two_seeds):
     points = scores.curve(two_seeds)
     # Of 0, 100, 200, 300: the 5th percentile lies at 0.15 of the way through the three gaps.
-    assert points[0] == scores.Point(10, 2, mean=150, median=150, low=pytest.approx(15), high=pytest.approx(285))
-    assert [(point.episodes, point.seeds, point.median) for point in points] == [(10, 2, 150), (20, 2, 550),
+    assert points[0] == scores.Point(10, 2, mean=150, middle=150, low=pytest.approx(15), high=pytest.approx(285))
+    assert [(point.x, point.seeds, point.middle) for point in points] == [(10, 2, 150), (20, 2, 550),
                                                                                  (25, 1, 1000)]
 
 

@@ -1,6 +1,7 @@
 """Whole runs of the command: what they leave, and that the same command continues them, whatever happened."""
 
 import csv
+import gzip
 import json
 import os
 import shutil
@@ -93,7 +94,9 @@ def test_a_line_of_metrics_per_episode(finished):
         with np.load(finished[0] / 'episodes' / f'{number - 1:06d}.npz', allow_pickle=False) as episode:
             assert line['return'] == pytest.approx(float(episode['reward'].sum(dtype=np.float64)))
             assert episode['observation'].shape == (26, 32, 32, 3)
-    assert {'learn', 'collect', 'evaluate', 'learn_each'} <= set(metrics[-1]['seconds'])
+    seconds = metrics[-1]['seconds']
+    assert {'compile', 'learn', 'learn_xla', 'evaluate', 'save', 'learn_each'} <= set(seconds)
+    assert all(0 < seconds[f'{phase}_simulator'] < seconds[phase] for phase in ('seed', 'collect'))
 
 
 def test_scores_are_the_means_of_the_evaluations(finished):
@@ -119,11 +122,18 @@ def test_what_it_prints(finished):
 
 
 def test_more_episodes_continue_the_run(finished, tmp_path, run_planet_jax, assert_same):
-    command = [*TOY, '--logdir', LOGDIR, '--episodes']
+    # The replay is elsewhere than in the run that it is compared with, which changes no number.
+    command = [*TOY, '--logdir', LOGDIR, '--replay.placement', 'host', '--episodes']
     status, printed = run_planet_jax(*command, 4, cwd=tmp_path)
-    assert status == 0 and '4 episodes, 8 updates' in printed, printed
-    status, printed = run_planet_jax(*command, 6, cwd=tmp_path)
+    assert status == 0 and '4 episodes, 8 updates' in printed and 'replay 0.00 GB on the host' in printed, printed
+    status, printed = run_planet_jax(*command, 6, '--profile', cwd=tmp_path)
     assert status == 0 and 'Going on after 4 episodes and 8 updates.' in printed, printed
+    # Of the second episode that this process collected, since the first one compiles.
+    assert 'Episode 6 and its updates were recorded: open' in printed
+    trace, = (tmp_path / RUN / 'profile').rglob('*.trace.json.gz')
+    events = json.loads(gzip.decompress(trace.read_bytes()))['traceEvents']
+    assert [event['name'] for event in sorted(events, key=lambda event: event.get('ts', 0))
+            if event.get('name') in ('learn', 'seed', 'collect')] == ['learn'] * INTERVAL + ['collect']
     assert_same(tmp_path / RUN, finished[0])
 
 
@@ -211,6 +221,45 @@ def test_if_no_checkpoint_verifies_nothing_is_touched(copied, tmp_path, capsys):
         told = refused([*TOY, '--logdir', tmp_path / LOGDIR], capsys)
         assert 'None of the checkpoints in' in told and 'Remove that folder' in told
     assert {path: path.read_bytes() for path in files} == before and len(files) == 4 + EPISODES
+
+
+def test_a_damaged_episode_is_named_and_may_be_done_without(copied, tmp_path, capsys):
+    """Fault case 7 of docs/reliability.md."""
+    command = [*TOY, '--logdir', tmp_path / LOGDIR, '--episodes', 7]
+    damaged = copied / 'episodes' / '000001.npz'
+    damaged.write_bytes(damaged.read_bytes()[:-10])
+    foreign = {'000099.npz': b'of another run', 'notes.txt': b'mine'}
+    for name, content in foreign.items():
+        (copied / 'episodes' / name).write_bytes(content)
+    told = refused(command, capsys)
+    assert '000001.npz is not as it was written' in told and '--drop-bad-episodes' in told
+    assert sorted(path.read_bytes() for path in (copied / 'set_aside').iterdir()) == sorted(foreign.values())
+    assert 'exact' not in json.loads((copied / 'config.json').read_text())
+    assert main([*map(str, command), '--drop-bad-episodes']) == 0
+    assert 'Going on without episode 2 of seed 0' in ' '.join(capsys.readouterr().out.split())
+    for _ in range(2):
+        record = json.loads((copied / 'config.json').read_text())
+        assert record['exact'] is False and list(record['dropped_episodes']) == ['1']
+        assert main([*map(str, command)]) == 0  # It stays marked, and need not be asked for again.
+    metrics = lines(copied / 'metrics.jsonl')
+    assert len(metrics) == 7 and np.isfinite(metrics[-1]['loss'])
+    assert len(list((copied / 'episodes').iterdir())) == 7
+
+
+def test_the_first_number_that_is_none_is_found(tmp_path, run_planet_jax):
+    """Fault case 8 of docs/reliability.md."""
+    status, printed = run_planet_jax(*TOY, '--logdir', 'logs', '--debug-nans', '--learner.learning-rate', 1e37,
+                                     '--learner.clip-norm', 1e38, cwd=tmp_path)
+    assert status == 2 and 'invalid value' in printed and 'planet_jax/' in printed, printed
+    assert 'Traceback' not in printed
+
+
+def test_devices_that_are_not_there_are_named(tmp_path, run_planet_jax):
+    """Fault case 15 of docs/reliability.md."""
+    for preset in (['--preset', 'debug'], []):
+        status, printed = run_planet_jax('train', '--task', 'toy_point', *preset, cwd=tmp_path, JAX_PLATFORMS='cuda')
+        assert status == 2 and 'no device here for JAX_PLATFORMS=cuda: unset it, or set it to cpu' in printed, printed
+        assert 'Traceback' not in printed and not list(tmp_path.iterdir())
 
 
 def test_another_configuration_is_refused_naming_the_fields(copied, tmp_path, capsys):

@@ -44,7 +44,7 @@ def run(script, *arguments):
      TIMED | {'milliseconds'}),
     pytest.param('train', ['--tasks', 'toy_point'], ['toy_point'], {
         'hours_extrapolated', 'update_hours', 'collect_hours', 'evaluate_hours', 'measured_episodes', 'update_seconds',
-        'episode_seconds', 'compile_seconds', 'product_gflop_per_second'}, marks=pytest.mark.slow),
+        'episode_seconds', 'of_it_simulator', 'compile_seconds', 'product_gflop_per_second'}, marks=pytest.mark.slow),
 ])
 def test_each_leaves_a_record(name, arguments, rows, fields, tmp_path):
     printed = run(f'bench_{name}.py', '--size', 'debug', '--repeats', 1, '--out', tmp_path, *arguments)

@@ -1,0 +1,1 @@
+"""Small programs, each to be read and run on its own."""

@@ -1,0 +1,346 @@
+"""`planet-jax doctor`: whether this machine can train an agent on a task, and what to do if not."""
+
+import importlib.metadata
+import json
+import os
+import resource
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from packaging.requirements import Requirement
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+import planet_jax
+from planet_jax import checkpoint, config, envs, keys
+from planet_jax.cli import runs
+from planet_jax.cli.clock import Clock, units_left
+from planet_jax.cli.progress import duration
+from planet_jax.cli.run_folder import KEPT, FolderError, check_space
+from planet_jax.types import Trajectory
+
+EPISODES = 1000
+"""Of each task in the paper, and of the run that is extrapolated to."""
+PATIENCE = 120
+"""Seconds after which a driver that renders nothing is given up."""
+VIDEO = """
+import sys
+import imageio.v3
+import numpy as np
+frames = np.zeros((5, 64, 64, 3), np.uint8)
+imageio.v3.imwrite(sys.argv[1], frames, fps=25, plugin='FFMPEG')
+found = imageio.v3.imread(sys.argv[1], plugin='FFMPEG').shape
+if found != frames.shape:
+    sys.exit(f'{frames.shape} became {found}')
+"""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a check has found.
+
+    Attributes:
+        state: a warning is no failure, but something will be slower or smaller than it could be.
+        told: in words.
+        fix: the command that mends it, or what else to do; empty if all is well.
+    """
+
+    state: Literal['ok', 'warning', 'failed']
+    told: str
+    fix: str = ''
+
+
+@dataclass(frozen=True)
+class Patient:
+    """What the machine is to do.
+
+    Attributes:
+        run: task and preset.
+        logdir: where run folders will be.
+        quick: nothing is to be compiled.
+        steps: seconds of an agent step in the simulator of each task, its frame included, once they were measured.
+    """
+
+    run: runs.Run
+    logdir: Path
+    quick: bool
+    steps: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def folder(self) -> Path:
+        """The logdir, or the nearest folder above it that is there."""
+        return next(path for path in [self.logdir.absolute(), *self.logdir.absolute().parents] if path.is_dir())
+
+    @property
+    def slots(self) -> int:
+        """N, episodes of each task that the preset collects, which are all kept."""
+        return self.run.config.replay.capacity or config.PRESET_EPISODES[self.run.preset]
+
+    def state(self):
+        """A train state without [P] and replay, of random numbers: what a checkpoint holds."""
+        steps = self.run.steps(slots=1)
+        shapes = jax.eval_shape(lambda root: runs.one_seed(steps.init(root)), jnp.zeros((1, 2), jnp.uint32))
+        generator = np.random.default_rng(0)
+        return jax.tree.map(lambda leaf: generator.integers(0, 100, leaf.shape).astype(leaf.dtype), shapes)
+
+    def checkpoint_bytes(self) -> int:
+        """What a checkpoint takes on disk, about."""
+        return sum(leaf.nbytes for leaf in jax.tree.leaves(self.state()))
+
+
+def pip(*requirements: str) -> str:
+    """The command that installs packages here."""
+    return shlex.join([sys.executable, '-m', 'pip', 'install', *requirements])
+
+
+def check_versions(patient: Patient) -> Finding:
+    """Installed packages against what this one asks for."""
+    del patient
+    wrong, names = [], importlib.metadata.requires('planet-jax') or []
+    wanted = [requirement for requirement in map(Requirement, names)
+              if requirement.marker is None or requirement.marker.evaluate({'extra': ''})]
+    for requirement in wanted:
+        try:
+            version = importlib.metadata.version(requirement.name)
+        except importlib.metadata.PackageNotFoundError:
+            version = None
+        if version is None or not requirement.specifier.contains(version, prereleases=True):
+            wrong.append((requirement, version))
+    if wrong:
+        told = ', '.join(f'{requirement.name} is {version or "not installed"}, but must be '
+                         f'{requirement.specifier or "there"}' for requirement, version in wrong)
+        return Finding('failed', told, pip(*(f'{requirement.name}{requirement.specifier}' for requirement, _ in wrong)))
+    found = runs.versions()
+    return Finding('ok', f'Python {found["python"]}, jax {found["jax"]}, mujoco {found["mujoco"]}, planet-jax '
+                         f'{found["planet-jax"]}; {len(wanted)} packages as they should be')
+
+
+def check_devices(patient: Patient) -> Finding:
+    """What JAX computes on, and whether it passes over a GPU."""
+    del patient
+    try:
+        devices = runs.available_devices()
+    except RuntimeError as error:
+        what, _, fix = str(error).partition(': ')
+        return Finding('failed', what, fix)
+    names = ', '.join(sorted({runs.device_name(device) for device in devices}))
+    told = f'{len(devices)} of {devices[0].platform}: {names}'
+    if devices[0].platform == 'cpu' and shutil.which('nvidia-smi'):
+        listed = subprocess.run(['nvidia-smi', '-L'], capture_output=True, text=True)
+        if listed.returncode == 0 and listed.stdout.strip():
+            return Finding('warning', f'{told}; but there is {listed.stdout.splitlines()[0].split(" (UUID")[0]}, which '
+                                      f'JAX does not use', f'make setup EXTRA=cuda12, or {pip("jax[cuda12]")}')
+    return Finding('ok', told)
+
+
+def check_rendering(patient: Patient) -> Finding:
+    """One frame of each task, in a process of its own."""
+    told = []
+    for task in patient.run.tasks:
+        try:
+            ran = _python('-m', 'planet_jax.cli.frame', task, patient.run.preset)
+        except subprocess.TimeoutExpired:
+            return Finding('failed', f'no frame of {task} within {PATIENCE} s', _other_renderer())
+        if ran.returncode:
+            return Finding('failed', f'the process that rendered {task} ended with {_ending(ran)}', _other_renderer())
+        frame = json.loads(ran.stdout.splitlines()[-1])
+        if 'error' in frame:
+            what, _, fix = frame['error'].rpartition('): ')
+            return Finding('failed', f'{what})' if what else frame['error'], fix or _other_renderer())
+        if not frame['contrast']:
+            return Finding('failed', f'the frame of {task} is of one colour', _other_renderer())
+        patient.steps[task] = frame['each']
+        told.append(f'{task}: first frame {frame["first"]:.2g} s, then {1000 * frame["each"]:.2g} ms a step')
+    return Finding('ok', f'MUJOCO_GL={os.environ.get("MUJOCO_GL", "")}; ' + '; '.join(told))
+
+
+def _python(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Runs Python with this package in a process of its own."""
+    search = os.pathsep.join(filter(None, [str(Path(planet_jax.__file__).parents[1]), os.environ.get('PYTHONPATH')]))
+    return subprocess.run([sys.executable, *arguments], capture_output=True, text=True, timeout=PATIENCE,
+                          env={**os.environ, 'PYTHONPATH': search})
+
+
+def _ending(ran: subprocess.CompletedProcess[str]) -> str:
+    """How a process has ended: its signal, or its last word."""
+    if ran.returncode < 0:
+        return signal.Signals(-ran.returncode).name
+    return next(iter(ran.stderr.strip().splitlines()[::-1]), f'exit status {ran.returncode}')
+
+
+def _other_renderer() -> str:
+    other = 'osmesa' if os.environ.get('MUJOCO_GL') == 'egl' else 'egl'
+    package = 'libosmesa6' if other == 'osmesa' else 'libegl1 libgl1'
+    return f'export MUJOCO_GL={other} (it needs: apt-get install {package})'
+
+
+def check_memory(patient: Patient) -> Finding:
+    """Whether the replay of the whole run fits."""
+    try:
+        place, needed = patient.run.place_replay(patient.slots)
+        memory = runs.memory_bytes(host=place == 'host')
+    except ValueError as error:
+        what, _, fix = str(error).rpartition(': ')
+        return Finding('failed', what, fix)
+    there = f'{memory / 1e9:.1f} GB' if memory else 'what cannot be told'
+    return Finding('ok', f'{needed / 1e9:.2f} GB of {there} on the {place} for {patient.slots} episodes in the replay')
+
+
+def check_disk(patient: Patient) -> Finding:
+    """Whether episodes and checkpoints of the whole run fit."""
+    one = patient.checkpoint_bytes()
+    most = (KEPT + 1) * one + patient.run.episode_bytes(config.PRESET_EPISODES[patient.run.preset])
+    try:
+        warning = check_space(patient.folder, 2 * one, most)
+    except FolderError as error:
+        what, _, fix = str(error).rpartition(': ')
+        return Finding('failed', what, fix)
+    if warning:
+        return Finding('warning', warning, 'make room, or name another folder by --logdir')
+    free = shutil.disk_usage(patient.folder).free
+    return Finding('ok', f'{free / 1e9:.0f} GB free in {patient.folder}; a run writes {most / 1e9:.2f} GB at most')
+
+
+def check_checkpoint(patient: Patient) -> Finding:
+    """A checkpoint of the run's size, written and read back."""
+    try:
+        with tempfile.TemporaryDirectory(prefix='.planet-jax-doctor-', dir=patient.folder) as folder:
+            state, begun = patient.state(), time.monotonic()
+            checkpoint.save(Path(folder) / 'checkpoint', state, {})
+            written = time.monotonic() - begun
+            restored, _ = checkpoint.restore(Path(folder) / 'checkpoint', state)
+    except (OSError, checkpoint.CheckpointError) as error:
+        return Finding('failed', f'a checkpoint in {patient.folder} fails: {error}',
+                       'name a folder that can be written by --logdir')
+    same = all(map(np.array_equal, jax.tree.leaves(restored), jax.tree.leaves(state)))
+    if not same:
+        return Finding('failed', f'a checkpoint in {patient.folder} is read otherwise than it was written',
+                       'name a folder on another disk by --logdir')
+    return Finding('ok', f'{patient.checkpoint_bytes() / 1e6:.1f} MB written in {written:.2g} s, and read back the '
+                         f'same')
+
+
+def check_video(patient: Patient) -> Finding:
+    """A video of a few frames, written and read back, in a process of its own, since ffmpeg is started by a fork."""
+    del patient
+    with tempfile.TemporaryDirectory() as folder:
+        ran = _python('-c', VIDEO, str(Path(folder) / 'video.mp4'))
+    if ran.returncode:
+        return Finding('failed', f'no video can be written: {_ending(ran)}', pip('--upgrade', 'imageio',
+                                                                                 'imageio-ffmpeg'))
+    return Finding('ok', 'ffmpeg writes a video and reads it back')
+
+
+def check_speed(patient: Patient) -> Finding:
+    """Hours that the paper's number of episodes would take, from a few updates and planned steps."""
+    if patient.quick:
+        return Finding('ok', 'not measured: --quick')
+    run = patient.run
+    steps, spec, tasks = run.steps(slots=1), run.spec, len(run.tasks)
+    state = steps.init(keys.root(0)[None])
+    rows = (1, tasks, spec.steps + 1)
+    state = steps.add(state, Trajectory(
+        np.zeros((*rows, *spec.observation_shape), spec.observation_dtype), np.zeros((*rows, spec.action_size),
+        np.float32), np.zeros(rows, np.float32), np.full(rows[:2], spec.steps + 1, np.int32)))
+    begun = time.monotonic()
+
+    def learn():
+        nonlocal state
+        state, metrics = steps.learn(state)
+        jax.block_until_ready(metrics)
+
+    paces = {'learn': _least_seconds(learn, 2) / run.updates_per_call}
+    params = state.learner.params
+    belief = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf[:, None], (1, tasks, *leaf.shape[1:])),
+                          steps.begin(params))
+    observation = np.zeros((1, tasks, *spec.observation_shape), spec.observation_dtype)
+    root = jnp.broadcast_to(state.key[:, None], (1, tasks, 2))
+    plan = _least_seconds(lambda: jax.block_until_ready(steps.act(params, root, belief, observation)), 3)
+    took = time.monotonic() - begun
+    simulated = sum(patient.steps.values())
+    paces['seed'], paces['collect'] = simulated * spec.steps, (plan + simulated) * spec.steps
+    paces['evaluate'] = paces['collect'] / tasks * run.config.evaluation.episodes
+    hours = Clock({}).remaining(units_left(run.config, tasks, EPISODES, 0, 0), paces) / 3600
+    # Kilobytes on Linux, bytes on macOS.
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == 'darwin' else 1024)
+    simulator = '' if patient.steps else ', without the simulator'
+    return Finding('ok', f'{hours:.3g} hours for {EPISODES} episodes, by extrapolation{simulator}: an update '
+                         f'{paces["learn"]:.2g} s, a planned step {plan:.2g} s; {peak / 1e9:.1f} GB of memory at most '
+                         f'without the replay (measured in {duration(took)}, compilation included)')
+
+
+def _least_seconds(call: Callable[[], object], times: int) -> float:
+    """Of so many calls, after one that compiles."""
+    call()
+    seconds = []
+    for _ in range(times):
+        begun = time.monotonic()
+        call()
+        seconds.append(time.monotonic() - begun)
+    return min(seconds)
+
+
+CHECKS: dict[str, Callable[[Patient], Finding]] = {
+    'versions': check_versions, 'devices': check_devices, 'rendering': check_rendering, 'memory': check_memory,
+    'disk': check_disk, 'checkpoint': check_checkpoint, 'video': check_video, 'speed': check_speed,
+}
+COLORS = {'ok': 'green', 'warning': 'yellow', 'failed': 'bold red'}
+
+
+def examine(task: str, preset: str | None, logdir: Path, quick: bool, console: Console) -> bool:
+    """Makes all checks and prints what they find.
+
+    Args:
+        task: that is to be trained, or several.
+        preset: of its settings; none: planet on an accelerator, cpu without one.
+        logdir: where its run folders will be.
+        quick: leave out what must be compiled.
+        console: for a person.
+
+    Returns:
+        whether none has failed.
+
+    Raises:
+        ValueError: there is no such task.
+    """
+    if preset is None:
+        try:
+            preset = 'cpu' if runs.available_devices()[0].platform == 'cpu' else 'planet'
+        except RuntimeError:  # `check_devices` will say so.
+            preset = 'cpu'
+    run = runs.Run(envs.resolve_several(task)[0], preset, 0, config.preset(preset).resolve())
+    patient = Patient(run, logdir, quick)
+    findings = {}
+    with console.status('') as status:
+        for name, check in CHECKS.items():
+            status.update(f'checking {name}')
+            try:
+                findings[name] = check(patient)
+            except Exception as error:  # What is broken may break a check in ways of its own; the others go on.
+                findings[name] = Finding('failed', f'{type(error).__name__}: {error}', 'planet-jax info, and a look at '
+                                         'what failed above')
+    table = Table(title=f'planet-jax doctor: {task}, preset {preset}, logdir {logdir}', title_justify='left',
+                  show_header=False, box=box.SIMPLE)
+    for name, finding in findings.items():
+        table.add_row(name, Text(finding.state, COLORS[finding.state]), Text(finding.told))
+        if finding.fix:
+            table.add_row('', '', Text(f'Fix: {finding.fix}', 'bold'))
+    console.print(table, highlight=False)
+    states = [finding.state for finding in findings.values()]
+    console.print(f'{states.count("failed")} failed, {states.count("warning")} warnings.' if set(states) != {'ok'}
+                  else 'All is well.', highlight=False)
+    return 'failed' not in states

@@ -1,0 +1,48 @@
+"""Fault case 10 of docs/reliability.md: an environment that fails in the middle of a run."""
+
+import json
+
+import numpy as np
+import pytest
+
+MODULE = """
+import pathlib
+import gymnasium, numpy as np
+
+class Failing(gymnasium.Env):
+    observation_space = gymnasium.spaces.Box(-1, 1, (3,), np.float32)
+    action_space = gymnasium.spaces.Box(-1, 1, (2,), np.float32)
+    failures, steps = {failures}, 0
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        return np.zeros(3, np.float32), {{}}
+
+    def step(self, action):
+        Failing.steps += 1
+        if Failing.steps > 40 and Failing.failures:
+            Failing.failures -= 1
+            raise OverflowError('it blew up')
+        return self.np_random.uniform(-1, 1, 3).astype(np.float32), 1.0, False, False, {{}}
+"""
+COMMAND = ['train', '--task', 'failing:Failing', '--preset', 'debug', '--env.observation', 'state', '--env.steps', '25',
+           '--logdir', 'logs', '--evaluation.every', '0', '--episodes', '4']
+
+
+@pytest.mark.parametrize('failures', [2, 99])
+def test_an_environment_that_fails(failures, tmp_path, run_planet_jax):
+    (tmp_path / 'failing.py').write_text(MODULE.format(failures=failures))
+    status, printed = run_planet_jax(*COMMAND, cwd=tmp_path)
+    run = tmp_path / 'logs' / 'failing:Failing' / 'rssm-debug' / '0'
+    lines = [json.loads(line) for line in (run / 'metrics.jsonl').read_text().splitlines()]
+    assert 'Traceback' not in printed
+    if failures == 2:
+        assert status == 0, printed
+        assert 'The environments have failed 2 times in this process' in printed
+        assert [line['return'] for line in lines] == [25.0] * 4
+    else:
+        assert status == 2 and len(lines) == 1, printed
+        assert 'An episode was given up after 5 attempts: the environments failed with OverflowError: it blew up' in (
+            ' '.join(printed.split()))
+    with np.load(run / 'episodes' / '000000.npz') as episode:
+        assert episode['length'] == 26

@@ -1,0 +1,92 @@
+"""Fault case 1 of docs/reliability.md: SIGKILL, at any moment; the same command then ends as if nothing had been."""
+
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+TOY = ['train', '--task', 'toy_point', '--preset', 'debug', '--replay.capacity', '12', '--checkpoint-minutes', '0',
+       '--evaluation.every', '3', '--logdir', '.']
+RUN = Path('toy_point', 'rssm-debug', '0')
+KILLS = 20
+
+# Kills itself just before the nth time that a file or folder is put into its place, or before one of that name is.
+SUICIDE = """
+import os, signal, sys
+which, left, replace = sys.argv.pop(1), 0, os.replace
+def counted(source, target):
+    global left
+    if str(source).endswith('.partial'):
+        left += 1
+        if which == str(left) or '.' + which in str(source):
+            os.kill(os.getpid(), signal.SIGKILL)
+    return replace(source, target)
+os.replace = counted
+from planet_jax.cli.main import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+@pytest.fixture
+def kill_while_writing(environment):
+    """Runs the command until its nth write, or that of a name; says whether it was killed and what was half written."""
+    def run(which, *command, cwd):
+        ended = subprocess.run([sys.executable, '-W', 'ignore', '-c', SUICIDE, str(which), *command], cwd=cwd,
+                               capture_output=True, text=True, env=environment({}))
+        assert ended.returncode in (-signal.SIGKILL, 0), ended.stdout + ended.stderr
+        return ended.returncode != 0, [path.name for path in cwd.rglob('.*.partial')]
+    return run
+
+
+def test_a_kill_while_an_episode_or_a_checkpoint_is_written(tmp_path, run_planet_jax, kill_while_writing, assert_same):
+    command = [*TOY, '--episodes', '3']
+    for folder in ('whole', 'killed'):
+        (tmp_path / folder).mkdir()
+    status, printed = run_planet_jax(*command, cwd=tmp_path / 'whole')
+    assert status == 0, printed
+    for name in ('000001.npz', '000003-'):
+        killed, [partial] = kill_while_writing(name, *command, cwd=tmp_path / 'killed')
+        assert killed and partial.startswith(f'.{name}')
+    status, printed = run_planet_jax(*command, cwd=tmp_path / 'killed')
+    assert status == 0 and 'Traceback' not in printed, printed
+    assert_same(tmp_path / 'killed' / RUN, tmp_path / 'whole' / RUN)
+    assert not list((tmp_path / 'killed').rglob('.*'))
+
+
+@pytest.mark.faults
+def test_twenty_kills_at_random(tmp_path, planet_jax, run_planet_jax, kill_while_writing, assert_same):
+    command, source = [*TOY, '--episodes', '12'], random.Random(20)
+    (tmp_path / 'whole').mkdir()
+    begun = time.monotonic()
+    status, printed = run_planet_jax(*command, cwd=tmp_path / 'whole')
+    assert status == 0, printed
+    seconds = time.monotonic() - begun
+    kills = partials = runs = 0
+    while kills < KILLS:  # A run may end before it was killed so often; then another one begins.
+        runs, ended = runs + 1, False
+        folder = tmp_path / f'killed {runs}'
+        folder.mkdir()
+        while not ended:
+            if kills == KILLS:
+                status, printed = run_planet_jax(*command, cwd=folder)
+                assert status == 0 and 'Traceback' not in printed, printed
+                break
+            if kills % 2:
+                killed, _ = kill_while_writing(source.randint(1, 12), *command, cwd=folder)
+            else:
+                with planet_jax(*command, cwd=folder) as process:
+                    try:
+                        process.communicate(timeout=source.uniform(0, seconds))
+                        killed = False
+                        assert process.returncode == 0
+                    except subprocess.TimeoutExpired:
+                        process.kill()
+                        killed = True
+            kills, ended = kills + killed, not killed
+            partials += any(folder.rglob('.*.partial'))
+        assert_same(folder / RUN, tmp_path / 'whole' / RUN)
+    print(f'{kills} kills survived in {runs} runs, {partials} of them while a file was half written')

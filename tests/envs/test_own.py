@@ -1,0 +1,212 @@
+"""Tasks of the user's own, on environments of this file, which workers import too."""
+
+import sys
+from pathlib import Path
+
+import gymnasium
+import numpy as np
+import pytest
+from gymnasium.spaces import Box, Dict, Discrete
+from gymnasium.wrappers import TimeLimit
+
+from planet_jax import envs
+from planet_jax.config import Env, Spec
+
+STATE = Env(observation='state')
+HERE = 'test_own'
+
+
+class Walk(gymnasium.Env):
+    """Adds its actions up. Ends at a sum of 9 or more; the reward is the action."""
+
+    def __init__(self, space=None, actions=None, render_mode=None):
+        self.observation_space = space or Box(-np.inf, np.inf, (1, 2))
+        self.action_space = actions or Box(np.array([-1, 0], np.float32), np.array([3, 10], np.float32))
+        self.render_mode, self.sum = render_mode, np.zeros(2)
+        self.factor = 1.0
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.sum = self.np_random.uniform(-1, 0, 2)
+        return self._observation(), {'lost': 1}
+
+    def step(self, action):
+        assert action in self.action_space
+        self.sum = self.sum + action
+        return self._observation(), self.factor * action[0], self.sum.max() >= 9, False, {'lost': object()}
+
+    def render(self):
+        # The left half is dark, the right half has the sum's brightness; above it is a bright line.
+        picture = np.zeros((64, 128, 3), np.uint8)
+        picture[:, 64:] = 100 + 10 * int(self.sum[0])
+        picture[:8] = 200
+        return picture
+
+    def _observation(self):
+        if isinstance(self.observation_space, Dict):
+            return {'b': self.sum[:1], 'a': np.full((2, 1), 7.0)}
+        return self.render() if self.observation_space.dtype == np.uint8 else self.sum[None].astype(np.float32)
+
+
+def limited(**options):
+    return TimeLimit(Walk(**options), 20)
+
+
+def picture():
+    return limited(space=Box(0, 255, (64, 128, 3), np.uint8))
+
+
+def joined():
+    return limited(space=Dict(b=Box(-1, 99, (1,)), a=Box(-9, 9, (2, 1))))
+
+
+def choices():
+    return limited(actions=Discrete(3))
+
+
+def unbounded():
+    return limited(actions=Box(-np.inf, np.inf, (2,)))
+
+
+def whole_numbers():
+    return limited(actions=Box(0, 9, (2,), np.int64))
+
+
+def counting():
+    return limited(space=Discrete(4))
+
+
+def broken():
+    env = limited()
+    env.unwrapped.factor = np.nan
+    return env
+
+
+def number():
+    return 3
+
+
+gymnasium.register('walk/Walk-v3', limited, max_episode_steps=7)
+
+
+@pytest.fixture(autouse=True)
+def importable(monkeypatch):
+    monkeypatch.syspath_prepend(str(Path(__file__).parent))
+    monkeypatch.setitem(sys.modules, HERE, sys.modules[__name__])
+
+
+@pytest.mark.parametrize('name, domain, task', [
+    ('gymnasium:Pendulum-v1', 'gymnasium', 'Pendulum-v1'), ('a.b_c:MyEnv', 'a.b_c', 'MyEnv'),
+    ('mine:space/Name-v0', 'mine', 'space/Name-v0')])
+def test_names(name, domain, task):
+    assert envs.resolve(name) == envs.Task(name, domain, task, 1)
+    assert envs.resolve_several(f'toy_point,{name}')[0] == f'toy_point,{name}'
+    assert envs.foreign_modules(f'toy_point,{name}') == (() if domain == 'gymnasium' else (domain,))
+
+
+@pytest.mark.parametrize('name', ['a:b:c', ':Name', 'a/b:c', '../a:b', 'a:../b', 'a:b/c/d', 'a:', 'a b:c', 'ä:b',
+                                  'a.:b'])
+def test_what_is_no_name(name):
+    with pytest.raises(ValueError, match='There is no task'):
+        envs.resolve(name)
+
+
+def test_specs():
+    assert envs.spec(f'{HERE}:limited', STATE) == Spec((2,), 'float32', 2, 20)
+    assert envs.spec(f'{HERE}:limited', Env(observation='state', action_repeat=3)).steps == 6
+    assert envs.spec(f'{HERE}:limited', Env(size=32)) == Spec((32, 32, 3), 'uint8', 2, 20)
+    assert envs.spec(f'{HERE}:joined', STATE).observation_shape == (3,)
+    assert envs.spec(f'{HERE}:walk/Walk-v3', STATE).steps == 7
+    assert envs.spec(f'{HERE}:walk/Walk-v3', Env(observation='state', steps=9)).steps == 9
+    assert envs.spec(f'{HERE}:Walk', Env(observation='state', steps=9)).steps == 9
+    assert envs.spec('gymnasium:Pendulum-v1', STATE) == Spec((3,), 'float32', 1, 200)
+    assert envs.spec('toy_point', Env(steps=10)).steps == 10
+
+
+@pytest.mark.parametrize('name, config, told', [
+    (f'{HERE}:Walk', STATE, 'does not tell how long its episodes may be: set --env.steps'),
+    (f'{HERE}:choices', STATE, r'action space Discrete\(3\).*cannot be planned'),
+    (f'{HERE}:whole_numbers', STATE, 'needs a Box of real numbers'),
+    (f'{HERE}:unbounded', STATE, 'needs finite bounds'),
+    (f'{HERE}:counting', STATE, r'observation space Discrete\(4\)'),
+    (f'{HERE}:number', STATE, 'makes a int, but a task must be a gymnasium.Env'),
+    (f'{HERE}:Wlak', STATE, f"'{HERE}:Wlak' cannot be made: {HERE} has no Wlak"),
+    ('no.such.module:Walk', STATE, "no.such.module cannot be imported here: No module named 'no'"),
+    ('gymnasium:Pendulun-v1', STATE, "'gymnasium:Pendulun-v1' cannot be made: .*Pendul"),
+    ('gymnasium:make', STATE, "'gymnasium:make' cannot be made"),
+    ('toy_point', Env(steps=26), 'env.steps is 26.*nearest valid value is 25'),
+])
+def test_what_cannot_be_a_task(name, config, told):
+    with pytest.raises(ValueError, match=told):
+        envs.spec(name, config)
+
+
+def test_without_pictures():
+    with pytest.raises(ValueError, match='observes no pictures.*render_mode'):
+        envs.make(f'{HERE}:joined', Env(size=32))
+
+
+def test_actions_and_rewards():
+    env = envs.make(f'{HERE}:limited', Env(observation='state', action_repeat=2))
+    start, _ = env.reset(seed=np.int64(3))
+    after, reward, terminated, truncated, info = env.step([0.5, -1.0])
+    np.testing.assert_allclose(after, start + [4, 0], rtol=1e-6)
+    assert after.dtype == np.float32 and (reward, terminated, truncated, info) == (4.0, False, False, {'length': 1})
+    # Ends in the first of two environment steps; then nothing is simulated until T.
+    after, reward, *_ = env.step([-1.0, 1.0])
+    assert reward == -1.0 and after[1] >= 9
+    for _ in range(8):
+        again, reward, terminated, truncated, info = env.step([1, 1])
+        assert again.tolist() == after.tolist() and (reward, terminated, info) == (0.0, False, {'length': 2})
+    assert truncated
+    assert env.reset(seed=3)[0].tolist() == start.tolist() != env.reset(seed=4)[0].tolist()
+    with pytest.raises(ValueError, match='The action'):
+        env.step([0, 2])
+
+
+def test_the_setting_may_end_an_episode_early():
+    env = envs.make(f'{HERE}:limited', Env(observation='state', steps=3))
+    env.reset(seed=0)
+    assert [env.step([0, -1])[3] for _ in range(3)] == [False, False, True]
+
+
+@pytest.mark.parametrize('name', ['limited', 'picture'])
+def test_pictures_of_the_environment_or_rendered(name):
+    env = envs.make(f'{HERE}:{name}', Env(size=16))
+    image, _ = env.reset(seed=0)
+    assert image in env.observation_space
+    assert (image[2:, :8] == 0).all() and (image[2:, 8:] == 100).all() and (image[:2] == 200).all()
+    assert (env.step([1, -1])[0][2:, 8:] == 120).all()
+
+
+def test_areas_are_averaged():
+    image, _ = envs.make(f'{HERE}:picture', Env(size=8)).reset(seed=0)
+    assert (image[0] == 200).all()
+    image, _ = envs.make(f'{HERE}:picture', Env(size=9)).reset(seed=0)  # The middle column is half of each.
+    assert (image[2:, 3] == 0).all() and (image[2:, 4] == 50).all() and (image[2:, 5] == 100).all()
+
+
+def test_vectors_of_a_dict_in_the_order_of_its_space():
+    start, _ = envs.make(f'{HERE}:joined', STATE).reset(seed=0)
+    assert start[1:].tolist() == [7, 7] and -1 <= start[0] <= 0
+
+
+def test_rewards_are_finite():
+    env = envs.make(f'{HERE}:broken', STATE)
+    env.reset(seed=0)
+    with pytest.raises(RuntimeError, match='The reward of test_own:broken is nan'):
+        env.step([1, 0])
+
+
+def test_beside_another_task_in_workers():
+    names = [f'{HERE}:limited', 'gymnasium:MountainCarContinuous-v0']
+    config = Env(observation='state', action_repeat=4)
+    rows = []
+    for workers in (0, 2):
+        vector = envs.Rebuilt(lambda workers=workers: envs.make_vector(names, config, workers))
+        assert vector.single_action_space.shape == (2,)
+        observation, _ = vector.reset(seed=[1, 2])
+        after = vector.step(np.full((2, 2), 0.5, np.float32))
+        rows.append([observation.tolist(), *(part.tolist() for part in after[:4]), after[4]['length'].tolist()])
+        vector.close()
+    assert rows[0] == rows[1] and rows[0][-1] == [1, 1]
