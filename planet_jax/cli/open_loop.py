@@ -145,7 +145,7 @@ class OpenLoop:
         if prediction is None:
             return {}, None
         task = line['task']
-        name = f'{line["episodes"]:06d}' + f'-{task}' * (len(self._run.tasks) > 1)
+        name = f'{line["episodes"]:06d}' + f'-{task.replace("/", "+")}' * (len(self._run.tasks) > 1)
         title = f'{task} after {line["episodes"]} episodes'
         try:
             picture = write_pictures(folder.directory / 'open_loop' / name, prediction, title, frames_per_second)

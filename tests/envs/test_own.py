@@ -52,6 +52,12 @@ def limited(**options):
     return TimeLimit(Walk(**options), 20)
 
 
+def told():
+    env = limited()
+    env.unwrapped.metadata = {'render_fps': 30}
+    return env
+
+
 def picture():
     return limited(space=Box(0, 255, (64, 128, 3), np.uint8))
 
@@ -210,3 +216,10 @@ def test_beside_another_task_in_workers():
         rows.append([observation.tolist(), *(part.tolist() for part in after[:4]), after[4]['length'].tolist()])
         vector.close()
     assert rows[0] == rows[1] and rows[0][-1] == [1, 1]
+
+
+def test_the_speed_of_agent_steps_is_told():
+    for name, speed in (('told', 7.5), ('limited', 2.5)):
+        env = envs.make(f'{HERE}:{name}', Env(observation='state', action_repeat=4))
+        assert env.metadata['render_fps'] == speed
+        env.close()
