@@ -51,8 +51,9 @@ def short_run(task: str, size: str, seeds: int, planned: int, evaluated: int, in
         ran = subprocess.run(
             [sys.executable, '-m', 'planet_jax', 'train', f'--task={task}', f'--preset={size}', f'--logdir={folder}',
              f'--episodes={episodes}', f'--collector.seed-episodes={seeds}', f'--collector.collect-interval={interval}',
-             # Once, at the end.
-             f'--evaluation.every={EPISODES}', f'--evaluation.episodes={evaluated}', '--sinks'],
+             # Once, at the end, and so is the checkpoint, which holds its seconds.
+             f'--evaluation.every={EPISODES}', f'--evaluation.episodes={evaluated}', '--checkpoint-minutes=1e6',
+             '--sinks'],
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment)
         if ran.returncode:
             raise RuntimeError(f'The training of {task} failed:\n{ran.stdout}')

@@ -12,9 +12,6 @@ from planet_jax.config import Env
 from planet_jax.envs import spaces
 from planet_jax.envs.tasks import GYMNASIUM, Task
 
-_FRAMES_PER_SECOND = 10
-"""Of an environment that does not say how long a step is."""
-
 
 class OwnTask(gymnasium.Wrapper):
     """A `gymnasium.Env` as the suite's tasks are: actions [A] in [-1, 1], action repeat, one kind of observation.
@@ -29,7 +26,7 @@ class OwnTask(gymnasium.Wrapper):
     Attributes:
         action_repeat: R, environment steps per agent step
         steps: T, agent steps in an episode
-        metadata: the environment's, with `render_fps` for agent steps
+        metadata: the environment's own, with `render_fps`, agent steps in a second; 20 / R where it tells none
     """
 
     def __init__(self, task: Task, config: Env):
@@ -62,8 +59,7 @@ class OwnTask(gymnasium.Wrapper):
         super().__init__(env)
         self.action_repeat = config.action_repeat or task.action_repeat
         self.steps = spaces.episode_steps(steps, self.action_repeat)
-        frames = env.metadata.get('render_fps') or _FRAMES_PER_SECOND
-        self.metadata = {**env.metadata, 'render_fps': frames / self.action_repeat}
+        self.metadata = {**env.metadata, 'render_fps': env.metadata.get('render_fps', 20) / self.action_repeat}
         self._low, self._high = _bounds(task.name, env.action_space)
         self.action_space = spaces.actions(self._low.size)
         self._size = config.size if pixels else None

@@ -52,12 +52,6 @@ def limited(**options):
     return TimeLimit(Walk(**options), 20)
 
 
-def told():
-    env = limited()
-    env.unwrapped.metadata = {'render_fps': 30}
-    return env
-
-
 def picture():
     return limited(space=Box(0, 255, (64, 128, 3), np.uint8))
 
@@ -170,6 +164,11 @@ def test_actions_and_rewards():
         env.step([0, 2])
 
 
+@pytest.mark.parametrize('name, speed', [('gymnasium:Pendulum-v1', 30), (f'{HERE}:limited', 20)])
+def test_agent_steps_in_a_second(name, speed):
+    assert envs.make(name, Env(observation='state', action_repeat=4)).metadata['render_fps'] == speed / 4
+
+
 def test_the_setting_may_end_an_episode_early():
     env = envs.make(f'{HERE}:limited', Env(observation='state', steps=3))
     env.reset(seed=0)
@@ -216,10 +215,3 @@ def test_beside_another_task_in_workers():
         rows.append([observation.tolist(), *(part.tolist() for part in after[:4]), after[4]['length'].tolist()])
         vector.close()
     assert rows[0] == rows[1] and rows[0][-1] == [1, 1]
-
-
-def test_the_speed_of_agent_steps_is_told():
-    for name, speed in (('told', 7.5), ('limited', 2.5)):
-        env = envs.make(f'{HERE}:{name}', Env(observation='state', action_repeat=4))
-        assert env.metadata['render_fps'] == speed
-        env.close()
