@@ -73,7 +73,7 @@ def short_vector(lengths, steps):
 def test_a_row_holds_what_led_to_its_observation(config):
     grid = key_grid(0, 1, 2)
     episodes, _ = collect(toy(2, config), grid)
-    seeds = collector._environment_seeds(grid)
+    seeds = collector.environment_seeds(grid)
     for number in range(2):
         episode = jax.tree.map(lambda leaf, number=number: leaf[0, number], episodes)
         env = envs.make('toy_point', config)
@@ -148,7 +148,7 @@ def test_an_episode_does_not_depend_on_those_beside_it():
 
 
 def test_environments_begin_differently():
-    seeds = collector._environment_seeds(key_grid(0, 4, 50))
+    seeds = collector.environment_seeds(key_grid(0, 4, 50))
     assert len(set(seeds.tolist())) == 200
     episodes, _ = collect(toy(4), key_grid(0, 2, 2))
     starts = episodes.observation[:, :, 0].reshape(4, 2)

@@ -127,7 +127,7 @@ def imagine_run(directory: Path, step: int, task: str | None, out: Path | None, 
         if not 0 <= step < steps:
             raise ValueError(f'The step is {step}, but must be 0 to {steps - 1}: the nearest valid value is '
                              f'{min(max(step, 0), steps - 1)}.')
-        path = new_file(out or Path(f'{task}-{trained.episodes:06d}-{step}.png'), '.png')
+        path = new_file(out or Path(f'{task.replace("/", "+")}-{trained.episodes:06d}-{step}.png'), '.png')
         agent = Agent(trained)
         agent.reset(seed=0)
         observation, _ = env.reset(seed=agent.environment_seed)
@@ -217,12 +217,11 @@ def _strip(found: list[Iteration], decode: Callable[[Any], jax.Array], observati
     rows = [('simulator: the plan carried out', observation, carried_out)]
     rows += [imagined(-1, *best) for best in list(enumerate(('best', 'second', 'third')))[:len(found[0].returns)]]
     rows += [imagined(0, 0, 'best'), imagined(0, len(found[0].returns) // 2, 'median')]
-    left, height = 224, TILE + 24
+    left, height = 240, TILE + 24
     page = video.Page(WIDTH, 40 + len(rows) * height + video.MARGIN)
     for column, name in enumerate(['now', *(f'+{index + 1}' for index in columns)]):
         page.write(name, left + column * (TILE + 4) + TILE // 2, 28, color=video.ACCENT if column else video.FAINT,
                    anchor='ms')
-    page.write('reward', left - 10, 28, 13, video.FAINT, 'rs')
     for row, (label, now, steps) in enumerate(rows):
         top = 36 + row * height
         page.write(label, left - 10, top + TILE // 2 - 10, anchor='rm')
@@ -230,6 +229,7 @@ def _strip(found: list[Iteration], decode: Callable[[Any], jax.Array], observati
         if len(steps) < horizon:
             told += f' of {len(steps)} steps'
         page.write(told, left - 10, top + TILE // 2 + 10, 13, video.FAINT, 'rm')
+        page.write('reward', left - 10, top + TILE + 3, 12, video.FAINT, 'rt')
         page.paste(now, left, top, TILE)
         for column, index in enumerate(columns, 1):
             if index < len(steps):

@@ -23,6 +23,8 @@ HORIZONS = (1, 2, 5, 10, 20, 50, 100, 200, 500)
 """Agent steps ahead at which errors are told, as far as the episode goes."""
 COLUMNS = (1, 2, 3, 5, 8, 12, 20, 30, 50, 75, 100, 200, 500)
 """Agent steps ahead that are shown in the strip."""
+CURVES = 12
+"""Entries of a vector that are drawn."""
 
 
 @dataclass(frozen=True)
@@ -143,7 +145,7 @@ class OpenLoop:
         if prediction is None:
             return {}, None
         task = line['task']
-        name = f'{line["episodes"]:06d}' + f'-{task}' * (len(self._run.tasks) > 1)
+        name = f'{line["episodes"]:06d}' + f'-{task.replace("/", "+")}' * (len(self._run.tasks) > 1)
         title = f'{task} after {line["episodes"]} episodes'
         try:
             picture = write_pictures(folder.directory / 'open_loop' / name, prediction, title, frames_per_second)
@@ -242,7 +244,7 @@ def frames(prediction: Prediction, title: str, size: int = 192):
 
 
 def plot(prediction: Prediction, title: str, path: Path) -> None:
-    """Every entry of a vector over time, true and predicted, and the reward.
+    """The first entries of a vector over time, true and predicted, and the reward.
 
     Args:
         prediction: of vectors.
@@ -252,7 +254,7 @@ def plot(prediction: Prediction, title: str, path: Path) -> None:
     from matplotlib.figure import Figure  # Slow to import, and needed for vectors only.
 
     curves = {f'observation {number}': (true, model) for number, (true, model) in enumerate(zip(
-        prediction.observation.T, prediction.predicted.T))}
+        prediction.observation.T[:CURVES], prediction.predicted.T))}
     curves['reward'] = prediction.reward, prediction.predicted_reward
     figure = Figure((8, 1 + 1.1 * len(curves)), layout='constrained')
     axes = figure.subplots(len(curves), 1, sharex=True)

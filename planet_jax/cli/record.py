@@ -13,9 +13,6 @@ from planet_jax.cli import video
 from planet_jax.cli.progress import Display
 from planet_jax.cli.trained import Agent, Trained
 
-FRAMES_PER_SECOND = 10.0
-"""Of a task that does not say how long a step is."""
-
 
 def decoder(trained: Trained) -> Callable[[Agent], np.ndarray]:
     """What an agent believes to see: agent -> decoded belief, uint8 [size, size, 3]."""
@@ -105,16 +102,17 @@ def record_run(directory: Path, episodes: int, out: Path | None, size: int, cons
     """
     trained = Trained.read(directory, trust_task)
     run = trained.run
-    names = [out or Path(f'{task}-{trained.episodes:06d}.mp4') for task in run.tasks]
+    tasks = [task.replace('/', '+') for task in run.tasks]  # as in the names of run folders
+    names = [out or Path(f'{task}-{trained.episodes:06d}.mp4') for task in tasks]
     if out and len(names) > 1:
-        names = [out.with_stem(f'{out.stem}-{task}') for task in run.tasks]
+        names = [out.with_stem(f'{out.stem}-{task}') for task in tasks]
     paths = [new_file(name, '.mp4') for name in names]
     agent, decoded = Agent(trained), decoder(trained)
     for task, steps, path in zip(run.tasks, run.task_steps, paths):
         with Display(console, episodes) as display:
             view = View(task, trained, size, display.say)
             display.phase(f'recording {task}', episodes * steps, 'steps')
-            speed = view.env.metadata.get('render_fps', FRAMES_PER_SECOND)
+            speed = view.env.metadata['render_fps']
             try:
                 frames = _frames(agent, decoded, view, task, steps, episodes, size, speed, display)
                 video.write_video(path, frames, speed)

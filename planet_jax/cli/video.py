@@ -17,6 +17,8 @@ BACKGROUND, INK, FAINT, ACCENT = (24, 24, 28), (236, 236, 236), (150, 150, 155),
 """Colours of the page, of words, of words that matter less, and of what stands out."""
 MARGIN = 8
 """Pixels around and between pictures."""
+LEAST_WIDTH = 560
+"""Pixels of a frame: room for the words below small pictures."""
 
 
 @functools.cache
@@ -71,7 +73,7 @@ def panels(pictures: dict[str, np.ndarray], captions: Sequence[str], size: int, 
         uint8 [height, width, 3], both even.
     """
     top = MARGIN + 22
-    page = Page(MARGIN + len(pictures) * (size + MARGIN), top + size + MARGIN + 22 * len(captions))
+    page = Page(max(MARGIN + len(pictures) * (size + MARGIN), LEAST_WIDTH), top + size + MARGIN + 22 * len(captions))
     for column, (label, image) in enumerate(pictures.items()):
         left = MARGIN + column * (size + MARGIN)
         page.paste(image, left, top, size)
