@@ -106,7 +106,7 @@ def collect(directories: Sequence[Path], axis: Axis | None, width: int, console:
 
 def _label(run: Scores, tasks: int) -> str:
     """Of its curve; an agent that has learned several tasks is another one."""
-    return run.method if run.trained_on == run.task else f'{run.method}, one agent for {tasks} tasks'
+    return run.method if tasks <= 1 or run.trained_on == run.task else f'{run.method}, one agent for {tasks} tasks'
 
 
 def _knows(run: Scores, axis: Axis) -> bool:

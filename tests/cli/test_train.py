@@ -66,7 +66,7 @@ def test_every_file_is_there(finished):
     directory, _ = finished
     assert {path.name for path in directory.iterdir()} == {
         'config.json', 'metrics.jsonl', 'evaluations.jsonl', 'scores.csv', 'episodes', 'checkpoints', 'lock',
-        'open_loop', 'open_loop.jsonl'}
+        'open_loop', 'open_loop.jsonl', 'tensorboard'}
     assert sorted(path.name for path in (directory / 'open_loop').iterdir()) == [
         '000004.mp4', '000004.png', '000006.mp4', '000006.png']
     assert sorted(path.name for path in (directory / 'episodes').iterdir()) == [f'{n:06d}.npz' for n in range(EPISODES)]
