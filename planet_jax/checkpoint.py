@@ -50,6 +50,8 @@ def save(directory: Path, state: TrainState, progress: dict[str, Any]) -> None:
         checkpointer.wait_until_finished()
     finally:
         checkpointer.close()
+    for path in (partial / 'state').glob('commit_success*'):
+        path.write_text('saved')  # Orbax puts the folder's path there, which is nobody's business elsewhere.
     (partial / 'progress.json').write_text(json.dumps(progress))
     manifest = {'schema': SCHEMA, 'files': _digests(partial, _paths(partial))}
     with open(partial / 'manifest.json', 'w') as file:

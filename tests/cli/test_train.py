@@ -246,6 +246,7 @@ def test_a_damaged_episode_is_named_and_may_be_done_without(copied, tmp_path, ca
     assert len(list((copied / 'episodes').iterdir())) == 7
 
 
+@pytest.mark.faults
 def test_the_first_number_that_is_none_is_found(tmp_path, run_planet_jax):
     """Fault case 8 of docs/reliability.md."""
     status, printed = run_planet_jax(*TOY, '--logdir', 'logs', '--debug-nans', '--learner.learning-rate', 1e37,
