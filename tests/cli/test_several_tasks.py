@@ -62,6 +62,7 @@ def test_only_an_episode_that_is_long_enough_is_predicted(finished):
         '000004-cartpole_balance.mp4', '000004-cartpole_balance.png']
 
 
+@pytest.mark.slow
 def test_it_continues(logdir, finished, tmp_path, capsys, assert_same):
     for episodes in ('3', '4'):
         assert main([*COMMAND, '--logdir', str(tmp_path), '--episodes', episodes, '--evaluation.every', '4']) == 0

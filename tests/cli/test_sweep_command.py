@@ -28,6 +28,7 @@ def single(tmp_path_factory):
     return folder(logdir, 1)
 
 
+@pytest.mark.faults
 def test_two_seeds_on_two_devices_and_a_remainder(single, tmp_path, capsys, assert_same):
     command = ['sweep', *TOY, '--logdir', tmp_path, '--seeds']
     # Saved before its first episode; the others have not begun.

@@ -121,6 +121,7 @@ def test_what_it_prints(finished):
     assert 'Traceback' not in printed and 'Error' not in printed
 
 
+@pytest.mark.faults
 def test_more_episodes_continue_the_run(finished, tmp_path, run_planet_jax, assert_same):
     # The replay is elsewhere than in the run that it is compared with, which changes no number.
     command = [*TOY, '--logdir', LOGDIR, '--replay.placement', 'host', '--episodes']
@@ -146,6 +147,7 @@ def test_open_loop_predictions_are_a_line_per_evaluation(finished):
         assert errors.shape == (3, 5) and np.isfinite(errors).all() and (errors[:2] > 0).all()
 
 
+@pytest.mark.slow
 def test_training_is_the_same_without_open_loop_predictions(finished, tmp_path, assert_same):
     assert main([*TOY, '--logdir', str(tmp_path / LOGDIR), '--evaluation.open-loop', 'False']) == 0
     assert not list((tmp_path / RUN).glob('open_loop*'))

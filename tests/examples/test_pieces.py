@@ -24,6 +24,7 @@ def test_the_pendulum_is_swung_up(run):
     assert heights[0] < -0.99 and min(heights[-5:]) > 0.9 and len(heights) == 24
 
 
+@pytest.mark.slow
 def test_a_way_around_the_walls_is_found(capsys):
     own_dynamics.main()
     printed = capsys.readouterr().out
@@ -43,6 +44,7 @@ def test_a_mujoco_model_is_swung_up(run):
     assert min(run(mujoco_model, 'reward')[-5:]) > 0.9
 
 
+@pytest.mark.slow
 def test_a_world_model_is_fitted_to_a_folder_of_vectors(run, tmp_path):
     world_model.make_episodes(tmp_path, 6, Config(env=Env(observation='state')))
     losses = run(world_model, 'updates  loss', '--preset-name', 'debug', '--updates', 100, '--folder', tmp_path)
