@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+import imageio_ffmpeg
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -26,7 +27,7 @@ from rich.table import Table
 from rich.text import Text
 
 from planet_jax import checkpoint, config, envs, keys
-from planet_jax.cli import runs
+from planet_jax.cli import runs, video
 from planet_jax.cli.clock import Clock, units_left
 from planet_jax.cli.progress import duration
 from planet_jax.cli.run_folder import KEPT, FolderError, check_space
@@ -36,16 +37,6 @@ EPISODES = 1000
 """Of each task in the paper, and of the run that is extrapolated to."""
 PATIENCE = 120
 """Seconds after which a driver that renders nothing is given up."""
-VIDEO = """
-import sys
-import imageio.v3
-import numpy as np
-frames = np.zeros((5, 64, 64, 3), np.uint8)
-imageio.v3.imwrite(sys.argv[1], frames, fps=25, plugin='FFMPEG')
-found = imageio.v3.imread(sys.argv[1], plugin='FFMPEG').shape
-if found != frames.shape:
-    sys.exit(f'{frames.shape} became {found}')
-"""
 
 
 @dataclass(frozen=True)
@@ -234,13 +225,17 @@ def check_checkpoint(patient: Patient) -> Finding:
 
 
 def check_video(patient: Patient) -> Finding:
-    """A video of a few frames, written and read back, in a process of its own, since ffmpeg is started by a fork."""
+    """A video of a few frames, written as `record` does, and read back."""
     del patient
-    with tempfile.TemporaryDirectory() as folder:
-        ran = _python('-c', VIDEO, str(Path(folder) / 'video.mp4'))
-    if ran.returncode:
-        return Finding('failed', f'no video can be written: {_ending(ran)}', pip('--upgrade', 'imageio',
-                                                                                 'imageio-ffmpeg'))
+    frames = np.zeros((5, 64, 64, 3), np.uint8)
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            video.write_video(Path(folder) / 'video.mp4', frames, 25)
+            found, _ = imageio_ffmpeg.count_frames_and_secs(Path(folder) / 'video.mp4')
+    except (OSError, RuntimeError) as error:
+        return Finding('failed', f'no video can be written: {error}', pip('--upgrade', 'imageio-ffmpeg'))
+    if found != len(frames):
+        return Finding('failed', f'a video of {len(frames)} frames has {found}', pip('--upgrade', 'imageio-ffmpeg'))
     return Finding('ok', 'ffmpeg writes a video and reads it back')
 
 

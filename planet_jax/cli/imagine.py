@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from rich.console import Console
 
-from planet_jax import config, images, planner, world_model
+from planet_jax import config, envs, images, planner, world_model
 from planet_jax.cli import video
 from planet_jax.cli.record import decoder, new_file
 from planet_jax.cli.trained import Agent, Trained
@@ -127,7 +127,7 @@ def imagine_run(directory: Path, step: int, task: str | None, out: Path | None, 
         if not 0 <= step < steps:
             raise ValueError(f'The step is {step}, but must be 0 to {steps - 1}: the nearest valid value is '
                              f'{min(max(step, 0), steps - 1)}.')
-        path = new_file(out or Path(f'{task.replace("/", "+")}-{trained.episodes:06d}-{step}.png'), '.png')
+        path = new_file(out or Path(f'{envs.file_name(task)}-{trained.episodes:06d}-{step}.png'), '.png')
         agent = Agent(trained)
         agent.reset(seed=0)
         observation, _ = env.reset(seed=agent.environment_seed)

@@ -143,38 +143,40 @@ class Sweep(Options):
         return parse_seeds(self.seeds)
 
 
-@dataclass(frozen=True)
-class Evaluate:
-    """Evaluate a trained agent, or one that looks at nothing, from the starts that its run's evaluations use."""
+@dataclass(frozen=True, kw_only=True)
+class OfRun:
+    """What the commands on the agent of a run have in common."""
 
     run: Path
     """Folder of the run: LOGDIR/TASK/METHOD/SEED."""
+    trust_task: bool = False
+    """Make the environment also if a module of your own must be imported for it, and so run."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluate(OfRun):
+    """Evaluate a trained agent, or one that looks at nothing, from the starts that its run's evaluations use."""
+
     episodes: int = 10
     """Of the evaluation."""
     agent: Literal['planet', 'zero', 'uniform'] = 'planet'
     """The trained agent, or actions that are all zero or uniform in [-1, 1]."""
-    trust_task: bool = False
-    """Make the environment also if a module of your own must be imported for it, and so run."""
 
     def __post_init__(self):
         if self.episodes < 1:
             raise ValueError(f'episodes is {self.episodes}, but must be at least 1: the nearest valid value is 1.')
 
 
-@dataclass(frozen=True)
-class Record:
+@dataclass(frozen=True, kw_only=True)
+class Record(OfRun):
     """Record a video of a trained agent, beside what it believes to see."""
 
-    run: Path
-    """Folder of the run: LOGDIR/TASK/METHOD/SEED."""
     episodes: int = 1
     """One after the other: those that evaluation begins with."""
     out: Path | None = None
     """The file, ending in .mp4; none: TASK-EPISODES.mp4 here. With several tasks a file each, with its name."""
     size: int = 256
     """Height and width of each picture, in pixels."""
-    trust_task: bool = False
-    """Make the environment also if a module of your own must be imported for it, and so run."""
 
     def __post_init__(self):
         for name, least in (('episodes', 1), ('size', 64)):
@@ -185,20 +187,16 @@ class Record:
             raise ValueError(f'size is {self.size}, but pictures are rendered at 2048 pixels at most.')
 
 
-@dataclass(frozen=True)
-class Imagine:
+@dataclass(frozen=True, kw_only=True)
+class Imagine(OfRun):
     """Draw what a trained agent's planner considers in one state, and what the model imagines of it."""
 
-    run: Path
-    """Folder of the run: LOGDIR/TASK/METHOD/SEED."""
     step: int = 20
     """Agent steps of the first evaluation episode before that state."""
     task: str | None = None
     """Of the run's tasks; none: the first."""
     out: Path | None = None
     """The file, ending in .png; none: TASK-EPISODES-STEP.png here."""
-    trust_task: bool = False
-    """Make the environment also if a module of your own must be imported for it, and so run."""
 
 
 @dataclass(frozen=True)
@@ -283,7 +281,7 @@ def _starting_point(arguments: Sequence[str]) -> tuple[str, str]:
         return given.preset, 'as asked'
     if given.preset is not None or not given.task or {'-h', '--help'} & set(arguments):
         return 'cpu', 'unused'
-    runs = Path(given.logdir or 'logs') / given.task[0].replace('/', '+')
+    runs = Path(given.logdir or 'logs') / envs.file_name(given.task[0])
     found = [path for path in runs.glob('*/*/config.json')
              if path.parts[-2] == (given.seed or '0') and given.method in (None, path.parts[-3])]
     if len(found) == 1:

@@ -12,7 +12,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from planet_jax import keys, world_model
+from planet_jax import envs, keys, world_model
 from planet_jax.cli import runs, video
 from planet_jax.cli.run_folder import RunFolder
 from planet_jax.types import Params, Trajectory, WorldModel
@@ -145,7 +145,7 @@ class OpenLoop:
         if prediction is None:
             return {}, None
         task = line['task']
-        name = f'{line["episodes"]:06d}' + f'-{task.replace("/", "+")}' * (len(self._run.tasks) > 1)
+        name = f'{line["episodes"]:06d}' + f'-{envs.file_name(task)}' * (len(self._run.tasks) > 1)
         title = f'{task} after {line["episodes"]} episodes'
         try:
             picture = write_pictures(folder.directory / 'open_loop' / name, prediction, title, frames_per_second)

@@ -8,7 +8,7 @@ import jax
 import numpy as np
 from rich.console import Console
 
-from planet_jax import images
+from planet_jax import envs, images
 from planet_jax.cli import video
 from planet_jax.cli.progress import Display
 from planet_jax.cli.trained import Agent, Trained
@@ -102,7 +102,7 @@ def record_run(directory: Path, episodes: int, out: Path | None, size: int, cons
     """
     trained = Trained.read(directory, trust_task)
     run = trained.run
-    tasks = [task.replace('/', '+') for task in run.tasks]  # as in the names of run folders
+    tasks = [*map(envs.file_name, run.tasks)]
     names = [out or Path(f'{task}-{trained.episodes:06d}.mp4') for task in tasks]
     if out and len(names) > 1:
         names = [out.with_stem(f'{out.stem}-{task}') for task in tasks]

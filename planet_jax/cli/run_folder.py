@@ -45,8 +45,8 @@ class FolderError(ValueError):
 
 
 def run_directory(logdir: Path, task: str, method: str, seed: int) -> Path:
-    """LOGDIR/TASK/METHOD/SEED; the slash in a name such as gymnasium:space/Name-v0 becomes a plus."""
-    return logdir / task.replace('/', '+') / method / str(seed)
+    """LOGDIR/TASK/METHOD/SEED."""
+    return logdir / envs.file_name(task) / method / str(seed)
 
 
 def read_config(directory: Path, trust_task: bool = False) -> dict[str, Any]:

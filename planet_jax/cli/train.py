@@ -378,7 +378,7 @@ class Training:
                     'seconds': {name: round(value, 3) for name, value in (self.clock.seconds | paces).items()},
                 })
                 of_task = ('return', 'elites_return')
-                on = f'/{line["task"]}' if len(self.tasks) > 1 else ''
+                on = self._on(line['task'])
                 seed.sinks.scalars(tally.env_steps, {
                     f'train/{name}{on if name in of_task else ""}': value for name, value in line.items()
                     if name != 'task'} | {f'seconds/{name}': value for name, value in paces.items()})
@@ -389,6 +389,10 @@ class Training:
         told = ' (random actions)' if not losses else f', loss {losses["loss"]:.1f}' if 'loss' in losses else ''
         self.display.say(f'episode {self.done}: return {self._told(returns)}{told}, {self.tally.env_steps} environment '
                          f'steps, time left {self._time_left()}')
+
+    def _on(self, task: str) -> str:
+        """The end of what a sink calls a task's metric: with one task there is nothing to tell apart."""
+        return f'/{task}' if len(self.tasks) > 1 else ''
 
     def _told(self, returns: np.ndarray) -> str:
         """Returns [P, E] in words: a number, or one for each task, or the mean over the seeds."""
@@ -458,7 +462,7 @@ class Training:
                 params, key, episode = jax.device_get(jax.tree.map(
                     lambda leaf, index=index: leaf[index], (self.state.learner.params, self.state.key, episodes)))
                 errors, picture = self.open_loop.record(seed.folder, line, params, key, episode, frames_per_second)
-                on = f'/{task}' if len(self.tasks) > 1 else ''
+                on = self._on(task)
                 seed.sinks.scalars(seed.tally.env_steps, {
                     f'open_loop/{name}{on}/{ahead}': error for name in errors if name.endswith('_error')
                     for ahead, error in zip(errors['horizon'], errors[name])})
@@ -505,7 +509,7 @@ class Training:
                 seed.folder.append('evaluations.jsonl', {
                     'agent': agent, 'task': task, **counts,
                     'env_steps': seed.tally.env_steps if agent == 'planet' else 0, 'returns': of_seed.tolist()})
-                on = f'/{task}' if len(self.tasks) > 1 else ''
+                on = self._on(task)
                 seed.sinks.scalars(seed.tally.env_steps, {f'evaluation/{agent}{on}': float(of_seed.mean())})
 
     def _save(self) -> None:

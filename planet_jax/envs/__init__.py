@@ -20,11 +20,11 @@ from planet_jax.envs.own import OwnTask
 from planet_jax.envs.padded_actions import PaddedActions
 from planet_jax.envs.rebuilt import Fault, Rebuilt
 from planet_jax.envs.suite import Suite
-from planet_jax.envs.tasks import ALL, Task, foreign_modules, resolve, resolve_several, task_names
+from planet_jax.envs.tasks import ALL, Task, file_name, foreign_modules, resolve, resolve_several, task_names
 from planet_jax.envs.toy import ToyPoint
 
 __all__ = ['ALL', 'Fault', 'FixedLength', 'OwnTask', 'PaddedActions', 'Rebuilt', 'Suite', 'Task', 'ToyPoint', 'cores',
-           'foreign_modules', 'make', 'make_vector', 'resolve', 'resolve_several', 'spec', 'task_names']
+           'file_name', 'foreign_modules', 'make', 'make_vector', 'resolve', 'resolve_several', 'spec', 'task_names']
 
 
 def make(task_name: str, config: Env, shared: Spec | None = None) -> gymnasium.Env:

@@ -113,6 +113,11 @@ def resolve_several(names: str) -> tuple[str, tuple[Task, ...]]:
     return ','.join(task.name for task in tasks), tasks
 
 
+def file_name(names: str) -> str:
+    """One or several tasks as a file or folder is called: gymnasium:space/Name-v0 has a plus for the slash."""
+    return names.replace('/', '+')
+
+
 def foreign_modules(names: str) -> tuple[str, ...]:
     """Modules of the user's own that would be imported, and so run, to make these tasks.
 

@@ -44,8 +44,14 @@ def test_a_driver_that_crashes_is_a_failed_check_and_not_the_end(tmp_path, monke
     assert main(['doctor', '--task', 'toy_point', '--preset', 'debug', '--logdir', str(tmp_path), '--quick']) == 1
     printed = ' '.join(capsys.readouterr().out.split())
     assert 'the process that rendered toy_point ended with SIGSEGV' in printed
-    assert 'Fix: export MUJOCO_GL=osmesa' in printed and 'imageio-ffmpeg' in printed
-    assert '2 failed, 0 warnings.' in printed and 'not measured: --quick' in printed
+    assert 'Fix: export MUJOCO_GL=osmesa' in printed
+    assert '1 failed, 0 warnings.' in printed and 'not measured: --quick' in printed
+
+
+def test_no_ffmpeg(tmp_path, monkeypatch):
+    monkeypatch.setenv('IMAGEIO_FFMPEG_EXE', str(tmp_path / 'nothing'))
+    found = doctor.check_video(patient(tmp_path))
+    assert found.state == 'failed' and 'no video can be written' in found.told and 'imageio-ffmpeg' in found.fix
 
 
 def test_no_opengl(tmp_path, monkeypatch):
