@@ -21,6 +21,8 @@ from jax import lax
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
+from planet_jax.slices import in_slices
+
 _SLICE_BYTES = 8e6
 """Patches made at a time on the CPU. They are four to nine times larger than the images: all at once they would miss
 the caches, and the operating system would have to find and clear fresh pages for them in every update."""
@@ -120,35 +122,17 @@ def _overlap_add(patches, k, stride, size):
     return _resize(grid.reshape(n, stride * (h + blocks), stride * (w + blocks), c), *size)
 
 
-def _in_slices(function, image_bytes, *xs):
-    """Applies `function(*xs [n, ...]) -> (ys [n, ...], total)` to equal slices of images; joins ys and sums totals."""
-    n = xs[0].shape[0]
-    fewest = max(1, -(-n // max(1, int(_SLICE_BYTES // image_bytes))))
-    slices = next((m for m in range(fewest, n) if n % m == 0), max(1, n))
-    if slices == 1:
-        return function(*xs)
-    sliced = [x.reshape(slices, -1, *x.shape[1:]) for x in xs]
-
-    def step(total, xs):
-        y, part = function(*xs)
-        return jax.tree.map(jnp.add, total, part), y
-
-    shapes = jax.eval_shape(function, *[x[0] for x in sliced])[1]
-    total = jax.tree.map(lambda s: jnp.zeros_like(xs[0], shape=s.shape, dtype=s.dtype), shapes)
-    total, y = lax.scan(step, total, sliced)
-    return jax.tree.map(lambda y: y.reshape(n, *y.shape[2:]), y), total
-
-
 def _matrix_conv(x, kernel, *, stride):
     k, matrix = kernel.shape[0], kernel.reshape(-1, kernel.shape[3])
     positions = ((x.shape[1] - k) // stride + 1) * ((x.shape[2] - k) // stride + 1)
-    return _in_slices(lambda x: (_patches(x, k, stride) @ matrix, ()), 4 * positions * len(matrix), x)[0]
+    image_bytes = 4 * positions * len(matrix)
+    return in_slices(lambda x: (_patches(x, k, stride) @ matrix, ()), _SLICE_BYTES / image_bytes, x)[0]
 
 
 def _matrix_conv_transpose(y, kernel, *, stride, size):
     k, matrix = kernel.shape[0], kernel.reshape(-1, kernel.shape[3])
     image_bytes = 4 * y.shape[1] * y.shape[2] * len(matrix)
-    return _in_slices(lambda y: (_overlap_add(y @ matrix.T, k, stride, size), ()), image_bytes, y)[0]
+    return in_slices(lambda y: (_overlap_add(y @ matrix.T, k, stride, size), ()), _SLICE_BYTES / image_bytes, y)[0]
 
 
 def _matrix_kernel_gradient(x, y, *, stride, k):
@@ -160,7 +144,7 @@ def _matrix_kernel_gradient(x, y, *, stride, k):
         # The sum over the slices is float32, also of bfloat16 images.
         return (), jnp.matmul(turned, _patches(x, k, stride).reshape(-1, numbers), preferred_element_type=jnp.float32)
 
-    matrix = _in_slices(product, 4 * y.shape[1] * y.shape[2] * numbers, x, y)[1]
+    matrix = in_slices(product, _SLICE_BYTES / (4 * y.shape[1] * y.shape[2] * numbers), x, y)[1]
     return matrix.T.reshape(k, k, x.shape[3], y.shape[3]).astype(x.dtype)
 
 

@@ -40,14 +40,9 @@ def make_update(model: WorldModel, optimizer: optax.GradientTransformation, sett
         settings: of the objective.
     """
 
-    def mean_loss(params, key, batch):
-        losses, metrics = jax.vmap(
-            lambda key, chunk: objective.loss(model, params, key, chunk, settings))(
-                jax.random.split(key, len(batch.length)), batch)
-        return losses.mean(), jax.tree.map(jnp.mean, metrics)
-
     def update(learner, key, batch):
-        gradient, metrics = jax.grad(mean_loss, has_aux=True)(learner.params, key, batch)
+        gradient, metrics = jax.grad(
+            lambda params: objective.batch_loss(model, params, key, batch, settings), has_aux=True)(learner.params)
         change, opt_state = optimizer.update(gradient, learner.opt_state, learner.params)
         params = optax.apply_updates(learner.params, change)
         metrics['gradient_norm'] = optax.tree.norm(gradient)

@@ -1,12 +1,18 @@
 """The training objective: a variational bound on the likelihood of images and rewards (equation 3 of the paper)."""
 
+import math
+from functools import partial
+
 import distrax
 import jax
 import jax.numpy as jnp
 
-from planet_jax import keys, world_model
+from planet_jax import keys, slices, world_model
 from planet_jax.config import Objective
 from planet_jax.types import Latent, Metrics, Params, Trajectory, WorldModel
+
+_OBSERVATION_BYTES = 2.5e6
+"""Of the observations that a CPU decodes at a time: 50 images of 64 x 64."""
 
 
 def _distribution(latent: Latent) -> distrax.MultivariateNormalDiag:
@@ -34,12 +40,53 @@ def loss(model: WorldModel, params: Params, key: jax.Array, chunk: Trajectory, c
         in nats), `prior_entropy` and `posterior_entropy`, each summed over valid rows and divided by L; where they are
         asked for, also `overshooting_divergence`, the mean over distances 2 to O, and `global_divergence`.
     """
+    total, metrics, images = _without_images(model, params, key, chunk, config)
+    return _with_images(total, metrics, _image_loss(model, params, *images))
+
+
+def batch_loss(model: WorldModel, params: Params, key: jax.Array, batch: Trajectory, config: Objective,
+               ) -> tuple[jax.Array, Metrics]:
+    """The mean of `loss` over the chunks of a batch, and of its metrics, with the least memory for the images.
+
+    The images of all chunks are decoded together. On a CPU it is a few at a time, each few with their gradient, so
+    that what is between the decoder's layers is never there for all of them. Derivatives are of the first order and in
+    reverse mode only.
+
+    Args:
+        model: the world model.
+        params: its parameters.
+        key: a random key, split among the chunks.
+        batch: chunks with leading [B].
+        config: scales and free nats.
+    """
+    totals, metrics, images = jax.vmap(lambda key, chunk: _without_images(model, params, key, chunk, config))(
+        jax.random.split(key, len(batch.length)), batch)
+    features, *data, weights = (leaf.reshape(-1, *leaf.shape[2:]) for leaf in images)
+    weights = weights / len(batch.length)
+    most = _OBSERVATION_BYTES / (4 * math.prod(data[0].shape[1:]))
+    image_loss = slices.total(partial(_image_loss, model), most, params, features, (*data, weights))
+    return _with_images(totals.mean(), jax.tree.map(jnp.mean, metrics), image_loss)
+
+
+def _with_images(total: jax.Array, metrics: Metrics, image_loss: jax.Array) -> tuple[jax.Array, Metrics]:
+    return total + image_loss, metrics | {'loss': total + image_loss, 'image_loss': image_loss}
+
+
+def _image_loss(model: WorldModel, params: Params, features: jax.Array, target: jax.Array, weights: jax.Array,
+                ) -> jax.Array:
+    """Features [n, F], observations [n, ...] and weights [n] -> the weighted sum of 1/2 |x - x^|^2."""
+    image = jax.vmap(model.decode, (None, 0))(params, features)
+    return weights @ (0.5 * jnp.square(target - image).sum(range(1, image.ndim)))
+
+
+def _without_images(model: WorldModel, params: Params, key: jax.Array, chunk: Trajectory, config: Objective,
+                    ) -> tuple[jax.Array, Metrics, tuple[jax.Array, jax.Array, jax.Array]]:
+    """Loss and metrics of a chunk but for its images, and the arguments of `_image_loss`, [L, ...]."""
     prepare_key, observe_key = jax.random.split(key)
     target = model.prepare(prepare_key, chunk.observation)
     embeddings = jax.vmap(model.encode, (None, 0))(params, target)
     priors, posteriors = world_model.observe(model, params, observe_key, embeddings, chunk.action, model.initial())
     features = posteriors.features
-    image = jax.vmap(model.decode, (None, 0))(params, features)
     reward = jax.vmap(model.reward, (None, 0))(params, features)
     prior, posterior = _distribution(priors), _distribution(posteriors)
     divergence = posterior.kl_divergence(prior)
@@ -50,7 +97,6 @@ def loss(model: WorldModel, params: Params, key: jax.Array, chunk: Trajectory, c
     def mean(rows):
         return jnp.where(valid, rows, 0).sum() / length
 
-    image_loss = mean(0.5 * jnp.square(target - image).sum(range(1, image.ndim)))
     reward_loss = mean(0.5 * config.reward_scale * jnp.square(chunk.reward - reward))
     penalty = mean(jnp.maximum(divergence - config.free_nats, 0))
     metrics = {}
@@ -60,19 +106,18 @@ def loss(model: WorldModel, params: Params, key: jax.Array, chunk: Trajectory, c
         penalty = penalty + farther if config.overshooting_weights == 'released' else (
             penalty + (config.overshooting_distance - 1) * farther) / config.overshooting_distance
         reward_loss = reward_loss + rewards
-    total = image_loss + reward_loss + config.divergence_scale * penalty
+    total = reward_loss + config.divergence_scale * penalty
     if config.global_prior_scale:
         standard = distrax.MultivariateNormalDiag(jnp.zeros_like(posteriors.mean), jnp.ones_like(posteriors.std))
         metrics['global_divergence'] = mean(posterior.kl_divergence(standard))
         total = total + config.global_prior_scale * metrics['global_divergence']
-    return total, metrics | {
-        'loss': total,
-        'image_loss': image_loss,
+    metrics |= {
         'reward_loss': reward_loss,
         'divergence': mean(divergence),
         'prior_entropy': mean(prior.entropy()),
         'posterior_entropy': mean(posterior.entropy()),
     }
+    return total, metrics, (features, target, valid / length)
 
 
 def _overshooting(model: WorldModel, params: Params, key: jax.Array, posteriors: Latent, chunk: Trajectory,

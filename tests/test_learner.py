@@ -159,12 +159,11 @@ def test_from_an_empty_replay_nothing_is_learned(setting):
 
 def test_what_is_finite_is_learned_from_as_without_the_check(setting):
     def unchecked(state, key, batch):
-        def mean_loss(params):
-            losses, _ = jax.vmap(lambda key, chunk: objective.loss(setting.model, params, key, chunk, OBJECTIVE))(
-                jax.random.split(key, len(batch.length)), batch)
-            return losses.mean()
+        def loss(params):
+            return objective.batch_loss(setting.model, params, key, batch, OBJECTIVE)
 
-        change, opt_state = setting.optimizer.update(jax.grad(mean_loss)(state.params), state.opt_state, state.params)
+        gradient, _ = jax.grad(loss, has_aux=True)(state.params)
+        change, opt_state = setting.optimizer.update(gradient, state.opt_state, state.params)
         return LearnerState(optax.apply_updates(state.params, change), opt_state, state.updates + 1)
 
     checked, _ = setting.update_once(setting.state.learner, KEY, setting.batch)

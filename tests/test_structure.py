@@ -12,6 +12,7 @@ import planet_jax
 
 PACKAGE = Path(planet_jax.__file__).parent
 FLOORS = {
+    'slices': -1,
     'types': 0, 'config': 0, 'keys': 0, 'planner': 0, 'images': 0, 'convolutions': 0,
     'networks': 1, 'replay': 1, 'envs': 1, 'checkpoint': 1, 'episodes': 1,
     'world_model': 2,
@@ -77,7 +78,8 @@ def test_each_library_has_its_place(library, allowed):
 
 
 @pytest.mark.parametrize('file, allowed', [
-    ('planner.py', {'jax', 'flax'}), ('images.py', {'jax'}), ('convolutions.py', {'jax'}), ('keys.py', {'jax'}),
+    ('planner.py', {'jax', 'flax'}), ('images.py', {'jax'}), ('slices.py', {'jax'}), ('keys.py', {'jax'}),
+    ('convolutions.py', {'jax', 'planet_jax'}),
     ('types.py', {'jax', 'flax'}), ('config.py', set()), ('episodes.py', {'numpy', 'planet_jax'}),
 ])
 def test_the_lowest_files_need_little(file, allowed):
