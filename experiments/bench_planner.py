@@ -9,7 +9,7 @@ import tyro
 from bench_update import spec_of
 from benchmark import Options
 
-from planet_jax import agent, keys
+from planet_jax import agent, keys, planner
 from planet_jax.config import Config, preset
 from planet_jax.networks import make_world_model
 
@@ -31,7 +31,7 @@ def measure(config: Config, states: int, meter: benchmark.Meter, repeats: int) -
     plan = jax.vmap(agent.make_plan(model, config.planner, spec.action_size), (None, 0, 0))
     arguments = (jax.jit(model.init)(keys.root(0)), jax.random.split(keys.root(1), states),
                  jax.vmap(lambda _: model.initial())(jax.numpy.arange(states)))
-    program, row = benchmark.compile(plan, *arguments)
+    program, row = benchmark.compile(plan, *arguments, options=planner.compiler_options(jax.default_backend()))
     return benchmark.with_ratio({**row, **meter.time(lambda: program(*arguments), repeats)})
 
 

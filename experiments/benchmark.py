@@ -97,13 +97,15 @@ def _flops(jaxpr):
 # Programs.
 
 
-def compile(function: Callable, *arguments: Any, donate: tuple[int, ...] = ()) -> tuple[Callable, Row]:
+def compile(function: Callable, *arguments: Any, donate: tuple[int, ...] = (), options: dict[str, str] | None = None,
+            ) -> tuple[Callable, Row]:
     """Compiles for these arguments; returns the program and what there is to know of it without running it.
 
     Args:
         function: to be jitted.
         *arguments: arrays or shapes.
         donate: positions of the arguments that are donated.
+        options: of the compiler.
 
     Returns:
         the program, and `gflop`, `compile_seconds` (tracing included), `from_cache` (whether the compilation was saved
@@ -118,7 +120,7 @@ def compile(function: Callable, *arguments: Any, donate: tuple[int, ...] = ()) -
 
     jax.monitoring.register_event_listener(listen)
     begun = time.perf_counter()
-    program = jax.jit(function, donate_argnums=donate).lower(*arguments).compile()
+    program = jax.jit(function, donate_argnums=donate, compiler_options=options).lower(*arguments).compile()
     seconds = time.perf_counter() - begun
     jax.monitoring.unregister_event_listener(listen)
     row = {'gflop': gigaflops(function, *arguments), 'compile_seconds': seconds, 'from_cache': bool(hits)}
@@ -174,11 +176,16 @@ def peak_gigabytes() -> float:
 # Time.
 
 
+PRODUCTS = 5
+"""Matrix products in one reading."""
+
+
 class Meter:
     """Times calls and takes the yardsticks in between.
 
     Attributes:
-        products: every reading of the matrix product, GFLOP/s, at the default precision of float32 on this device.
+        products: every reading of the matrix product, GFLOP/s, at the default precision of float32 on this device; one
+            reading is the median of several, for the first after a large program is several times slower.
         processor_products: the same in seconds of the processor, all cores together.
         passes: every reading of the pass over memory, GB/s: an array is read and written in place.
     """
@@ -201,9 +208,9 @@ class Meter:
             self._array = self._pass(self._array)
             return self._array
 
-        spent = _spent(lambda: self._product(self._matrix))
-        self.products.append(2 * self._side**3 / spent.seconds / 1e9)
-        self.processor_products.append(2 * self._side**3 / spent.processor / 1e9)
+        spent = [_spent(lambda: self._product(self._matrix)) for _ in range(PRODUCTS)]
+        for readings, index in ((self.products, 0), (self.processor_products, 1)):
+            readings.append(2 * self._side**3 / statistics.median(taken[index] for taken in spent) / 1e9)
         self.passes.append(2 * self._array.nbytes / _spent(go_on).seconds / 1e9)
 
     def time(self, call: Callable[[], Any], repeats: int, units: int = 1) -> Row:
@@ -218,7 +225,8 @@ class Meter:
             see `timing`, and on a CPU `processor_seconds` and `processor_gflop_per_second`, of the product, in the time
             of all cores together.
         """
-        calls = max(1, math.ceil(0.05 / _spent(call).seconds))
+        # Two at least: what a call leaves to be tidied up, such as memory, takes its time from the next.
+        calls = max(2, math.ceil(0.05 / _spent(call).seconds))
         first, readings = len(self.products), []
         for _ in range(repeats):
             self.yardsticks()

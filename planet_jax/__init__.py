@@ -10,8 +10,8 @@ _NAMES = {
     'Config': 'config', 'Spec': 'config', 'preset': 'config',
     'Belief': 'types', 'Latent': 'types', 'Replay': 'types', 'Steps': 'types', 'TrainState': 'types',
     'Trajectory': 'types', 'WorldModel': 'types',
-    'Plan': 'planner', 'cem': 'planner', 'propose': 'planner', 'refit': 'planner', 'search': 'planner',
-    'make_world_model': 'networks', 'imagine': 'world_model', 'latent_dynamics': 'world_model',
+    'Plan': 'planner', 'cem': 'planner', 'compiler_options': 'planner', 'propose': 'planner', 'refit': 'planner',
+    'search': 'planner', 'make_world_model': 'networks', 'imagine': 'world_model', 'latent_dynamics': 'world_model',
     'observe': 'world_model', 'collect': 'collector', 'make_steps': 'algorithm', 'train': 'algorithm',
     'over_seeds': 'sweep', 'load': 'cli.trained',
 }

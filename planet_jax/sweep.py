@@ -8,32 +8,33 @@ import jax
 import numpy as np
 from jax.sharding import Mesh, PartitionSpec
 
-from planet_jax import replay
+from planet_jax import planner, replay
 from planet_jax.types import Metrics, Replay, Steps, TrainState, Trajectory
 
 
-def _single(function: Callable, device: jax.Device, donate: tuple[int, ...]) -> Callable:
-    """One seed: the unbatched program, its axis taken off and put back inside the jit, which keeps the donation."""
+def _on_devices(function: Callable, devices: Sequence[jax.Device], seeds: int, donate: tuple[int, ...],
+                options: dict[str, str]) -> Callable:
+    """Compiles for leaves [P], which stay in place: one seed on each device unbatched, several vmapped there."""
 
-    def run(*arguments):
+    def single(*arguments):
+        # Inside the jit, which keeps the donation.
         outputs = function(*jax.tree.map(lambda leaf: leaf[0], arguments))
         return jax.tree.map(lambda leaf: leaf[None], outputs)
 
-    compiled = jax.jit(run, donate_argnums=donate)
+    mapped = jax.vmap(function) if seeds > len(devices) else single
+    if len(devices) > 1 or seeds > 1:
+        axis = PartitionSpec('seed')
+        mapped = jax.shard_map(mapped, mesh=Mesh(np.array(devices), ('seed',)), in_specs=axis, out_specs=axis,
+                               check_vma=False)
+        return jax.jit(mapped, donate_argnums=donate, compiler_options=options)
+
+    compiled = jax.jit(mapped, donate_argnums=donate, compiler_options=options)
 
     def call(*arguments):
-        with jax.default_device(device):
+        with jax.default_device(devices[0]):
             return compiled(*arguments)
 
     return call
-
-
-def _several_on_each(function: Callable, devices: Sequence[jax.Device], donate: tuple[int, ...]) -> Callable:
-    """Several seeds on each device, vmapped there; leaves stay [P] and in place."""
-    seeds = PartitionSpec('seed')
-    mapped = jax.shard_map(jax.vmap(function), mesh=Mesh(np.array(devices), ('seed',)), in_specs=seeds,
-                           out_specs=seeds, check_vma=False)
-    return jax.jit(mapped, donate_argnums=donate)
 
 
 class _HostReplay:
@@ -125,15 +126,11 @@ def over_seeds(steps: Steps, devices: Sequence[jax.Device], seeds: int | None = 
         raise ValueError(f'{seeds} seeds cannot be spread over {len(devices)} devices evenly: the number must be a '
                          f'multiple of {len(devices)}.')
 
-    def compiled(function, donate=()):
-        if seeds > len(devices):
-            return _several_on_each(function, devices, donate)
-        if len(devices) == 1:
-            return _single(function, devices[0], donate)
-        return jax.pmap(function, devices=devices, donate_argnums=donate)
+    def compiled(function, donate=(), options=None):
+        return _on_devices(function, devices, seeds, donate, options or {})
 
     def side_by_side(act):
-        return compiled(jax.vmap(act, (None, 0, 0, 0)))
+        return compiled(jax.vmap(act, (None, 0, 0, 0)), options=planner.compiler_options(devices[0].platform))
 
     made = Steps(
         init=compiled(steps.init), begin=compiled(steps.begin), random=side_by_side(steps.random),

@@ -344,3 +344,31 @@ assert jnp.abs(position - jnp.array([0.3, -0.2])).max() < 0.02, position
     path = str(tmp_path / 'planner.py')
     ran = subprocess.run([sys.executable, '-c', program, path], cwd=tmp_path, capture_output=True, text=True)
     assert ran.returncode == 0, ran.stderr
+
+
+# Compilation.
+
+
+@pytest.fixture
+def asked_anew():
+    planner.compiler_options.cache_clear()
+    yield
+    planner.compiler_options.cache_clear()
+
+
+def test_options_of_the_compiler_are_known_to_it_and_leave_others_in_peace(asked_anew, monkeypatch):
+    assert planner.compiler_options('gpu') == planner.compiler_options('tpu') == {}
+    (name, value), = planner.compiler_options('cpu').items()
+    x = jnp.ones((1000, 40))
+    program = jax.jit(lambda x: x @ x.T, compiler_options={name: value}).lower(x).compile()
+    assert 'ynn_fusion' not in program.as_text()
+    planner.compiler_options.cache_clear()
+    monkeypatch.setenv('XLA_FLAGS', f'--{name}=LIBRARY_FUSION_TYPE_DOT')
+    assert planner.compiler_options('cpu') == {}
+
+
+def test_a_compiler_without_the_option_is_asked_for_nothing(asked_anew, monkeypatch):
+    jit = jax.jit
+    monkeypatch.setattr(jax, 'jit', lambda function, compiler_options: jit(
+        function, compiler_options={'xla_cpu_no_such_option': ''}))
+    assert planner.compiler_options('cpu') == {}

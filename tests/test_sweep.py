@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from planet_jax import algorithm, keys, sweep
+from planet_jax import algorithm, keys, planner, sweep
 from planet_jax.config import Config, Env, Learner, Model, Objective, Planner, Spec
 from planet_jax.types import Trajectory
 
@@ -86,7 +86,7 @@ def without_axis(steps, root, episodes):
     params, beliefs = state.learner.params, []
     belief = jax.tree.map(lambda leaf: np.repeat(np.array(leaf)[None], EPISODES, 0), steps.begin(params))
     for number, act in enumerate((steps.random, steps.act)):
-        many = jax.jit(jax.vmap(act, (None, 0, 0, 0)))
+        many = jax.jit(jax.vmap(act, (None, 0, 0, 0)), compiler_options=planner.compiler_options('cpu'))
         for step in range(2):
             belief = many(params, keys_of_steps(root)[2 * number + step], belief, episodes.observation[:, step])
             beliefs.append(belief)
