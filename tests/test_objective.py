@@ -246,24 +246,32 @@ def test_the_first_row_is_trained(case):
 # A batch.
 
 
-@pytest.mark.parametrize('most', [1, 4, 1e9])
-def test_the_loss_of_a_batch_is_the_mean_over_its_chunks_in_slices_of_any_size(image_case, most, monkeypatch):
-    monkeypatch.setattr(objective, '_OBSERVATION_BYTES', most * image_case.chunk.observation[0].size * 4)
+@pytest.fixture(scope='module')
+def two_chunks():
+    """An RSSM that sees images, two chunks, and the mean of their losses, metrics and gradients."""
+    case = Case('rssm', 'image')
     settings = Objective(reward_scale=2.0, divergence_scale=1.0, free_nats=0.1)
-    chunks = [image_case.chunk, image_case.chunk.replace(
-        observation=np.flip(image_case.chunk.observation, 1).copy(), length=np.int32(LENGTH - 2))]
-    batch = jax.tree.map(lambda *leaves: np.stack(leaves), *chunks)
+    chunks = [case.chunk, case.chunk.replace(observation=np.flip(case.chunk.observation, 1).copy(),
+                                             length=np.int32(LENGTH - 2))]
 
     def by_chunk(params, key):
-        losses, metrics = zip(*[objective.loss(image_case.model, params, key, chunk, settings)
+        losses, metrics = zip(*[objective.loss(case.model, params, key, chunk, settings)
                                 for key, chunk in zip(jax.random.split(key, 2), chunks, strict=True)], strict=True)
         return sum(losses) / 2, jax.tree.map(lambda *values: sum(values) / 2, *metrics)
 
-    def at_once(params, key):
-        return objective.batch_loss(image_case.model, params, key, batch, settings)
+    expected = jax.jit(jax.value_and_grad(by_chunk, has_aux=True))(case.params, KEY)
+    return case, settings, jax.tree.map(lambda *leaves: np.stack(leaves), *chunks), expected
 
-    (expected, metrics), gradient = jax.jit(jax.value_and_grad(by_chunk, has_aux=True))(image_case.params, KEY)
-    (loss, found), slopes = jax.jit(jax.value_and_grad(at_once, has_aux=True))(image_case.params, KEY)
+
+@pytest.mark.parametrize('most', [1, 4, 1e9])
+def test_the_loss_of_a_batch_is_the_mean_over_its_chunks_in_slices_of_any_size(two_chunks, most, monkeypatch):
+    case, settings, batch, ((expected, metrics), gradient) = two_chunks
+    monkeypatch.setattr(objective, '_OBSERVATION_BYTES', most * case.chunk.observation[0].size * 4)
+
+    def at_once(params, key):
+        return objective.batch_loss(case.model, params, key, batch, settings)
+
+    (loss, found), slopes = jax.jit(jax.value_and_grad(at_once, has_aux=True))(case.params, KEY)
     np.testing.assert_allclose(loss, expected, rtol=1e-5)
     assert set(found) == METRICS
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), found, metrics)
