@@ -69,6 +69,7 @@ def updates():
     return {precision: made(precision) for precision in ('float32', 'bfloat16')}
 
 
+@pytest.mark.slow
 def test_bfloat16_is_close_to_float32(updates):
     def difference(left, right):
         """Of all numbers together, over their size."""
@@ -86,6 +87,7 @@ def test_bfloat16_is_close_to_float32(updates):
         np.testing.assert_allclose(metrics[name], told[name], rtol=0.02, err_msg=name)
 
 
+@pytest.mark.slow
 def test_what_counts_stays_float32(updates):
     for outputs, after, gradient, metrics in updates.values():
         for leaf in jax.tree.leaves((outputs, after.params, gradient, metrics)):
