@@ -12,7 +12,8 @@ export GLIBC_TUNABLES ?= glibc.malloc.hugetlb=1
 # The tests, and the processes that they start, compile each program once. Files go to the two workers in their order: by the
 # number of their tests, as is usual, the few long ones would come last, and one worker would wait for the other.
 PYTEST := export JAX_COMPILATION_CACHE_DIR="$${JAX_COMPILATION_CACHE_DIR:-$$PWD/.cache/jax}" \
-	JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS=0 && exec .venv/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --durations 12
+	JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS=0 && exec .venv/bin/python -m pytest -n 2 --dist loadfile \
+	--no-loadscope-reorder --durations 12
 
 .DEFAULT_GOAL := help
 .PHONY: help setup doctor train evaluate smoke bench test test-faults test-all docs lint

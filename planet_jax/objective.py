@@ -76,7 +76,8 @@ def _image_loss(model: WorldModel, params: Params, features: jax.Array, target: 
                 ) -> jax.Array:
     """Features [n, F], observations [n, ...] and weights [n] -> the weighted sum of 1/2 |x - x^|^2."""
     image = jax.vmap(model.decode, (None, 0))(params, features)
-    return weights @ (0.5 * jnp.square(target - image).sum(range(1, image.ndim)))
+    # No product of vectors, which an accelerator would compute as imprecisely as the model's matrix products may be.
+    return (weights * 0.5 * jnp.square(target - image).sum(range(1, image.ndim))).sum()
 
 
 def _without_images(model: WorldModel, params: Params, key: jax.Array, chunk: Trajectory, config: Objective,

@@ -183,8 +183,8 @@ def cem(params: Any, key: jax.Array, root: Any, dynamics: Dynamics, *, horizon: 
 def compiler_options(platform: str) -> dict[str, str]:
     """For `jax.jit` of a program that plans: options of XLA that make it faster, where this version has them.
 
-    On a CPU the products of a thousand rows by a small matrix go to Eigen and not to YNNPACK, which took a fifth more
-    time. An update of the world model is faster without. What `XLA_FLAGS` says of it stays.
+    On a CPU the products of a thousand rows by a small matrix go to Eigen and not to YNNPACK, with which a plan took
+    15 to 20% more time. An update of the world model is faster without. What `XLA_FLAGS` says of it stays.
 
     Args:
         platform: of the device, such as 'cpu' or 'gpu'.

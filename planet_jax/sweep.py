@@ -13,7 +13,7 @@ from planet_jax.types import Metrics, Replay, Steps, TrainState, Trajectory
 
 
 def _on_devices(function: Callable, devices: Sequence[jax.Device], seeds: int, donate: tuple[int, ...],
-                options: dict[str, str]) -> Callable:
+                options: dict[str, str] | None) -> Callable:
     """Compiles for leaves [P], which stay in place: one seed on each device unbatched, several vmapped there."""
 
     def single(*arguments):
@@ -22,7 +22,7 @@ def _on_devices(function: Callable, devices: Sequence[jax.Device], seeds: int, d
         return jax.tree.map(lambda leaf: leaf[None], outputs)
 
     mapped = jax.vmap(function) if seeds > len(devices) else single
-    if len(devices) > 1 or seeds > 1:
+    if seeds > 1:
         axis = PartitionSpec('seed')
         mapped = jax.shard_map(mapped, mesh=Mesh(np.array(devices), ('seed',)), in_specs=axis, out_specs=axis,
                                check_vma=False)
@@ -127,7 +127,7 @@ def over_seeds(steps: Steps, devices: Sequence[jax.Device], seeds: int | None = 
                          f'multiple of {len(devices)}.')
 
     def compiled(function, donate=(), options=None):
-        return _on_devices(function, devices, seeds, donate, options or {})
+        return _on_devices(function, devices, seeds, donate, options)
 
     def side_by_side(act):
         return compiled(jax.vmap(act, (None, 0, 0, 0)), options=planner.compiler_options(devices[0].platform))
