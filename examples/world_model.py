@@ -15,7 +15,8 @@ import jax.numpy as jnp
 import numpy as np
 import tyro
 
-from planet_jax import Spec, Trajectory, envs, episodes, imagine, make_steps, make_world_model, observe, preset
+from planet_jax import Spec, Trajectory, envs, imagine, make_steps, make_world_model, observe, preset
+from planet_jax.storage import episodes
 
 CONTEXT = 5  # Observations that are seen before the model predicts without any.
 

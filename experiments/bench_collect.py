@@ -9,7 +9,7 @@ import numpy as np
 import tyro
 from benchmark import Options
 
-from planet_jax import algorithm, collector, envs, keys, sweep
+from planet_jax import algorithm, collector, envs, keys, seeds
 from planet_jax.config import preset
 
 
@@ -33,7 +33,7 @@ def measure(task: str, environments: int, options: Collect, meter: benchmark.Met
     """One row: the seconds of a step of all environments together, and what they are made of."""
     config = preset(options.size)
     spec = envs.spec(task, config.env)
-    steps = sweep.over_seeds(
+    steps = seeds.over_seeds(
         algorithm.make_steps(config, spec, slots=1, updates_per_call=1), jax.devices()[:1])
     vector = envs.make_vector([task] * environments, config.env)
     # Only parameters are needed of the state.

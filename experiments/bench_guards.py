@@ -23,11 +23,12 @@ import optax
 import tyro
 from benchmark import Options
 
-from planet_jax import checkpoint, envs, episodes, keys, networks
-from planet_jax.cli import run_folder, train
+from planet_jax import envs, keys, networks
 from planet_jax.cli.main import main as planet_jax
 from planet_jax.config import preset
 from planet_jax.envs import spaces
+from planet_jax.runs import trainer as train
+from planet_jax.storage import checkpoint, episodes, run_folder
 
 WATCHED = {
     'actions and rewards of environments': [(spaces, 'check_action'), (math, 'isfinite')],

@@ -10,9 +10,9 @@ import tyro
 from benchmark import Options
 
 from planet_jax import algorithm, keys
-from planet_jax.cli import runs
 from planet_jax.config import Config, Spec, preset
 from planet_jax.networks import make_world_model
+from planet_jax.runs import run as runs
 from planet_jax.types import TrainState
 
 

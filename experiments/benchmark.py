@@ -33,7 +33,7 @@ prepare_process()  # Before JAX is imported, which reads the folder of its compi
 import jax  # noqa: E402
 import jax.numpy as jnp  # noqa: E402
 
-from planet_jax.cli import runs  # noqa: E402
+from planet_jax.runs import run as runs  # noqa: E402
 
 Row = dict[str, Any]
 """A measurement: `row`, its name, then numbers by name."""
@@ -78,7 +78,7 @@ def _flops(jaxpr):
                 (contracted, _), _ = parameters['dimension_numbers']
                 total += 2 * math.prod(shapes[2]) * math.prod(shapes[0][axis] for axis in contracted)
             # A form in x [P, N, H, W, Ci], y [P, N, h, w, Co] and kernel [P, k, k, Ci, Co]: each number of y meets
-            # k k Ci others. See planet_jax/convolutions.py.
+            # k k Ci others. See planet_jax/ops/convolutions.py.
             case 'conv':
                 total += 2 * math.prod(shapes[2]) * math.prod(shapes[1][1:4])
             case 'conv_transpose':

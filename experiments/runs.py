@@ -12,10 +12,12 @@ from typing import Literal
 import tyro
 
 from planet_jax import envs
-from planet_jax.cli import figures, published, scores
 from planet_jax.cli.main import parse_seeds
-from planet_jax.cli.run_folder import FolderError, run_directory
 from planet_jax.config import PRESET_EPISODES, Config, preset
+from planet_jax.pictures import curves as figures
+from planet_jax.scores import published
+from planet_jax.scores import reading as scores
+from planet_jax.storage.run_folder import FolderError, run_directory
 
 SEEDS = {'debug': '0:2', 'cpu': '0:1', 'planet': '0:5', 'paper': '0:5'}
 """Of each size, unless others are asked for. A CPU needs an hour and more for each."""

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from experiments import runs
-from planet_jax.cli import published, scores
+from planet_jax.scores import published
+from planet_jax.scores import reading as scores
 
 
 def table(sweeps: Sequence[runs.Sweep]) -> str:

@@ -13,7 +13,7 @@ _NAMES = {
     'Plan': 'planner', 'cem': 'planner', 'compiler_options': 'planner', 'propose': 'planner', 'refit': 'planner',
     'search': 'planner', 'make_world_model': 'networks', 'imagine': 'world_model', 'latent_dynamics': 'world_model',
     'observe': 'world_model', 'collect': 'collector', 'make_steps': 'algorithm', 'train': 'algorithm',
-    'over_seeds': 'sweep', 'load': 'cli.trained',
+    'over_seeds': 'seeds', 'load': 'runs.trained',
 }
 
 __all__ = sorted(_NAMES)

@@ -7,8 +7,9 @@ import distrax
 import jax
 import jax.numpy as jnp
 
-from planet_jax import keys, slices, world_model
+from planet_jax import keys, world_model
 from planet_jax.config import Objective
+from planet_jax.ops import slices
 from planet_jax.types import Latent, Metrics, Params, Trajectory, WorldModel
 
 _OBSERVATION_BYTES = 2.5e6

@@ -13,7 +13,7 @@
 | R | action repeat, environment steps per agent step  | E | environments of a seed |
 
 Records of arrays are `flax.struct.dataclass`es; bundles of pure functions are `NamedTuple`s, which are closed over and
-never an argument of `jit`; static configuration lives in `config.py`. Shapes are given without batch axes.
+never an argument of `jit`; static configuration lives in `config/`. Shapes are given without batch axes.
 """
 
 from collections.abc import Callable

@@ -66,7 +66,7 @@ def write_scores():
     """Writes a run folder with scores, as a run does: evaluations are (agent, episodes, returns), and perhaps a task.
     """
     from planet_jax import config
-    from planet_jax.cli.run_folder import RunFolder
+    from planet_jax.storage.run_folder import RunFolder
 
     def write(directory, evaluations, preset='cpu'):
         task, method, seed = directory.parts[-3:]

@@ -7,7 +7,7 @@ import jax
 import numpy as np
 import pytest
 
-from planet_jax import algorithm, collector, envs, keys, sweep
+from planet_jax import algorithm, collector, envs, keys, seeds
 from planet_jax.config import Collector, Config, Env, EvaluationPlanner, Learner, Model, Objective, Planner
 from planet_jax.types import Steps
 
@@ -25,7 +25,7 @@ ROOT = keys.root(1)[None]
 
 def make_steps(updates_per_call=2, slots=EPISODES, wrap=lambda steps: steps):
     spec = envs.spec('toy_point', CONFIG.env)
-    return sweep.over_seeds(
+    return seeds.over_seeds(
         wrap(algorithm.make_steps(CONFIG, spec, slots=slots, updates_per_call=updates_per_call)), jax.devices()[:1])
 
 
@@ -201,7 +201,7 @@ LEARNING = Config(
 
 def learned_return(seed, episodes=28):
     """The mean return of ten episodes of evaluation after training on the pixels of the toy task."""
-    steps = sweep.over_seeds(algorithm.make_steps(LEARNING, envs.spec('toy_point', LEARNING.env), slots=episodes,
+    steps = seeds.over_seeds(algorithm.make_steps(LEARNING, envs.spec('toy_point', LEARNING.env), slots=episodes,
                                                   updates_per_call=100), jax.devices()[:1])
     vector = envs.make_vector(['toy_point'], LEARNING.env)
     for unit in algorithm.train(steps, vector, steps.init(keys.root(seed)[None]), LEARNING):

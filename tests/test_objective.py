@@ -9,9 +9,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from planet_jax import images, objective, world_model
+from planet_jax import objective, world_model
 from planet_jax.config import Config, Model, Objective, Spec
 from planet_jax.networks import make_world_model
+from planet_jax.ops import images
 from planet_jax.types import Trajectory
 
 KEY = jax.random.PRNGKey(0)

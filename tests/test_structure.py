@@ -1,7 +1,9 @@
 """The house: who may import whom, and what importing does."""
 
 import ast
+import graphlib
 import importlib
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -12,16 +14,18 @@ import planet_jax
 
 PACKAGE = Path(planet_jax.__file__).parent
 FLOORS = {
-    'slices': -1,
-    'types': 0, 'config': 0, 'keys': 0, 'planner': 0, 'images': 0, 'convolutions': 0,
-    'networks': 1, 'replay': 1, 'envs': 1, 'checkpoint': 1, 'episodes': 1,
-    'world_model': 2,
-    'objective': 3, 'agent': 3,
-    'learner': 4, 'collector': 4,
-    'algorithm': 5, 'sweep': 5,
-    'cli': 6, '__main__': 7, '__init__': 0,
+    'types': 0, 'keys': 0, 'config': 0, 'ops': 0, 'machine': 0,
+    'networks': 1, 'planner': 1, 'planning': 1, 'replay': 1, 'envs': 1,
+    'world_model': 2, 'seeds': 2, 'storage': 2,
+    'objective': 3, 'agent': 3, 'open_loop': 3, 'scores': 3,
+    'learner': 4, 'collector': 4, 'pictures': 4,
+    'algorithm': 5, 'loggers': 5,
+    'runs': 6, 'sweeps': 7, 'cli': 8, '__main__': 9, '__init__': 0,
 }
+"""Files and folders of the package; each imports from lower floors only, or within its own folder without a circle."""
 FILES = {path.relative_to(PACKAGE).as_posix(): ast.parse(path.read_text()) for path in sorted(PACKAGE.rglob('*.py'))}
+MODULES = {'.'.join(['planet_jax', *file.removesuffix('.py').removesuffix('/__init__').split('/')]): file
+           for file in FILES if file != '__init__.py'}
 
 
 def part(file):
@@ -30,13 +34,49 @@ def part(file):
 
 
 def imports(tree):
-    """Every module and name that a file imports, dotted, also inside functions."""
+    """Every module and name that a file imports, dotted: inside functions, under TYPE_CHECKING and in strings too."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, 'relative imports hide what is imported'
             yield from (f'{node.module}.{alias.name}' for alias in node.names)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and (
+                re.fullmatch(r'planet_jax(\.\w+)+', node.value)):
+            yield node.value
+
+
+def module_of(name):
+    """The module of the package that a dotted name is or comes from; none for other packages."""
+    words = name.split('.')
+    while words and '.'.join(words) not in MODULES:
+        words.pop()
+    return '.'.join(words) or None
+
+
+def arrows(files):
+    """(file, file that it imports), of a table from file to its tree."""
+    for file, tree in files.items():
+        for name in sorted(set(imports(tree))):
+            if name.split('.')[0] == 'planet_jax' and file != '__init__.py':
+                assert name != 'planet_jax', f'{file} imports the whole package'
+                if (module := module_of(name)) and MODULES[module] != file:
+                    yield file, MODULES[module]
+
+
+def faults(files):
+    """Sentences on the arrows that go up, and on the circles within a folder."""
+    inside = {}
+    for file, other in arrows(files):
+        if part(file) == part(other):
+            inside.setdefault(part(file), {}).setdefault(file, set()).add(other)
+        elif FLOORS[part(other)] >= FLOORS[part(file)]:
+            yield f'{file} imports {other}, which is not below it'
+    for graph in inside.values():
+        try:
+            graphlib.TopologicalSorter(graph).prepare()
+        except graphlib.CycleError as error:
+            yield f'a circle: {" -> ".join(error.args[1])}'
 
 
 def attributes(tree):
@@ -55,22 +95,45 @@ def test_every_file_has_a_floor():
     assert len(FILES) > 20
 
 
-@pytest.mark.parametrize('file', FILES)
-def test_imports_come_from_lower_floors_only(file):
-    for name in imports(FILES[file]):
-        package, *rest = name.split('.')
-        if package == 'planet_jax':
-            assert rest, f'{file} imports the whole package'
-            same_folder = '/' in file and rest[0] == part(file)
-            assert same_folder or FLOORS[rest[0]] < FLOORS[part(file)], f'{file} imports {name}'
+# Arrows that the carving of the training and of the commands still has to turn: this list only gets shorter.
+NOT_YET = {
+    'a circle: cli/doctor.py -> cli/main.py -> cli/frame.py -> cli/doctor.py',
+    'pictures/open_loop.py imports runs/run.py, which is not below it',
+    'pictures/plan.py imports cli/record.py, which is not below it',
+    'pictures/plan.py imports runs/trained.py, which is not below it',
+    'runs/trainer.py imports cli/main.py, which is not below it',
+    'runs/trainer.py imports cli/progress.py, which is not below it',
+    'sweeps/here.py imports cli/main.py, which is not below it',
+    'sweeps/on_ray.py imports cli/main.py, which is not below it',
+    'sweeps/on_ray.py imports cli/progress.py, which is not below it',
+}
+
+
+def test_imports_come_from_lower_floors_and_make_no_circle():
+    assert set(faults(FILES)) == NOT_YET
+
+
+@pytest.mark.parametrize('file, addition, fault', [
+    ('objective.py', 'import planet_jax.algorithm', 'objective.py imports algorithm.py, which is not below it'),
+    ('objective.py', 'def late():\n    from planet_jax import algorithm', 'which is not below it'),
+    ('objective.py', 'if TYPE_CHECKING:\n    from planet_jax.algorithm import Unit', 'which is not below it'),
+    ('objective.py', "importlib.import_module('planet_jax.algorithm')", 'which is not below it'),
+    ('storage/episodes.py', 'from planet_jax.storage import run_folder', 'a circle'),
+    ('storage/episodes.py', 'from planet_jax import cli', 'which is not below it'),
+])
+def test_a_wrong_arrow_is_caught(file, addition, fault):
+    tree = ast.parse(f'{(PACKAGE / file).read_text()}\n{addition}\n')
+    found = set(faults(FILES | {file: tree})) - NOT_YET
+    assert len(found) == 1 and fault in found.pop()
 
 
 @pytest.mark.parametrize('library, allowed', [
-    ('flax.linen', {'networks'}), ('distrax', {'objective'}), ('orbax', {'checkpoint'}), ('optax', {'learner'}),
-    ('dm_control', {'envs'}), ('mujoco', {'envs'}), ('tyro', {'cli'}), ('rich', {'cli'}), ('ray', {'cli'}),
-    ('matplotlib', {'cli'}), ('scipy', {'cli'}), ('docstring_parser', {'cli'}),
-    ('PIL', {'cli', 'envs'}), ('imageio_ffmpeg', {'cli'}),
-    ('gymnasium', {'envs', 'collector', 'algorithm', 'cli'}),
+    ('flax.linen', {'networks'}), ('distrax', {'objective'}), ('orbax', {'storage'}), ('optax', {'learner'}),
+    ('dm_control', {'envs'}), ('mujoco', {'envs'}), ('tyro', {'cli'}),
+    ('rich', {'cli', 'runs', 'sweeps', 'pictures'}), ('ray', {'sweeps'}),
+    ('matplotlib', {'pictures'}), ('scipy', {'scores'}), ('docstring_parser', {'cli'}),
+    ('PIL', {'pictures', 'envs', 'loggers'}), ('imageio_ffmpeg', {'pictures', 'cli'}),
+    ('gymnasium', {'envs', 'collector', 'algorithm', 'runs', 'cli'}),
 ])
 def test_each_library_has_its_place(library, allowed):
     users = {part(file) for file, tree in FILES.items() if mentions(tree, library)}
@@ -78,9 +141,10 @@ def test_each_library_has_its_place(library, allowed):
 
 
 @pytest.mark.parametrize('file, allowed', [
-    ('planner.py', {'jax', 'flax'}), ('images.py', {'jax'}), ('slices.py', {'jax'}), ('keys.py', {'jax'}),
-    ('convolutions.py', {'jax', 'planet_jax'}),
-    ('types.py', {'jax', 'flax'}), ('config.py', set()), ('episodes.py', {'numpy', 'planet_jax'}),
+    ('planner.py', {'jax', 'flax'}), ('ops/images.py', {'jax'}), ('ops/slices.py', {'jax'}), ('keys.py', {'jax'}),
+    ('ops/convolutions.py', {'jax', 'planet_jax'}), ('types.py', {'jax', 'flax'}),
+    ('config/groups.py', {'planet_jax'}), ('config/checks.py', set()), ('config/presets.py', {'planet_jax'}),
+    ('storage/episodes.py', {'numpy', 'planet_jax'}),
 ])
 def test_the_lowest_files_need_little(file, allowed):
     used = {name.split('.')[0] for name in imports(FILES[file])} - set(sys.stdlib_module_names)
@@ -103,9 +167,9 @@ def test_only_the_sweep_and_the_command_line_know_of_devices():
 
     choosing = users('pmap', 'devices', 'device_count', 'local_device_count', 'default_backend', 'default_device',
                      'device_put', 'shard_map', 'make_mesh')
-    assert 'sweep' in choosing and choosing <= {'sweep', 'cli'}
+    assert 'seeds' in choosing and choosing <= {'seeds', 'runs', 'sweeps', 'cli'}
     # A checkpoint is read into the host's memory, wherever it was written.
-    assert users('local_devices', 'sharding') <= {'sweep', 'cli', 'checkpoint'}
+    assert users('local_devices', 'sharding') <= {'seeds', 'runs', 'sweeps', 'cli', 'storage'}
 
 
 def test_nothing_calls_the_host_from_inside_jit():
@@ -118,7 +182,7 @@ def test_steps_know_nothing_of_batches_of_cells():
     users = {part(file) for file, tree in FILES.items()
              for node in ast.walk(tree) if isinstance(node, ast.Compare) and 'cell' in ast.unparse(node)
              and any(f"'{cell}'" in ast.unparse(node) for cell in ('rssm', 'ssm', 'rnn', 'rnn_official'))}
-    assert users <= {'networks', 'cli', 'config'}
+    assert users <= {'networks', 'config'}
 
 
 # What importing does.

@@ -26,11 +26,13 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from planet_jax import checkpoint, config, envs, keys
-from planet_jax.cli import runs, video
-from planet_jax.cli.clock import Clock, units_left
+from planet_jax import config, envs, keys
 from planet_jax.cli.progress import duration
-from planet_jax.cli.run_folder import KEPT, FolderError, check_space
+from planet_jax.pictures import video
+from planet_jax.runs import run as runs
+from planet_jax.runs.clock import Clock, units_left
+from planet_jax.storage import checkpoint
+from planet_jax.storage.run_folder import KEPT, FolderError, check_space
 from planet_jax.types import Trajectory
 
 EPISODES = 1000

@@ -6,9 +6,9 @@ import numpy as np
 from rich.console import Console
 
 from planet_jax import keys
-from planet_jax.cli import evaluation
 from planet_jax.cli.progress import Display
-from planet_jax.cli.trained import Trained, read_run
+from planet_jax.runs import evaluator as evaluation
+from planet_jax.runs.trained import Trained, read_run
 
 
 def evaluate_run(directory: Path, episodes: int, agent: str, console: Console, trust_task: bool = False) -> np.ndarray:

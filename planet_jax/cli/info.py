@@ -10,11 +10,13 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from planet_jax import checkpoint, config
-from planet_jax.cli import runs, scores
-from planet_jax.cli.clock import Clock, units_left
+from planet_jax import config
 from planet_jax.cli.progress import duration
-from planet_jax.cli.run_folder import FolderError, checkpoints, read_config, read_lines
+from planet_jax.runs import run as runs
+from planet_jax.runs.clock import Clock, units_left
+from planet_jax.scores import reading as scores
+from planet_jax.storage import checkpoint
+from planet_jax.storage.run_folder import FolderError, checkpoints, read_config, read_lines
 
 WORK = {'learn': 'an update', 'collect': 'a collected episode', 'evaluate': 'an evaluation'}
 """Phases whose pace is told, and a unit of each."""

@@ -16,11 +16,11 @@ from rich.console import Console
 
 from planet_jax import envs
 from planet_jax.cli import help
-from planet_jax.cli.sinks import SinkName
 from planet_jax.config import PRESET_EPISODES, PRESETS, Config, preset
+from planet_jax.loggers.sinks import SinkName
 
 if TYPE_CHECKING:
-    from planet_jax.cli import runs
+    from planet_jax.runs import run as runs
 
 
 T = TypeVar('T')
@@ -95,8 +95,8 @@ class Options:
 
     def member(self, task: str, seed: int) -> 'tuple[runs.Run, Path]':
         """A run of these options, and its folder."""
-        from planet_jax.cli import runs
-        from planet_jax.cli.run_folder import run_directory
+        from planet_jax.runs import run as runs
+        from planet_jax.storage.run_folder import run_directory
         name, _ = envs.resolve_several(task)
         method = self.method or f'{self.config.model.cell}-{self.preset}'
         return runs.Run(name, self.preset, seed, self.config), run_directory(self.logdir, name, method, seed)
@@ -285,9 +285,9 @@ def _starting_point(arguments: Sequence[str]) -> tuple[str, str]:
     found = [path for path in runs.glob('*/*/config.json')
              if path.parts[-2] == (given.seed or '0') and given.method in (None, path.parts[-3])]
     if len(found) == 1:
-        from planet_jax.cli.run_folder import read_config
+        from planet_jax.storage.run_folder import read_config
         return read_config(found[0].parent, trust_task=True)['preset'], f'that of {found[0].parent}'
-    from planet_jax.cli.runs import available_devices
+    from planet_jax.runs.run import available_devices
     if available_devices()[0].platform == 'cpu':
         return 'cpu', 'there is no accelerator'
     return 'planet', 'there is an accelerator'
@@ -319,7 +319,7 @@ def _debug(command: Options) -> None:
 
 def _train(arguments: Sequence[str], console: Console) -> int:
     command = _parse_options(Train, arguments, console)
-    from planet_jax.cli.train import Training
+    from planet_jax.runs.trainer import Training
     _debug(command)
     with console.status('starting the simulator and compiling'):
         training = Training([command.member(command.task, command.seed)], command, console)
@@ -328,7 +328,7 @@ def _train(arguments: Sequence[str], console: Console) -> int:
 
 def _sweep(arguments: Sequence[str], console: Console) -> int:
     command = _parse_options(Sweep, arguments, console)
-    from planet_jax.cli import sweep
+    from planet_jax.sweeps import here as sweep
     _debug(command)
     if command.launcher == 'ray':
         return sweep.on_ray(command, arguments, console)
@@ -351,7 +351,7 @@ def _record(arguments: Sequence[str], console: Console) -> int:
 
 def _imagine(arguments: Sequence[str], console: Console) -> int:
     command = _parse(Imagine, arguments)
-    from planet_jax.cli.imagine import imagine_run
+    from planet_jax.pictures.plan import imagine_run
     imagine_run(command.run, command.step, command.task, command.out, console, command.trust_task)
     return 0
 

@@ -13,9 +13,11 @@ from rich.console import Console
 from rich.padding import Padding
 from rich.table import Table
 
-from planet_jax.cli import figures, published, scores
-from planet_jax.cli.run_folder import FolderError
-from planet_jax.cli.scores import Axis, Point, Scores
+from planet_jax.pictures import curves as figures
+from planet_jax.scores import published
+from planet_jax.scores import reading as scores
+from planet_jax.scores.reading import Axis, Point, Scores
+from planet_jax.storage.run_folder import FolderError
 
 TABLES = ('.md', '.csv')
 """Endings of files that are no pictures."""

@@ -8,10 +8,11 @@ import jax
 import numpy as np
 from rich.console import Console
 
-from planet_jax import envs, images
-from planet_jax.cli import video
+from planet_jax import envs
 from planet_jax.cli.progress import Display
-from planet_jax.cli.trained import Agent, Trained
+from planet_jax.ops import images
+from planet_jax.pictures import video
+from planet_jax.runs.trained import Agent, Trained
 
 
 def decoder(trained: Trained) -> Callable[[Agent], np.ndarray]:

@@ -7,8 +7,8 @@ import jax.numpy as jnp
 from flax import linen as nn
 from flax.linen.dtypes import promote_dtype
 
-from planet_jax import convolutions
 from planet_jax.networks.heads import INITIALIZER, Dense
+from planet_jax.ops import convolutions
 
 
 class Convolution(nn.Module):

@@ -3,11 +3,11 @@
 import jax
 import jax.numpy as jnp
 
-from planet_jax import images
 from planet_jax.config import Model, Spec
 from planet_jax.networks.cells import CELLS, sample
 from planet_jax.networks.heads import Mlp, product_dtype
 from planet_jax.networks.images import Decoder, Encoder
+from planet_jax.ops import images
 from planet_jax.types import Latent, WorldModel
 
 

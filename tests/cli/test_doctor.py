@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from planet_jax import config
-from planet_jax.cli import doctor, runs
+from planet_jax.cli import doctor
 from planet_jax.cli.main import main
+from planet_jax.runs import run as runs
 
 
 def patient(logdir, task='toy_point', preset='debug', **groups):

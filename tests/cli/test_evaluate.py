@@ -10,8 +10,8 @@ import jax
 import numpy as np
 import pytest
 
-from planet_jax.cli import runs
 from planet_jax.cli.main import main
+from planet_jax.runs import run as runs
 
 
 @pytest.fixture(scope='module')

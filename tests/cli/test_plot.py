@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from planet_jax.cli import plot, scores
+from planet_jax.cli import plot
 from planet_jax.cli.main import main
+from planet_jax.scores import reading as scores
 
 HEAD = 'step,reward,seed\n'
 

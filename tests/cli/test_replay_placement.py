@@ -4,8 +4,8 @@ import dataclasses
 
 import pytest
 
-from planet_jax.cli import runs
 from planet_jax.config import Replay, preset
+from planet_jax.runs import run as runs
 
 
 @dataclasses.dataclass

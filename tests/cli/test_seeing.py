@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 
 import planet_jax
-from planet_jax.cli import evaluation, record
+from planet_jax.cli import record
 from planet_jax.cli.main import main
-from planet_jax.cli.open_loop import OpenLoop
-from planet_jax.cli.run_folder import FolderError, RunFolder
-from planet_jax.cli.trained import Trained
+from planet_jax.pictures.open_loop import OpenLoop
+from planet_jax.runs import evaluator as evaluation
+from planet_jax.runs.trained import Trained
+from planet_jax.storage.run_folder import FolderError, RunFolder
 
 TASK, STEPS = 'toy_point', 25
 

@@ -12,10 +12,12 @@ import jax
 import numpy as np
 import pytest
 
-from planet_jax import algorithm, checkpoint
-from planet_jax.cli import runs, stop
+from planet_jax import algorithm
 from planet_jax.cli.main import main
-from planet_jax.cli.train import Training
+from planet_jax.runs import run as runs
+from planet_jax.runs import stop
+from planet_jax.runs.trainer import Training
+from planet_jax.storage import checkpoint
 
 # The capacity changes no number here, but with it runs of other lengths use the same compiled program.
 TOY = ['train', '--task', 'toy_point', '--preset', 'debug', '--replay.capacity', '6']

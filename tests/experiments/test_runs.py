@@ -9,8 +9,8 @@ import pytest
 import tyro
 
 from experiments import runs
-from planet_jax.cli import published
 from planet_jax.config import PRESETS, Config, preset
+from planet_jax.scores import published
 
 ROOT = Path(__file__).parents[2]
 EXPERIMENTS = {name: importlib.import_module(f'experiments.{name}').EXPERIMENT

@@ -1,0 +1,22 @@
+"""Every setting of a run: its groups, their checks, and the presets."""
+
+from planet_jax.config.groups import (
+    Collector,
+    Config,
+    Env,
+    Evaluation,
+    EvaluationPlanner,
+    Learner,
+    Model,
+    Objective,
+    Planner,
+    Replay,
+    Spec,
+    from_dict,
+    to_dict,
+)
+from planet_jax.config.presets import PRESET_EPISODES, PRESETS, preset
+
+__all__ = [
+    'PRESETS', 'PRESET_EPISODES', 'Collector', 'Config', 'Env', 'Evaluation', 'EvaluationPlanner', 'Learner', 'Model',
+    'Objective', 'Planner', 'Replay', 'Spec', 'from_dict', 'preset', 'to_dict']

@@ -1,0 +1,391 @@
+"""Static configuration: every choice of a run, checked once, at construction.
+
+Each group is a frozen dataclass of plain values, so it is hashable, can be closed over by a jitted function and can be
+written to JSON. `__post_init__` is the only validator: whatever holds a `Config` may rely on it. The symbols in the
+field descriptions (H, J, K, ...) are those of the table in `planet_jax/types.py`.
+"""
+
+import dataclasses
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple
+
+from planet_jax.config.checks import above_zero, at_least, choices
+
+
+class Spec(NamedTuple):
+    """What the model must know of an environment; static.
+
+    Attributes:
+        observation_shape: (height, width, 3) for images, (size,) for vectors.
+        observation_dtype: 'uint8' for images, 'float32' for vectors.
+        action_size: A, the number of action dimensions; each lies in [-1, 1].
+        steps: T, agent steps in an episode.
+    """
+
+    observation_shape: tuple[int, ...]
+    observation_dtype: str
+    action_size: int
+    steps: int
+
+
+@dataclass(frozen=True)
+class Env:
+    """What the agent sees of the task."""
+
+    observation: Literal['pixels', 'state'] = 'pixels'
+    """Camera images, or the task's own vector observations for quick work."""
+    size: int = 64
+    """Height and width of an image, in pixels."""
+    supersample: int = 1
+    """Render at this multiple of `size` and average: smoother edges for small images."""
+    camera: int = 0
+    """Index of the MuJoCo camera."""
+    quality: Literal['suite', 'fast'] = 'suite'
+    """`suite`: as dm_control ships it; `fast`: no shadows, no multisampling, a small off-screen buffer."""
+    action_repeat: int | None = None
+    """R, environment steps per agent step; none: the task's own (the paper's appendix A for its six tasks)."""
+    steps: int | None = None
+    """Environment steps in an episode; none: the task's own."""
+
+    def __post_init__(self):
+        choices('env', self)
+        at_least('env', {'size': self.size}, 8)
+        at_least('env', {'supersample': self.supersample}, 1)
+        at_least('env', {'camera': self.camera}, -1)
+        if self.size * self.supersample > 2048:
+            raise ValueError(f'env.size {self.size} times env.supersample {self.supersample} is '
+                             f'{self.size * self.supersample} pixels, but frames are rendered at 2048 at most.')
+        at_least('env', {n: getattr(self, n) for n in ('action_repeat', 'steps') if getattr(self, n) is not None}, 1)
+
+
+@dataclass(frozen=True)
+class Model:
+    """Sizes and variants of the world model (appendix A of the paper)."""
+
+    cell: Literal['rssm', 'ssm', 'rnn', 'rnn_official'] = 'rssm'
+    """Recurrent state-space model, its purely stochastic part, or its purely deterministic part (section 3). `rnn` has
+    std 1 and no noise, so its divergence is half the squared distance of the means; `rnn_official` is as released:
+    predicted std, no noise, and no divergence, so that nothing trains the prior which the planner uses."""
+    stochastic: int = 30
+    """Z, size of the stochastic part of the latent state."""
+    deterministic: int = 200
+    """D, units of the GRU (the SSM has none)."""
+    hidden: int = 200
+    """Units of the layers before the GRU, of the prior and of the posterior."""
+    min_std: float = 0.1
+    """Added to the softplus that makes a standard deviation (released code)."""
+    gru: Literal['reset_before', 'reset_after'] = 'reset_before'
+    """Whether the GRU's reset gate acts before the candidate's matrix product (TensorFlow, Cho et al.) or after it."""
+    image_bits: int = 5
+    """Bits kept of each colour channel; uniform noise fills the rest (appendix A)."""
+    encoder_channels: tuple[int, ...] = (32, 64, 128, 256)
+    """Channels of the encoder's convolutions, kernel 4, stride 2."""
+    decoder_channels: tuple[int, ...] = (128, 64, 32)
+    """Channels of the decoder's transposed convolutions, stride 2; the last one has the image's."""
+    decoder_kernels: tuple[int, ...] = (5, 5, 6, 6)
+    """Kernel sizes of the decoder's transposed convolutions; they decide the size of its image."""
+    decoder_units: int = 1024
+    """Units of the dense layer before the transposed convolutions."""
+    vector_layers: int = 2
+    """Layers of the encoder and of the decoder of vector observations."""
+    vector_units: int = 200
+    """Units of these layers."""
+    reward_layers: int = 3
+    """Layers of the reward head (paper: 2; released code: 3)."""
+    reward_units: int = 300
+    """Units of these layers (paper: 200; released code: 300)."""
+    precision: Literal['default', 'bfloat16', 'tensorfloat32', 'float32'] = 'default'
+    """Of matrix products and convolutions, also in planning. `default` is the device's: float32 on a CPU, TF32 on a
+    recent NVIDIA GPU. `bfloat16` is meant for accelerators: there the activations between these products are bfloat16
+    too, while parameters, recurrent state, distributions, predictions and losses stay float32."""
+
+    def __post_init__(self):
+        choices('model', self)
+        at_least('model', {n: getattr(self, n) for n in (
+            'stochastic', 'deterministic', 'hidden', 'decoder_units', 'vector_layers', 'vector_units',
+            'reward_layers', 'reward_units')}, 1)
+        at_least('model', {'min_std': self.min_std}, 0)
+        if not 1 <= self.image_bits <= 8:
+            raise ValueError(f'model.image_bits is {self.image_bits}, but a colour channel has 1 to 8 bits: the '
+                             f'nearest valid value is {min(max(self.image_bits, 1), 8)}.')
+        for name in ('encoder_channels', 'decoder_channels', 'decoder_kernels'):
+            if any(value < 1 for value in getattr(self, name)):
+                raise ValueError(f'model.{name} is {getattr(self, name)}, but every entry must be at least 1.')
+        if not self.encoder_channels:
+            raise ValueError('model.encoder_channels is empty, but the encoder needs at least one convolution.')
+        if len(self.decoder_kernels) != len(self.decoder_channels) + 1:
+            raise ValueError(f'model.decoder_kernels has {len(self.decoder_kernels)} entries and '
+                             f'model.decoder_channels {len(self.decoder_channels)}, but there must be exactly one more '
+                             f'kernel: the last convolution has the channels of the image.')
+
+    def encoded_size(self, size: int) -> int:
+        """Height and width of the encoder's last feature map for an image of `size` pixels; 0 if none is left."""
+        for _ in self.encoder_channels:
+            size = (size - 4) // 2 + 1 if size >= 4 else 0
+        return size
+
+    def decoded_size(self) -> int:
+        """Height and width of the image that the decoder makes, in pixels."""
+        size = 1
+        for kernel in self.decoder_kernels:
+            size = 2 * (size - 1) + kernel
+        return size
+
+
+@dataclass(frozen=True)
+class Objective:
+    """Weights of the variational bound (equation 3 of the paper)."""
+
+    reward_scale: float = 10.0
+    """Factor of the reward's log-likelihood (paper: 1; released code: 10)."""
+    divergence_scale: float | None = None
+    """Factor of the divergence from posterior to prior; none: 1, but 0 for the cell rnn_official."""
+    free_nats: float | None = None
+    """Divergence per step that costs nothing; none: 3, but 0 for the cell rnn, whose divergence is a regression."""
+    overshooting_distance: int = 1
+    """O, steps that the prior is rolled ahead from a posterior for latent overshooting (equation 7); 1: off."""
+    overshooting_weights: Literal['released', 'paper'] = 'released'
+    """`released`: the divergence, plus the mean of those at distances 2 to O; `paper`: the mean of all, 1 to O."""
+    overshooting_betas: tuple[float, ...] = ()
+    """Weights of distances 2 to O; none: 1 each."""
+    overshooting_reward: bool = False
+    """Predict rewards from the rolled states too; the released code gave it up."""
+    global_prior_scale: float = 0.0
+    """Factor of the divergence from the posterior to a fixed standard normal (an earlier version of the paper)."""
+
+    def __post_init__(self):
+        choices('objective', self)
+        at_least('objective', {n: getattr(self, n) for n in (
+            'reward_scale', 'divergence_scale', 'free_nats', 'global_prior_scale') if getattr(self, n) is not None}, 0)
+        at_least('objective', {'overshooting_distance': self.overshooting_distance}, 1)
+        at_least('objective', {'overshooting_betas': min(self.overshooting_betas, default=0)}, 0)
+        if self.overshooting_betas and len(self.overshooting_betas) != self.overshooting_distance - 1:
+            raise ValueError(f'objective.overshooting_betas has {len(self.overshooting_betas)} entries, but must have '
+                             f'one for each distance from 2 to {self.overshooting_distance}, '
+                             f'{self.overshooting_distance - 1} in all.')
+
+
+@dataclass(frozen=True)
+class Planner:
+    """The cross-entropy method (algorithm 2 of the paper)."""
+
+    horizon: int = 12
+    """H, agent steps that a plan looks ahead."""
+    iterations: int = 10
+    """I, refits of the action distribution."""
+    candidates: int = 1000
+    """J, action sequences per iteration."""
+    elites: int = 100
+    """K, the best candidates, to which the distribution is refitted."""
+    spread: Literal['std', 'mean_absolute'] = 'std'
+    """Refit the population standard deviation (released code) or the mean absolute deviation (paper)."""
+    start: Literal['shared', 'per_candidate'] = 'shared'
+    """One sample of the belief for all candidates (released code) or one for each (paper)."""
+
+    def __post_init__(self):
+        choices('planner', self)
+        at_least('planner', {n: getattr(self, n) for n in ('horizon', 'iterations', 'candidates', 'elites')}, 1)
+        if self.elites > self.candidates:
+            raise ValueError(f'planner.elites is {self.elites} and planner.candidates is {self.candidates}, but the '
+                             f'elites are some of the candidates: the nearest valid value of elites is '
+                             f'{self.candidates}.')
+
+
+@dataclass(frozen=True)
+class EvaluationPlanner:
+    """The planner of evaluation, where it differs from that of collection; none: as in `planner`."""
+
+    horizon: int | None = None
+    """H, agent steps that a plan looks ahead."""
+    iterations: int | None = None
+    """I, refits of the action distribution."""
+    candidates: int | None = None
+    """J, action sequences per iteration."""
+    elites: int | None = None
+    """K, the best candidates, to which the distribution is refitted."""
+    spread: Literal['std', 'mean_absolute'] | None = None
+    """Refit the population standard deviation or the mean absolute deviation."""
+    start: Literal['shared', 'per_candidate'] | None = None
+    """One sample of the belief for all candidates or one for each."""
+
+    def __post_init__(self):
+        choices('evaluation_planner', self)
+        at_least('evaluation_planner', {n: getattr(self, n) for n in ('horizon', 'iterations', 'candidates', 'elites')
+                                         if getattr(self, n) is not None}, 1)
+
+    def over(self, planner: Planner) -> Planner:
+        """These settings, and the other planner's where they are none.
+
+        Raises:
+            ValueError: there would be more elites than candidates.
+        """
+        return dataclasses.replace(planner, **{n: value for n, value in vars(self).items() if value is not None})
+
+
+@dataclass(frozen=True)
+class Learner:
+    """Gradient descent on chunks of episodes."""
+
+    batch: int = 50
+    """B, chunks per update."""
+    chunk_length: int = 50
+    """L, rows per chunk."""
+    learning_rate: float = 1e-3
+    """Of Adam."""
+    adam_epsilon: float = 1e-4
+    """Of Adam."""
+    adam_epsilon_hat: bool = False
+    """Add epsilon before the bias correction, as TensorFlow does."""
+    clip_norm: float = 1000.0
+    """Largest global norm of the gradient."""
+    most_skipped: int = 10
+    """Updates in a row whose loss or gradient is not finite; after so many the training ends."""
+    updates_per_call: int = 0
+    """Updates in one call of the compiled step; 0: 1 on a CPU, 10 elsewhere. It changes no number, only how often
+    progress is shown and a signal is obeyed."""
+
+    def __post_init__(self):
+        at_least('learner', {n: getattr(self, n) for n in ('batch', 'chunk_length', 'most_skipped')}, 1)
+        above_zero('learner', {n: getattr(self, n) for n in ('learning_rate', 'adam_epsilon', 'clip_norm')})
+        at_least('learner', {'updates_per_call': self.updates_per_call}, 0)
+
+
+@dataclass(frozen=True)
+class Replay:
+    """Where episodes are kept for sampling."""
+
+    capacity: int | None = None
+    """N, episodes kept in memory, the oldest dropped; none: all of the run."""
+    placement: Literal['auto', 'device', 'host'] = 'auto'
+    """On the device that computes, or in the host's memory, from where chunks are sent while the device computes;
+    `auto`: on the device while they take at most half of its memory. It changes no number."""
+
+    def __post_init__(self):
+        choices('replay', self)
+        if self.capacity is not None:
+            at_least('replay', {'capacity': self.capacity}, 1)
+
+
+@dataclass(frozen=True)
+class Collector:
+    """How episodes are gathered (algorithm 1 of the paper)."""
+
+    seed_episodes: int = 5
+    """S, episodes of uniform random actions before the first update."""
+    collect_interval: int = 100
+    """C, updates between two collected episodes."""
+    interval_counts: Literal['each_task', 'all_tasks'] = 'each_task'
+    """With several tasks, an episode of each follows after C updates for each of them (released code: 600 for six) or
+    after C in all (paper)."""
+    agent: Literal['planet', 'random'] = 'planet'
+    """Who collects after the seed episodes: the planner with noise, or uniform random actions (figure 5)."""
+    noise: float = 0.3
+    """Standard deviation of the Gaussian noise added to planned actions."""
+
+    def __post_init__(self):
+        choices('collector', self)
+        at_least('collector', {n: getattr(self, n) for n in ('seed_episodes', 'collect_interval')}, 1)
+        at_least('collector', {'noise': self.noise}, 0)
+
+    def interval(self, tasks: int) -> int:
+        """Updates before a further episode of each of so many tasks."""
+        return self.collect_interval * (tasks if self.interval_counts == 'each_task' else 1)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Episodes without exploration noise, always from the same starts; they are not learned from."""
+
+    every: int = 25
+    """Episodes of data between two evaluations, and one at the end; 0: never."""
+    episodes: int = 10
+    """Episodes of an evaluation."""
+    open_loop: bool = True
+    """Predict the first of them from its first 5 images: pictures and errors are added to the run folder."""
+
+    def __post_init__(self):
+        at_least('evaluation', {'every': self.every}, 0)
+        at_least('evaluation', {'episodes': self.episodes}, 1)
+
+
+@dataclass(frozen=True)
+class Config:
+    """Everything that decides the numbers of a run, but for its task and seed."""
+
+    env: Env = field(default_factory=Env)
+    model: Model = field(default_factory=Model)
+    objective: Objective = field(default_factory=Objective)
+    planner: Planner = field(default_factory=Planner)
+    evaluation_planner: EvaluationPlanner = field(default_factory=EvaluationPlanner)
+    learner: Learner = field(default_factory=Learner)
+    replay: Replay = field(default_factory=Replay)
+    collector: Collector = field(default_factory=Collector)
+    evaluation: Evaluation = field(default_factory=Evaluation)
+
+    def __post_init__(self):
+        if self.env.observation == 'pixels':
+            if self.model.encoded_size(self.env.size) < 1:
+                raise ValueError(f'env.size is {self.env.size}, but the {len(self.model.encoder_channels)} '
+                                 f'convolutions of model.encoder_channels leave nothing of such an image: make it '
+                                 f'larger, or use fewer convolutions.')
+            if self.model.decoded_size() != self.env.size:
+                raise ValueError(f'env.size is {self.env.size}, but the decoder with model.decoder_kernels '
+                                 f'{self.model.decoder_kernels} makes images of {self.model.decoded_size()} pixels: '
+                                 f'set env.size to {self.model.decoded_size()}, or change the kernels.')
+        if self.objective.overshooting_distance > self.learner.chunk_length:
+            raise ValueError(f'objective.overshooting_distance is {self.objective.overshooting_distance}, but chunks '
+                             f'have {self.learner.chunk_length} rows: the nearest valid value is '
+                             f'{self.learner.chunk_length}.')
+        if self.model.cell in ('rnn', 'rnn_official') and self.objective.overshooting_distance > 1:
+            raise ValueError(f'objective.overshooting_distance is {self.objective.overshooting_distance}, but the cell '
+                             f'{self.model.cell} has no distribution to overshoot with: the nearest valid value is 1.')
+        if self.collector.collect_interval % (self.learner.updates_per_call or 1):
+            raise ValueError(f'collector.collect_interval is {self.collector.collect_interval}, which is not a '
+                             f'multiple of learner.updates_per_call, {self.learner.updates_per_call}.')
+        if self.replay.capacity is not None and self.replay.capacity < self.collector.seed_episodes:
+            raise ValueError(f'replay.capacity is {self.replay.capacity} and collector.seed_episodes is '
+                             f'{self.collector.seed_episodes}, but the replay must hold the seed episodes: the nearest '
+                             f'valid capacity is {self.collector.seed_episodes}.')
+        try:
+            self.evaluation_planner.over(self.planner)
+        except ValueError as error:
+            raise ValueError(f'The evaluation_planner takes from planner what it does not set: {error}') from error
+
+    def resolve(self) -> 'Config':
+        """The same with every none filled in that follows from other fields."""
+        cell, objective = self.model.cell, self.objective
+        scale, nats = (0.0 if cell == 'rnn_official' else 1.0), (0.0 if cell == 'rnn' else 3.0)
+        return dataclasses.replace(
+            self,
+            objective=dataclasses.replace(
+                objective, divergence_scale=scale if objective.divergence_scale is None else objective.divergence_scale,
+                free_nats=nats if objective.free_nats is None else objective.free_nats),
+            evaluation_planner=EvaluationPlanner(**vars(self.evaluation_planner.over(self.planner))))
+
+
+def to_dict(config: Config) -> dict[str, dict[str, Any]]:
+    """Nested plain values, as JSON keeps them."""
+    groups = dataclasses.asdict(config)
+    return {group: {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
+            for group, values in groups.items()}
+
+
+def from_dict(values: dict[str, dict[str, Any]]) -> Config:
+    """The configuration that `to_dict` took apart.
+
+    Raises:
+        ValueError: a group or a field is unknown, or a value is out of its range.
+    """
+    groups = {}
+    for group in dataclasses.fields(Config):
+        given = dict(values.get(group.name, {}))
+        known = {f.name for f in dataclasses.fields(group.default_factory)}
+        if set(given) - known:
+            raise ValueError(f'The configuration names {group.name}.{min(set(given) - known)}, which this version does '
+                             f'not know.')
+        groups[group.name] = group.default_factory(
+            **{name: tuple(value) if isinstance(value, list) else value for name, value in given.items()})
+    if set(values) - set(groups):
+        raise ValueError(f'The configuration has a group {min(set(values) - set(groups))!r}, which this version does '
+                         f'not know.')
+    return Config(**groups)

@@ -1,0 +1,57 @@
+"""The named configurations that runs start from."""
+
+from planet_jax.config.groups import Collector, Config, Env, Evaluation, Learner, Model, Objective, Planner
+
+
+def _planet() -> Config:
+    return Config()
+
+
+def _paper() -> Config:
+    return Config(
+        model=Model(reward_layers=2, reward_units=200),
+        objective=Objective(reward_scale=1.0),
+        planner=Planner(spread='mean_absolute', start='per_candidate'),
+        collector=Collector(interval_counts='all_tasks'),
+    )
+
+
+def _cpu() -> Config:
+    return Config(
+        env=Env(size=32, supersample=2, quality='fast'),
+        model=Model(deterministic=128, hidden=128, encoder_channels=(16, 32, 64), decoder_channels=(32, 16),
+                    decoder_kernels=(5, 6, 6), decoder_units=256, reward_layers=2, reward_units=128),
+        planner=Planner(iterations=5, candidates=300, elites=30),
+        learner=Learner(batch=16, chunk_length=32),
+        evaluation=Evaluation(every=10),
+    )
+
+
+def _debug() -> Config:
+    return Config(
+        env=Env(size=32, quality='fast'),
+        model=Model(stochastic=8, deterministic=16, hidden=16, encoder_channels=(4, 8, 16), decoder_channels=(8, 4),
+                    decoder_kernels=(5, 6, 6), decoder_units=32, reward_layers=2, reward_units=16),
+        planner=Planner(horizon=6, iterations=2, candidates=20, elites=4),
+        learner=Learner(batch=4, chunk_length=10),
+        collector=Collector(seed_episodes=2, collect_interval=4),
+        evaluation=Evaluation(every=2, episodes=2),
+    )
+
+
+PRESETS = {'planet': _planet, 'paper': _paper, 'cpu': _cpu, 'debug': _debug}
+"""Name to a function that makes the configuration."""
+
+PRESET_EPISODES = {'planet': 1000, 'paper': 1000, 'cpu': 200, 'debug': 6}
+"""Episodes of a run when none are asked for, seed episodes included."""
+
+
+def preset(name: str) -> Config:
+    """The configuration of a preset.
+
+    Raises:
+        ValueError: there is no preset of that name; the message lists them.
+    """
+    if name not in PRESETS:
+        raise ValueError(f'There is no preset {name!r}: choose one of {", ".join(PRESETS)}.')
+    return PRESETS[name]()

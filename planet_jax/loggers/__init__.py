@@ -1,0 +1,1 @@
+"""Where numbers and pictures go besides the run folder: TensorBoard, Weights & Biases."""

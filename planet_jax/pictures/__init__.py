@@ -1,0 +1,1 @@
+"""Videos, curves and drawings."""

@@ -1,0 +1,241 @@
+"""`planet-jax imagine`: what the planner considers in one state, and what it makes of it."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import matplotlib
+import numpy as np
+from flax import struct
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from rich.console import Console
+
+from planet_jax import config, envs, planner, world_model
+from planet_jax.cli.record import decoder, new_file
+from planet_jax.ops import images
+from planet_jax.pictures import video
+from planet_jax.planner import Dynamics
+from planet_jax.runs.trained import Agent, Trained
+
+WIDTH, TILE = 1340, 80
+"""Pixels of the picture, and of an imagined image in it."""
+
+
+@struct.dataclass
+class Iteration:
+    """One iteration of the cross-entropy method, with all its candidates.
+
+    Attributes:
+        actions: [J, H, A], the candidates
+        states: their rollouts, any pytree with leading [J, H]
+        rewards: [J, H]
+        returns: [J]
+        mean: [H, A], refitted to the elites
+        std: [H, A]
+    """
+
+    actions: jax.Array
+    states: Any
+    rewards: jax.Array
+    returns: jax.Array
+    mean: jax.Array
+    std: jax.Array
+
+    @property
+    def order(self) -> np.ndarray:
+        """[J]: the candidates, best first."""
+        return np.argsort(-np.nan_to_num(self.returns, nan=-np.inf), kind='stable')
+
+
+def search(params: Any, key: jax.Array, root: Any, dynamics: Dynamics, *, action_size: int, settings: config.Planner,
+           sample_root: Callable[[jax.Array, Any], Any] | None = None) -> list[Iteration]:
+    """`planner.cem` with the same random numbers, one iteration at a time, so that everything can be looked at.
+
+    Args:
+        params: handed to the dynamics.
+        key: a random key.
+        root: the state to plan from.
+        dynamics: see `planner.cem`.
+        action_size: A.
+        settings: of the planner.
+        sample_root: see `planner.cem`.
+    """
+    candidates, horizon = settings.candidates, settings.horizon
+
+    def rollout(key, root, actions):
+        start_key, key = jax.random.split(key)
+        if sample_root is None:
+            start = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (candidates, *jnp.shape(leaf))), root)
+        else:
+            start = jax.vmap(sample_root, (0, None))(jax.random.split(start_key, candidates), root)
+
+        def advance(state, inputs):
+            key, action = inputs
+            state, reward = jax.vmap(dynamics, (None, 0, 0, 0))(params, jax.random.split(key, candidates), state,
+                                                                action)
+            return state, (state, reward)
+
+        found = jax.lax.scan(advance, start, (jax.random.split(key, horizon), actions.swapaxes(0, 1)))[1]
+        return jax.tree.map(lambda leaf: leaf.swapaxes(0, 1), found)
+
+    @jax.jit
+    def iterate(key, root, mean, std):
+        propose_key, score_key = jax.random.split(key)
+        actions = planner.propose(propose_key, mean, std, candidates=candidates)
+        states, rewards = rollout(score_key, root, actions)
+        returns = rewards.sum(1)
+        mean, std, _ = planner.refit(actions, returns, elites=settings.elites, spread=settings.spread)
+        return Iteration(actions, states, rewards, returns, mean, std)
+
+    mean, std = jnp.zeros((horizon, action_size)), jnp.ones((horizon, action_size))
+    found = []
+    for iteration_key in jax.random.split(key, settings.iterations):
+        found.append(iterate(iteration_key, root, mean, std))
+        mean, std = found[-1].mean, found[-1].std
+    return jax.device_get(found)
+
+
+def imagine_run(directory: Path, step: int, task: str | None, out: Path | None, console: Console,
+                trust_task: bool = False) -> Path:
+    """Draws the search of a run's agent at one step of its first evaluation episode.
+
+    Args:
+        directory: of the run; nothing in it is changed.
+        step: agent steps taken before it.
+        task: of the run's tasks; none: the first.
+        out: the file; none: named by task, progress and step, in this folder.
+        console: where to.
+        trust_task: see `read_config`.
+
+    Returns:
+        the picture.
+
+    Raises:
+        FolderError: it is no run folder, or has no checkpoint that verifies.
+        ValueError: the task is none of the run's, or the episode has no such step.
+        FileExistsError: there is such a file already.
+        RuntimeError: images cannot be rendered here.
+    """
+    trained = Trained.read(directory, trust_task)
+    run = trained.run
+    task = task or run.tasks[0]
+    with trained.make_env(task) as env:
+        steps = env.get_wrapper_attr('steps')
+        if not 0 <= step < steps:
+            raise ValueError(f'The step is {step}, but must be 0 to {steps - 1}: the nearest valid value is '
+                             f'{min(max(step, 0), steps - 1)}.')
+        path = new_file(out or Path(f'{envs.file_name(task)}-{trained.episodes:06d}-{step}.png'), '.png')
+        agent = Agent(trained)
+        agent.reset(seed=0)
+        observation, _ = env.reset(seed=agent.environment_seed)
+        for _ in range(step):
+            observation, *_ = env.step(agent.act(observation))
+        plan_key = jax.random.split(agent.step_keys[0, 0], 3)[1]  # as `agent.make_act` splits it
+        agent.act(observation)
+        settings = run.config.resolve().evaluation_planner.over(run.config.planner)
+        latent = jax.tree.map(lambda leaf: leaf[0], agent.belief.latent)
+        params, latent = jax.tree.map(lambda leaf: leaf[0], (trained.params, latent))
+        with jax.default_matmul_precision(run.config.model.precision):
+            found = search(params, plan_key, latent, world_model.latent_dynamics(run.model),
+                           action_size=run.spec.action_size, settings=settings,
+                           sample_root=run.model.resample if settings.start == 'per_candidate' else None)
+        # What becomes of the plan: the agent itself would plan anew after the first action.
+        plan = np.clip(found[-1].mean, -1, 1)
+        carried_out = [env.step(action)[:2] for action in plan[:steps - step]]
+    title = f'{task} {trained.progress}: the plan at step {step} of {steps}'
+    picture = _plots(found, settings.elites, title)
+    if observation.ndim == 3:
+        decode = run.compiled(jax.vmap(lambda latent: images.restore(run.model.decode(params, latent.features))))
+        picture = np.concatenate([picture, _strip(found, decode, observation, decoder(trained)(agent), carried_out)])
+    video.write_picture(path, picture)
+    first, last = found[0], found[-1]
+    console.print(f'{path}: imagined return of the elites {first.returns[first.order[:settings.elites]].mean():.2f} '
+                  f'in iteration 1, {last.returns[last.order[:settings.elites]].mean():.2f} in iteration {len(found)}; '
+                  f'spread of the plan {first.std.mean():.2f}, then {last.std.mean():.2f}', highlight=False,
+                  markup=False, soft_wrap=True)
+    return path
+
+
+def _plots(found: list[Iteration], elites: int, title: str) -> np.ndarray:
+    """Returns and spreads over the iterations, uint8 [height, WIDTH, 3]."""
+    figure = Figure((WIDTH / 100, 4), dpi=100, layout='constrained')
+    ink, faint, paper, accent = (tuple(part / 255 for part in color) for color in (
+        video.INK, video.FAINT, video.BACKGROUND, video.ACCENT))
+    figure.get_layout_engine().set(w_pad=0.1, h_pad=0.1)
+    figure.set_facecolor(paper)
+    figure.suptitle(title, color=ink, fontsize=13)
+    returns, spreads = figure.subplots(1, 2, width_ratios=(3, 2))
+    jitter = np.random.default_rng(0).uniform(-0.3, 0.3, len(found[0].returns))
+    for number, iteration in enumerate(found, 1):
+        best, rest = np.split(iteration.order, [elites])
+        for chosen, color, label in ((rest, faint, 'the other candidates'), (best, accent, f'{elites} elites')):
+            returns.scatter(number + jitter[chosen], iteration.returns[chosen], s=7, color=color, linewidths=0,
+                            label=label if number == 1 else None)
+        mean = iteration.returns[best].mean()
+        returns.plot([number - 0.35, number + 0.35], [mean, mean], color=ink, linewidth=1.5,
+                     label='mean of the elites' if number == 1 else None)
+    returns.set(title=f'imagined return of every candidate, {found[0].mean.shape[0]} steps ahead', xlabel='iteration')
+    returns.legend(loc='upper right', bbox_to_anchor=(1, -0.08), ncols=3, fontsize=9, labelcolor=ink, frameon=False,
+                   markerscale=2)
+    colors = matplotlib.colormaps['viridis'](np.linspace(0.25, 1, len(found)))
+    ahead = np.arange(1, len(found[0].mean) + 1)
+    spreads.plot(ahead, np.ones(len(ahead)), color=faint, linestyle='--', label='before')
+    for number, (iteration, color) in enumerate(zip(found, colors), 1):
+        told = f'iteration {number}' if number in (1, len(found)) else None
+        spreads.plot(ahead, iteration.std.mean(-1), color=color, label=told)
+    spreads.set(title='spread of the proposed actions', xlabel='steps ahead', ylim=(0, None))
+    spreads.legend(loc='upper right', bbox_to_anchor=(1, -0.08), ncols=3, fontsize=9, labelcolor=ink, frameon=False)
+    for plot in (returns, spreads):
+        plot.xaxis.set_major_locator(MaxNLocator(integer=True))
+        plot.set_facecolor(paper)
+        plot.title.set(color=ink, fontsize=11)
+        plot.xaxis.label.set(color=ink, x=0, ha='left')
+        plot.tick_params(colors=faint, labelsize=9)
+        plot.spines[:].set_color(faint)
+        plot.spines[['top', 'right']].set_visible(False)
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    return np.array(canvas.buffer_rgba())[..., :3]
+
+
+def _strip(found: list[Iteration], decode: Callable[[Any], jax.Array], observation: np.ndarray, believed: np.ndarray,
+           carried_out: list[tuple[np.ndarray, float]]) -> np.ndarray:
+    """What becomes of the plan, and what was imagined of some candidates, uint8 [height, WIDTH, 3]."""
+    horizon = len(found[0].mean)
+    columns = np.unique(np.linspace(0, horizon - 1, min(horizon, 12)).round().astype(int))
+
+    def imagined(number, rank, name):
+        iteration = found[number]
+        candidate = iteration.order[rank]
+        frames = decode(jax.tree.map(lambda leaf: leaf[candidate], iteration.states))
+        label = f'imagined: {name} of iteration {range(len(found))[number] + 1}'
+        return label, believed, list(zip(np.asarray(frames), iteration.rewards[candidate]))
+
+    rows = [('simulator: the plan carried out', observation, carried_out)]
+    rows += [imagined(-1, *best) for best in list(enumerate(('best', 'second', 'third')))[:len(found[0].returns)]]
+    rows += [imagined(0, 0, 'best'), imagined(0, len(found[0].returns) // 2, 'median')]
+    left, height = 240, TILE + 24
+    page = video.Page(WIDTH, 40 + len(rows) * height + video.MARGIN)
+    for column, name in enumerate(['now', *(f'+{index + 1}' for index in columns)]):
+        page.write(name, left + column * (TILE + 4) + TILE // 2, 28, color=video.ACCENT if column else video.FAINT,
+                   anchor='ms')
+    for row, (label, now, steps) in enumerate(rows):
+        top = 36 + row * height
+        page.write(label, left - 10, top + TILE // 2 - 10, anchor='rm')
+        told = f'return {sum(reward for _, reward in steps):.2f}'
+        if len(steps) < horizon:
+            told += f' of {len(steps)} steps'
+        page.write(told, left - 10, top + TILE // 2 + 10, 13, video.FAINT, 'rm')
+        page.write('reward', left - 10, top + TILE + 3, 12, video.FAINT, 'rt')
+        page.paste(now, left, top, TILE)
+        for column, index in enumerate(columns, 1):
+            if index < len(steps):
+                image, reward = steps[index]
+                x = left + column * (TILE + 4)
+                page.paste(image, x, top, TILE)
+                page.write(f'{reward:.2f}', x + TILE // 2, top + TILE + 3, 12, video.FAINT, 'mt')
+    return page.pixels()

@@ -1,0 +1,236 @@
+"""What a run is, and how its parts are made: the common ground of `train`, `evaluate` and `info`."""
+
+import dataclasses
+import functools
+import importlib.metadata
+import math
+import os
+import platform
+import subprocess
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import jax
+import numpy as np
+
+from planet_jax import algorithm, config, envs
+from planet_jax.networks import make_world_model
+from planet_jax.seeds import over_seeds
+from planet_jax.types import Steps, TrainState, WorldModel
+
+PACKAGES = ('planet-jax', 'jax', 'jaxlib', 'flax', 'optax', 'distrax', 'orbax-checkpoint', 'gymnasium', 'dm_control',
+            'mujoco', 'numpy')
+"""Whose versions are recorded with a run."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """One seed of one task, or of several that one agent learns, and how it is to be trained.
+
+    Attributes:
+        task: its name, or the names as `envs.resolve_several` takes them.
+        preset: the configuration's origin.
+        seed: of everything random.
+        config: resolved.
+    """
+
+    task: str
+    preset: str
+    seed: int
+    config: config.Config
+
+    def __post_init__(self):
+        envs.resolve_several(self.task)
+        if not 0 <= self.seed < 2**32:
+            raise ValueError(f'The seed is {self.seed}, but must be 0 to {2**32 - 1}: the nearest valid value is '
+                             f'{min(max(self.seed, 0), 2**32 - 1)}.')
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What of `config.json` says which run it is; no device is touched for it."""
+        return {'task': self.task, 'preset': self.preset, 'seed': self.seed, 'config': self.config}
+
+    def record(self) -> dict[str, Any]:
+        """For `config.json`; the configuration is not yet taken apart."""
+        return self.identity | {
+            'action_repeat': self.action_repeats, 'versions': versions(),
+            'device': device_name(), 'commit': commit(),
+        }
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """The names of the tasks that the agent learns."""
+        return tuple(task.name for task in envs.resolve_several(self.task)[1])
+
+    @property
+    def action_repeats(self) -> dict[str, int]:
+        """R of each task, environment steps per agent step."""
+        return {name: self.config.env.action_repeat or envs.resolve(name).action_repeat for name in self.tasks}
+
+    @property
+    def spec(self) -> config.Spec:
+        """What the model must know of the tasks; T is the longest."""
+        return _spec(self.tasks, self.config.env)
+
+    @property
+    def task_steps(self) -> tuple[int, ...]:
+        """T of each task, agent steps."""
+        return tuple(_spec((name,), self.config.env).steps for name in self.tasks)
+
+    def steps(self, slots: int, seeds: int = 1, devices: Sequence[jax.Device] | None = None,
+              placement: Literal['device', 'host'] = 'device') -> Steps:
+        """The compiled steps of this run, with [P] in front.
+
+        Args:
+            slots: N, episodes of each task that the replay holds.
+            seeds: P.
+            devices: to spread them over; none: the first one.
+            placement: of the replays.
+        """
+        return over_seeds(
+            algorithm.make_steps(self.config, self.spec, slots=slots, updates_per_call=self.updates_per_call,
+                                 task_steps=self.task_steps), devices or available_devices()[:1], seeds, placement)
+
+    @property
+    def model(self) -> WorldModel:
+        """The world model, for what is done with it beside the steps."""
+        return make_world_model(self.config.model, self.spec)
+
+    def compiled(self, function: Callable) -> Callable:
+        """Compiles a function of the model, with the precision that the steps have."""
+
+        def run(*arguments):
+            with jax.default_matmul_precision(self.config.model.precision):
+                return function(*arguments)
+
+        return jax.jit(run)
+
+    @property
+    def updates_per_call(self) -> int:
+        """Updates in one call of `learn`: as configured, or 1 on a CPU and up to 10 elsewhere, as they divide C."""
+        if self.config.learner.updates_per_call:
+            return self.config.learner.updates_per_call
+        if available_devices()[0].platform == 'cpu':
+            return 1
+        return max(n for n in range(1, 11) if self.config.collector.collect_interval % n == 0)
+
+    def episode_bytes(self, episodes: int) -> int:
+        """What so many episodes of each task take, as a replay holds them."""
+        shape, dtype, action_size, _ = self.spec
+        row = math.prod(shape) * np.dtype(dtype).itemsize + 4 * action_size + 4
+        rows = sum(max(steps + 1, self.config.learner.chunk_length) for steps in self.task_steps)
+        return episodes * rows * row
+
+    def place_replay(self, slots: int, seeds: int = 1, devices: Sequence[jax.Device] | None = None,
+                     ) -> tuple[Literal['device', 'host'], int]:
+        """Chooses where the replays are, as configured, once it is sure that they fit there.
+
+        Args:
+            slots: N, episodes of each task.
+            seeds: P.
+            devices: that the seeds are spread over; none: the first one.
+
+        Returns:
+            the place, and the bytes needed there.
+
+        Raises:
+            ValueError: there is not so much memory; the message says how many episodes fit.
+        """
+        devices = devices or available_devices()[:1]
+        accelerated = devices[0].platform != 'cpu'
+        # Devices that are parts of one CPU share the host's memory.
+        needed = {'device': seeds * self.episode_bytes(slots) // (len(devices) if accelerated else 1),
+                  'host': seeds * self.episode_bytes(slots)}
+        memory = {'device': memory_bytes(), 'host': memory_bytes(host=True)}
+
+        def fit(place, share):
+            return not memory[place] or needed[place] <= share * memory[place]
+
+        place = self.config.replay.placement
+        if place == 'auto':
+            # The other half of an accelerator's memory is for the updates.
+            place = 'host' if accelerated and not fit('device', 0.5) and fit('host', 0.8) else 'device'
+        if not fit(place, 0.8):
+            fitting = int(0.8 * memory[place] / needed[place] * slots)
+            other = accelerated and place == 'device' and fit('host', 0.8)
+            elsewhere = ', or use --replay.placement host' if other else ''
+            raise ValueError(f'The replay of {slots} episodes takes {needed[place] / 1e9:.1f} GB, but there are '
+                             f'{memory[place] / 1e9:.1f} GB of memory on the {place}: set --replay.capacity to '
+                             f'{fitting} at most, and the oldest episodes are dropped{elsewhere}.')
+        return place, needed[place]
+
+
+@functools.lru_cache
+def _spec(tasks: tuple[str, ...], settings: config.Env) -> config.Spec:
+    return envs.spec(tasks, settings)
+
+
+def one_seed(state: TrainState, index: int = 0) -> TrainState:
+    """A seed's state without [P], and without its replay, which is large."""
+    return jax.tree.map(lambda leaf: leaf[index], state.replace(replay=None))
+
+
+def available_devices() -> list[jax.Device]:
+    """Devices that JAX computes on.
+
+    Raises:
+        RuntimeError: those that JAX_PLATFORMS asks for are not there.
+    """
+    try:
+        return jax.devices()
+    except (RuntimeError, AssertionError) as error:  # The latter where the platform's plugin is not even installed.
+        asked = os.environ.get('JAX_PLATFORMS')
+        raise RuntimeError(f'JAX finds no device here for JAX_PLATFORMS={asked}: unset it, or set it to cpu. For an '
+                           f'NVIDIA GPU, install JAX for CUDA (make setup EXTRA=cuda12).') from error
+
+
+def memory_bytes(host: bool = False) -> int | None:
+    """Memory of the device in bytes, or of the host, which is the device on a CPU; none if it cannot be told."""
+    stats = None if host else available_devices()[0].memory_stats()
+    if stats and 'bytes_limit' in stats:
+        return stats['bytes_limit']
+    try:
+        return os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES')
+    except (ValueError, OSError):
+        return None
+
+
+def device_name(device: jax.Device | None = None) -> str:
+    """A device in words; none: the one that computes."""
+    device = device or available_devices()[0]
+    return f'{processor()}, {os.cpu_count()} cores' if device.platform == 'cpu' else device.device_kind
+
+
+def processor() -> str:
+    """The processor's name, or its architecture where the system does not tell."""
+    try:
+        lines = Path('/proc/cpuinfo').read_text().splitlines()
+    except OSError:
+        lines = []
+    names = [line.partition(':')[2].strip() for line in lines if line.startswith('model name')]
+    return next(filter(None, names), platform.machine())
+
+
+def versions() -> dict[str, str]:
+    """Of Python and the packages that decide the numbers."""
+    found = {'python': platform.python_version()}
+    for package in PACKAGES:
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            found[package] = 'not installed'
+    return found
+
+
+def commit() -> str | None:
+    """The commit of this package's source, with '-dirty' behind it if files differ; none outside of a checkout."""
+    source = Path(__file__).resolve().parents[1]
+    try:
+        described = subprocess.run(['git', 'describe', '--always', '--dirty', '--abbrev=12', '--exclude=*'], cwd=source,
+                                   capture_output=True, text=True, timeout=10)
+        tracked = subprocess.run(['git', 'ls-files', '--error-unmatch', '__init__.py'], cwd=source, capture_output=True,
+                                 timeout=10)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return described.stdout.strip() if described.returncode == tracked.returncode == 0 else None

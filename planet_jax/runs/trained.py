@@ -1,0 +1,172 @@
+"""A trained agent, read from its run folder: to evaluate, to look at, or to act in a loop of one's own."""
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import gymnasium
+import jax
+import numpy as np
+
+from planet_jax import collector, envs, keys
+from planet_jax.runs import evaluator as evaluation
+from planet_jax.runs import run as runs
+from planet_jax.storage.run_folder import newest_checkpoint, read_config
+from planet_jax.types import Belief, Params, Steps
+
+
+def read_run(directory: Path, trust_task: bool = False) -> runs.Run:
+    """What the run of a folder is.
+
+    Args:
+        directory: of the run.
+        trust_task: see `read_config`.
+
+    Raises:
+        FolderError: it is no run folder, or its task is not trusted.
+    """
+    record = read_config(directory, trust_task)
+    return runs.Run(*(record[name] for name in ('task', 'preset', 'seed', 'config')))
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a run has learned.
+
+    Attributes:
+        run: what it is.
+        steps: its compiled steps, with [P] in front.
+        params: of the model, with a leading [1].
+        root: root key of the seed, [1, 2].
+        episodes: of each task, that it has learned from.
+        updates: done.
+    """
+
+    run: runs.Run
+    steps: Steps
+    params: Params
+    root: jax.Array
+    episodes: int
+    updates: int
+
+    @classmethod
+    def read(cls, directory: Path, trust_task: bool = False) -> 'Trained':
+        """The newest checkpoint of a run; `config.json` and that checkpoint are all that is needed.
+
+        Args:
+            directory: of the run; nothing in it is changed.
+            trust_task: see `read_config`.
+
+        Raises:
+            FolderError: it is no run folder, has no checkpoint that verifies, or its task is not trusted.
+        """
+        run = read_run(directory, trust_task)
+        root, steps = keys.root(run.seed)[None], run.steps(slots=1)
+        # Shapes only, so that nothing is compiled for them.
+        like = jax.eval_shape(lambda root: runs.one_seed(steps.init(root)), root)
+        restored, progress = newest_checkpoint(directory, like)
+        params = jax.tree.map(lambda leaf: jax.device_put(leaf[None]), restored.learner.params)
+        return cls(run, steps, params, root, len(progress['episodes']) // len(run.tasks), progress['updates'])
+
+    @property
+    def progress(self) -> str:
+        """How far the run was, in words."""
+        return f'after {self.episodes} episodes and {self.updates} updates'
+
+    def make_env(self, task: str | None = None, **changes: Any) -> gymnasium.Env:
+        """An environment as the agent knows it.
+
+        Args:
+            task: of the run's tasks; none: the first.
+            **changes: of the settings `config.Env`, such as the size of the images.
+
+        Raises:
+            ValueError: the task is none of the run's, or it cannot be observed so.
+            RuntimeError: images cannot be rendered here; the message says what to do.
+        """
+        tasks = dict(zip(self.run.tasks, self.run.task_steps))
+        task = task or self.run.tasks[0]
+        if task not in tasks:
+            raise ValueError(f'The task is {task!r}, but this run is of {", ".join(tasks)}.')
+        return envs.make(task, dataclasses.replace(self.run.config.env, **changes),
+                         self.run.spec._replace(steps=tasks[task]))
+
+
+class Agent:
+    """A trained agent as a policy for somebody else's loop.
+
+    It acts as in evaluation: it filters what it sees, plans with the evaluation's planner, and adds no noise. It
+    carries its belief from one call to the next, so one episode at a time, each begun by `reset`.
+
+    Attributes:
+        trained: what it has learned, and of which run.
+        belief: as of the last call, with a leading [1, 1]; none before the first `reset`.
+    """
+
+    def __init__(self, trained: Trained):
+        """Nothing is compiled before the first action."""
+        self.trained = trained
+        self.belief: Belief | None = None
+        self._key, self._step = None, 0
+
+    def reset(self, seed: int = 0) -> None:
+        """Forgets what it saw: the next observation is the first of an episode.
+
+        Args:
+            seed: of the agent's own samples; n gives those of the n-th evaluation episode of its run, counted from 0.
+        """
+        begun = self.trained.steps.begin(self.trained.params)
+        self.belief = jax.tree.map(lambda leaf: leaf[:, None], begun)
+        self._key, self._step = evaluation.episode_keys(self.trained.root, [seed]), 0
+
+    @property
+    def environment_seed(self) -> int:
+        """What that evaluation episode gives to its environment's `reset`."""
+        return int(collector.environment_seeds(self._begun())[0])
+
+    @property
+    def step_keys(self) -> jax.Array:
+        """[1, 1, 2]: the key of the next `act`."""
+        return collector.step_keys(self._begun(), self._step)
+
+    def act(self, observation: np.ndarray) -> np.ndarray:
+        """Takes in an observation and chooses what to do; the belief is of this observation then.
+
+        Args:
+            observation: as the environment gave it, of the shape and dtype that the agent was trained on.
+
+        Returns:
+            the action, float32 [A] in [-1, 1], for R environment steps.
+
+        Raises:
+            ValueError: the observation has another shape or dtype.
+            RuntimeError: no episode was begun.
+        """
+        shape, dtype, *_ = self.trained.run.spec
+        observation = np.asarray(observation)
+        if observation.shape != shape or observation.dtype != dtype:
+            raise ValueError(f'The observation is {observation.dtype} {observation.shape}, but this agent was trained '
+                             f'on {dtype} {shape}: give it what `planet_jax.envs.make` would.')
+        self.belief = self.trained.steps.evaluate(self.trained.params, self.step_keys, self.belief,
+                                                  observation[None, None])
+        self._step += 1
+        return np.array(self.belief.action[0, 0])
+
+    def _begun(self):
+        if self._key is None:
+            raise RuntimeError('No episode was begun: call reset before the first act of each.')
+        return self._key
+
+
+def load(directory: str | Path, trust_task: bool = False) -> Agent:
+    """The agent of a run, as its newest checkpoint has it.
+
+    Args:
+        directory: LOGDIR/TASK/METHOD/SEED; of it, `config.json` and one checkpoint are enough. Nothing is changed.
+        trust_task: whether a module of the user's own may be imported for the task, and so run; see SECURITY.md.
+
+    Raises:
+        FolderError: it is no run folder, has no checkpoint that verifies, or its task is not trusted.
+    """
+    return Agent(Trained.read(Path(directory), trust_task))

@@ -1,0 +1,1 @@
+"""Scores of runs: reading them, statistics, and published numbers."""

@@ -1,0 +1,1 @@
+"""Files of a run: episodes, checkpoints, and the folder that holds them."""

@@ -1,0 +1,1 @@
+"""Many runs: here, one after the other, and on Ray."""

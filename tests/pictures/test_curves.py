@@ -1,0 +1,70 @@
+"""Figures hold the values that they were given."""
+
+import imageio.v3
+import numpy as np
+import pytest
+
+from planet_jax.pictures import curves as figures
+from planet_jax.pictures.curves import Panel
+from planet_jax.scores.reading import Point
+
+POINTS = (Point(10, 2, 0.0, 100.0, 50.0, 300.0), Point(20, 2, 0.0, 400.0, 350.0, 600.0))
+HIGHER = (Point(10, 2, 0.0, 700.0, 650.0, 800.0),)
+
+
+@pytest.fixture(scope='module')
+def figure():
+    return figures.draw(
+        [Panel('cup_catch', {'RSSM': POINTS, 'SSM': HIGHER}, {'zero actions': 30.0}),
+         Panel('walker_walk', {'SSM': HIGHER}, {'zero actions': 40.0})],
+        title='Models', caption='2 seeds')
+
+
+def test_lines_are_medians_and_bands_percentiles(figure):
+    cup, walker = figure.axes
+    zero, rssm, ssm = cup.lines
+    np.testing.assert_array_equal(rssm.get_xydata(), [(10, 100), (20, 400)])
+    np.testing.assert_array_equal(ssm.get_xydata(), [(10, 700)])
+    assert set(zero.get_ydata()) == {30} and zero.is_dashed()
+    band = cup.collections[0].get_paths()[0].vertices
+    assert {(10, 50), (10, 300), (20, 350), (20, 600)} <= set(map(tuple, band.astype(int)))
+    assert set(walker.lines[0].get_ydata()) == {40}
+
+
+def test_a_method_looks_the_same_in_every_panel_and_unlike_the_others(figure):
+    cup, walker = figure.axes
+    _, rssm, ssm = cup.lines
+    looks = [(line.get_color(), line.get_marker()) for line in (rssm, ssm, walker.lines[1])]
+    assert looks[1] == looks[2] and not set(looks[0]) & set(looks[1])
+
+
+def test_axes_and_words_are_the_papers(figure):
+    cup, walker = figure.axes
+    assert (cup.get_title(), walker.get_title(), cup.get_ylabel()) == ('cup_catch', 'walker_walk', 'return')
+    assert cup.get_xlabel() == walker.get_xlabel() == 'episodes collected'
+    assert cup.get_xlim() == (0, 20) and cup.get_ylim()[1] == 1000 and -50 < cup.get_ylim()[0] <= 0
+    upper, lower = figure.subfigs
+    assert upper.get_suptitle() == 'Models' and lower.texts[0].get_text() == '2 seeds'
+    assert [text.get_text() for text in upper.legends[0].texts] == ['RSSM', 'SSM', 'zero actions']
+
+
+def test_returns_beyond_those_of_the_suite_are_not_cut_off():
+    plot, = figures.draw([Panel('other', {'RSSM': POINTS}, {'zero actions': -700.0})], title='', caption='').axes
+    assert plot.get_ylim()[0] < -700 and plot.get_ylim()[1] > 600
+
+
+@pytest.mark.parametrize('count, shown', [(1, (1, 1)), (4, (2, 2)), (5, (2, 3)), (6, (2, 3))])
+def test_panels_make_a_grid(count, shown):
+    panels = [Panel(str(number), {'RSSM': POINTS}) for number in range(count)]
+    figure = figures.draw(panels, title='Models', caption='word ' * 60)
+    grid = figure.axes[0].get_subplotspec().get_gridspec()
+    assert (grid.nrows, grid.ncols) == shown
+    visible = [plot for plot in figure.axes if plot.get_visible()]
+    assert [plot.get_title() for plot in visible] == [panel.title for panel in panels]
+    assert '\n' in figure.subfigs[1].texts[0].get_text()
+
+
+def test_a_picture_is_written(figure, tmp_path):
+    figures.save(figure, tmp_path / 'new folder' / 'figure.png')
+    picture = imageio.v3.imread(tmp_path / 'new folder' / 'figure.png')
+    assert picture.shape[0] > 500 and picture.shape[1] > 1000 and len(np.unique(picture)) > 50

@@ -1,0 +1,51 @@
+"""Pictures and videos are what they were given, and are never half there."""
+
+import imageio.v3
+import numpy as np
+import pytest
+
+from planet_jax.pictures import video
+
+
+def frames(count):
+    """Each of a brightness of its own."""
+    return [np.full((34, 50, 3), 20 * number, np.uint8) for number in range(count)]
+
+
+@pytest.mark.parametrize('speed', [12.5, 50])
+def test_a_video_holds_its_frames_in_order_at_its_speed(speed, tmp_path):
+    path = tmp_path / 'new folder' / 'video.mp4'
+    video.write_video(path, frames(11), speed)
+    read = imageio.v3.imread(path)
+    assert read.shape == (11, 34, 50, 3)
+    np.testing.assert_allclose(read.mean((1, 2, 3)), [20 * number for number in range(11)], atol=4)
+    assert imageio.v3.immeta(path)['fps'] == speed
+    assert [path.name for path in path.parent.iterdir()] == ['video.mp4']
+
+
+@pytest.mark.parametrize('program, error', [('nowhere', FileNotFoundError), ('/bin/false', RuntimeError)])
+def test_without_ffmpeg_there_is_no_file(program, error, tmp_path, monkeypatch):
+    monkeypatch.setenv('IMAGEIO_FFMPEG_EXE', program)
+    with pytest.raises(error):
+        video.write_video(tmp_path / 'video.mp4', frames(3), 10)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_picture_that_was_there_stays_until_the_new_one_is_whole(tmp_path):
+    path = tmp_path / 'picture.png'
+    video.write_picture(path, frames(2)[1])
+    with pytest.raises(TypeError):
+        video.write_picture(path, np.zeros((4, 4, 3)))
+    np.testing.assert_array_equal(imageio.v3.imread(path), frames(2)[1])
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_panels_show_their_pictures_pixel_by_pixel():
+    small = np.random.default_rng(0).integers(0, 256, (4, 4, 3), np.uint8)
+    frame = video.panels({'one': small, 'two': np.repeat(np.repeat(small, 16, 0), 16, 1)}, ('words', 'more'), 64)
+    top, right = video.MARGIN + 22, 2 * video.MARGIN + 64
+    one, two = (frame[top:top + 64, left:left + 64] for left in (video.MARGIN, right))
+    np.testing.assert_array_equal(one, two)
+    np.testing.assert_array_equal(one[8::16, 8::16], small)
+    assert not any(side % 2 for side in frame.shape[:2])
+    assert (frame[:top] != video.BACKGROUND).any() and (frame[top + 64:] != video.BACKGROUND).any()

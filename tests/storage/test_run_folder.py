@@ -1,0 +1,48 @@
+"""The run folder: what a run that goes on leaves of its beginning, and what it says."""
+
+import json
+
+import pytest
+
+from planet_jax import config
+from planet_jax.storage.run_folder import FolderError, RunFolder
+
+
+def record(commit):
+    return {'task': 'toy_point', 'preset': 'debug', 'seed': 0, 'config': config.preset('debug'), 'versions': {},
+            'action_repeat': {'toy_point': 1}, 'device': 'here', 'commit': commit}
+
+
+def continued(directory, commit):
+    RunFolder(directory, record(commit)).close()
+    return json.loads((directory / 'config.json').read_text())
+
+
+def test_what_made_the_beginning_of_a_run_stays_known(tmp_path):
+    assert 'earlier' not in continued(tmp_path, 'first')
+    assert 'earlier' not in continued(tmp_path, 'first')
+    for _ in range(2):
+        told = continued(tmp_path, 'second')
+        assert told['commit'] == 'second' and [entry['commit'] for entry in told['earlier']] == ['first']
+    assert [entry['commit'] for entry in continued(tmp_path, 'third')['earlier']] == ['first', 'second']
+
+
+def test_a_start_from_the_seed_is_said_if_there_was_one_before(tmp_path):
+    folder, said = RunFolder(tmp_path, record('first')), []
+    assert folder.restore(None, said.append) is None and not said
+    folder.append('metrics.jsonl', {'episodes': 1, 'updates': 0})
+    assert folder.restore(None, said.append) is None
+    assert 'starts again from its seed' in said[0] and not folder.lines('metrics.jsonl')
+    folder.close()
+
+
+@pytest.mark.parametrize('name', ['lock', 'metrics.jsonl', 'episodes', 'checkpoints'])
+def test_nothing_is_written_through_a_link(name, tmp_path):
+    """Fault case 20 of docs/reliability.md."""
+    (tmp_path / 'run').mkdir()
+    outside = tmp_path / 'outside'
+    outside.write_text('kept')
+    (tmp_path / 'run' / name).symlink_to(outside)
+    with pytest.raises(FolderError, match=f'{name} is a link'):
+        RunFolder(tmp_path / 'run', record('first'))
+    assert outside.read_text() == 'kept'
