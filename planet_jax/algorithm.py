@@ -19,7 +19,7 @@ class Unit(NamedTuple):
 
     Attributes:
         state: after it; the state given to the next unit is donated, so keep none of its arrays.
-        metrics: of a call of `learn`, [P, updates_per_call] each; of an episode, the planner's expected return [P, E].
+        metrics: of a call of `learn`, [P, updates] each; of an episode, the planner's expected return [P, E].
         episodes: [P, E, T+1, ...], or none after a call of `learn`.
     """
 
@@ -36,7 +36,7 @@ def make_steps(config: Config, spec: Spec, *, slots: int, updates_per_call: int,
         config: of the run.
         spec: of its environment, or of all of them.
         slots: N, episodes of each task that are kept.
-        updates_per_call: updates in one call of `learn`.
+        updates_per_call: updates in one call of `learn`; the last one before an episode may be shorter.
         task_steps: T of each of several tasks.
     """
     config = config.resolve()
@@ -70,18 +70,19 @@ def make_steps(config: Config, spec: Spec, *, slots: int, updates_per_call: int,
         return state.replace(replay=tuple(replays))
 
     def with_precision(function):
-        def run(*arguments):
+        def run(*arguments, **options):
             with jax.default_matmul_precision(config.model.precision):
-                return function(*arguments)
+                return function(*arguments, **options)
         return run
 
     update = learner.make_update(model, optimizer, config.objective)
-    return Steps(*map(with_precision, Steps(
+    return Steps(**{name: with_precision(function) for name, function in dict(
         init=init, begin=begin, random=random,
         act=random if config.collector.agent == 'random' else agent.make_act(model, plan, config.collector.noise),
         evaluate=agent.make_act(model, evaluation_plan, 0.0),
         draw=learner.make_draw(config.learner, updates_per_call),
-        learn=learner.make_learn(update, config.learner, updates_per_call), add=add)))
+        learn=learner.make_learn(update, config.learner, updates_per_call), add=add).items()},
+        updates_per_call=updates_per_call)
 
 
 def train(steps: Steps, envs: gymnasium.vector.VectorEnv, state: TrainState, config: Config, *,
@@ -100,9 +101,12 @@ def train(steps: Steps, envs: gymnasium.vector.VectorEnv, state: TrainState, con
     tasks = envs.num_envs // len(state.key)
     while True:
         rounds = int(replay.episodes(state.replay)[0]) // tasks
-        match due(rounds, int(state.learner.updates[0]), config.collector, tasks):
+        updates = int(state.learner.updates[0])
+        match due(rounds, updates, config.collector, tasks):
             case 'learn':  # Lines 3 to 6: draw chunks, descend the gradient of the bound.
-                state, metrics = steps.learn(state)
+                left = owed(rounds, config.collector, tasks) - updates
+                # Not one update more than there is to do, or whatever is due at that moment would be stepped over.
+                state, metrics = steps.learn(state, updates=min(left, steps.updates_per_call))
                 yield Unit(state, jax.tree.map(np.asarray, metrics), None)
                 continue
             case 'seed':  # Line 1: seed episodes with random actions.
@@ -126,8 +130,18 @@ def due(episodes: int, updates: int, settings: Collector, tasks: int = 1) -> Lit
     """
     if episodes < settings.seed_episodes:
         return 'seed'
-    owed = (episodes - settings.seed_episodes + 1) * settings.interval(tasks)
-    return 'learn' if updates < owed else 'collect'
+    return 'learn' if updates < owed(episodes, settings, tasks) else 'collect'
+
+
+def owed(episodes: int, settings: Collector, tasks: int = 1) -> int:
+    """Updates that come before the next episode of each task, since the run began; 0 before the seed episodes end.
+
+    Args:
+        episodes: of each task, collected so far.
+        settings: S and C.
+        tasks: E.
+    """
+    return max(episodes - settings.seed_episodes + 1, 0) * settings.interval(tasks)
 
 
 def episode_keys(state: TrainState, purpose: str, environments: int, counter: jax.Array | None = None) -> jax.Array:

@@ -75,19 +75,19 @@ def draw(state: TrainState, number: jax.Array | int, settings: config.Learner) -
     return update_key, replay.draw(state.replay, draw_key, settings.batch, settings.chunk_length)
 
 
-def make_draw(settings: config.Learner, updates_per_call: int) -> Callable[[TrainState], Draw]:
+def make_draw(settings: config.Learner, updates_per_call: int) -> Callable[..., Draw]:
     """The chunks of the next call of `learn`, for batches that are cut beforehand.
 
     Args:
         settings: B and L.
-        updates_per_call: updates in one call.
+        updates_per_call: updates in one call, if the call names no other number.
 
     Returns:
-        state -> Draw with leading [updates_per_call, B].
+        (state, updates) -> Draw with leading [updates, B].
     """
 
-    def call(state):
-        numbers = state.learner.updates + jnp.arange(updates_per_call)
+    def call(state, updates=None):
+        numbers = state.learner.updates + jnp.arange(updates or updates_per_call)
         return jax.vmap(lambda number: draw(state, number, settings)[1])(numbers)
 
     return call
@@ -100,21 +100,21 @@ def make_learn(update: Update, settings: config.Learner, updates_per_call: int,
     Args:
         update: from `make_update`.
         settings: B and L.
-        updates_per_call: updates in one call.
+        updates_per_call: updates in one call, if the call names no other number.
 
     Returns:
-        (state, batches) -> (state, metrics), each metric with one value per update, so that no average depends on the
-        split. The batches are those of `make_draw`, with leading [updates_per_call, B, L]; where none are given, each
-        is cut out of the state's replays when it is its turn.
+        (state, batches, updates) -> (state, metrics), each metric with one value per update, so that no average depends
+        on the split. The batches are those of `make_draw`, with leading [updates, B, L]; where none are given, each is
+        cut out of the state's replays when it is its turn. The number of updates is static.
     """
 
-    def learn(state, batches=None):
+    def learn(state, batches=None, updates=None):
         def one(learner, batch):
             if batch is None:
                 batch = replay.cut(state.replay, draw(state, learner.updates, settings)[1])
             return update(learner, _keys(state, learner.updates)[1], batch)
 
-        learner, metrics = jax.lax.scan(one, state.learner, batches, length=updates_per_call)
+        learner, metrics = jax.lax.scan(one, state.learner, batches, length=updates or updates_per_call)
         return state.replace(learner=learner), metrics
 
     return learn

@@ -1,5 +1,6 @@
 """Seeds over devices: the same steps with [P] in front. The only file that knows of devices."""
 
+import functools
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Literal
@@ -48,28 +49,29 @@ class _HostReplay:
         """Args: the steps without batch axes, what compiles them for the seeds, and P."""
         self._steps, self._seeds = steps, seeds
         self._begin = compiled(lambda key: steps.init(key).replace(replay=()))
-        self._draw = jax.jit(jax.vmap(steps.draw))
+        self._draw = functools.cache(lambda updates: jax.jit(jax.vmap(functools.partial(steps.draw, updates=updates))))
         self._send = compiled(lambda batches: batches)
-        self._learn = compiled(steps.learn, (0,))
+        self._learn = _of_any_length(steps, compiled)
         self._thread = ThreadPoolExecutor(1)
-        self._ahead: tuple[Any, bytes, Future] | None = None
+        self._ahead: tuple[Any, bytes, int, Future] | None = None
 
     def init(self, keys: jax.Array) -> TrainState:
         shapes = jax.eval_shape(self._steps.init, jax.ShapeDtypeStruct(keys.shape[1:], keys.dtype)).replay
         return self._begin(keys).replace(replay=jax.tree.map(
             lambda leaf: np.zeros((self._seeds, *leaf.shape), leaf.dtype), shapes))
 
-    def learn(self, state: TrainState) -> tuple[TrainState, Metrics]:
+    def learn(self, state: TrainState, updates: int | None = None) -> tuple[TrainState, Metrics]:
         """Waits for the call before, whose number of updates decides what is drawn."""
         # Copies, for a view of what is donated would make it be copied.
         replays, known = state.replay, jax.tree.map(np.array, state.replace(
             learner=state.learner.replace(params=None, opt_state=None), replay=()))
-        if self._ahead is None or self._ahead[0] is not replays or self._ahead[1] != _bytes(known):
-            self._cut_ahead(replays, known)
-        batches = self._ahead[2].result()
-        state, metrics = self._learn(state.replace(replay=()), batches)
-        updates = known.learner.updates + metrics['loss'].shape[1]
-        self._cut_ahead(replays, known.replace(learner=known.learner.replace(updates=updates)))
+        length = updates or self._steps.updates_per_call
+        if self._ahead is None or self._ahead[0] is not replays or self._ahead[1:3] != (_bytes(known), length):
+            self._cut_ahead(replays, known, length)
+        batches = self._ahead[3].result()
+        state, metrics = self._learn(state.replace(replay=()), batches, updates=length)
+        done = known.learner.updates + length
+        self._cut_ahead(replays, known.replace(learner=known.learner.replace(updates=done)), length)
         return state.replace(replay=replays), metrics
 
     def add(self, state: TrainState, episodes: Trajectory) -> TrainState:
@@ -80,18 +82,28 @@ class _HostReplay:
             Replay(stored.data, np.stack([new.count for new in of_seeds]))
             for stored, *of_seeds in zip(state.replay, *added)))
 
-    def _cut_ahead(self, replays: tuple[Replay, ...], known: TrainState) -> None:
-        self._ahead = replays, _bytes(known), self._thread.submit(self._batches, replays, known)
+    def _cut_ahead(self, replays: tuple[Replay, ...], known: TrainState, updates: int) -> None:
+        self._ahead = replays, _bytes(known), updates, self._thread.submit(self._batches, replays, known, updates)
 
-    def _batches(self, replays: tuple[Replay, ...], known: TrainState) -> Trajectory:
-        """[P, updates_per_call, B, L, ...] on the devices of their seeds."""
+    def _batches(self, replays: tuple[Replay, ...], known: TrainState, updates: int) -> Trajectory:
+        """[P, updates, B, L, ...] on the devices of their seeds."""
         # Not on an accelerator, where it would wait for the updates that are under way.
         with jax.default_device(jax.local_devices(backend='cpu')[0]):
             lengths = tuple(Replay(Trajectory(None, None, None, stored.data.length), stored.count)
                             for stored in replays)
-            draws = jax.tree.map(np.asarray, self._draw(known.replace(replay=lengths)))
+            draws = jax.tree.map(np.asarray, self._draw(updates)(known.replace(replay=lengths)))
         cut = [replay.cut(_of_seed(replays, seed), _of_seed(draws, seed)) for seed in range(self._seeds)]
         return self._send(jax.tree.map(lambda *leaves: np.stack(leaves) if len(leaves) > 1 else leaves[0][None], *cut))
+
+
+def _of_any_length(steps: Steps, compiled: Callable[..., Callable]) -> Callable:
+    """`learn`, which takes its number of updates by name; each number is a program of its own."""
+    programs = functools.cache(lambda updates: compiled(functools.partial(steps.learn, updates=updates), (0,)))
+
+    def learn(*arguments, updates=None):
+        return programs(updates or steps.updates_per_call)(*arguments)
+
+    return learn
 
 
 def _of_seed(tree: Any, seed: int) -> Any:
@@ -135,7 +147,7 @@ def over_seeds(steps: Steps, devices: Sequence[jax.Device], seeds: int | None = 
     made = Steps(
         init=compiled(steps.init), begin=compiled(steps.begin), random=side_by_side(steps.random),
         act=side_by_side(steps.act), evaluate=side_by_side(steps.evaluate), draw=compiled(steps.draw),
-        learn=compiled(steps.learn, (0,)), add=compiled(steps.add, (0,)))
+        learn=_of_any_length(steps, compiled), add=compiled(steps.add, (0,)), updates_per_call=steps.updates_per_call)
     if placement == 'device':
         return made
     on_host = _HostReplay(steps, compiled, seeds)

@@ -185,11 +185,13 @@ class Steps(NamedTuple):
         begin: params -> Belief: zero latent, zero action
         random, act, evaluate: (params, key, belief, observation) -> Belief: uniform actions for the seed episodes;
             the collection's planner with exploration noise; the evaluation's planner
-        draw: state -> Draw with leading [updates_per_call, B]: the chunks of the next call of `learn`; of the replays,
-            only counts and lengths are used
-        learn: (state, batches) -> (state, metrics [updates_per_call]): that many updates. Batches, with leading
-            [updates_per_call, B, L], are the chunks of `draw`; where none are given, they are cut out of the replays
+        draw: (state, updates) -> Draw with leading [updates, B]: the chunks of the next call of `learn`; of the
+            replays, only counts and lengths are used
+        learn: (state, batches, updates) -> (state, metrics [updates]): that many updates, `updates_per_call` if none
+            are given. Batches, with leading [updates, B, L], are the chunks of `draw`; where none are given, they are
+            cut out of the replays
         add: (state, episodes [E]) -> state: one episode of each task, in the order of the tasks
+        updates_per_call: updates in a call of `learn`, but for the last one before an episode, which may be shorter
     """
 
     init: Callable[..., TrainState]
@@ -200,3 +202,4 @@ class Steps(NamedTuple):
     draw: Callable[..., Draw]
     learn: Callable[..., tuple[TrainState, Metrics]]
     add: Callable[..., TrainState]
+    updates_per_call: int

@@ -29,9 +29,9 @@ def make_steps(updates_per_call=2, slots=EPISODES, wrap=lambda steps: steps):
         wrap(algorithm.make_steps(CONFIG, spec, slots=slots, updates_per_call=updates_per_call)), jax.devices()[:1])
 
 
-def units_of(steps, restart_after=()):
+def units_of(steps, restart_after=(), state=None):
     """The units of a run of `EPISODES` episodes as NumPy arrays; the generator is made anew after some of them."""
-    vector, state, units = envs.make_vector(['toy_point'], CONFIG.env), steps.init(ROOT), []
+    vector, state, units = envs.make_vector(['toy_point'], CONFIG.env), state or steps.init(ROOT), []
     running = algorithm.train(steps, vector, state, CONFIG)
     while True:
         unit = next(running)
@@ -107,6 +107,21 @@ def test_another_split_into_calls_gives_the_same_numbers(units):
     np.testing.assert_allclose(losses, expected, rtol=1e-6)
 
 
+@pytest.mark.parametrize('updates_per_call, kinds', [
+    (2, ['learn 2', 'learn 1']), (3, ['learn 3']), (100, ['learn 3'])])
+def test_calls_of_any_length_end_where_an_episode_is_due(updates_per_call, kinds, units):
+    # One update is done of the four, as after a stop; calls of another length go on.
+    begun = make_steps(updates_per_call=1)
+    running = algorithm.train(begun, envs.make_vector(['toy_point'], CONFIG.env), begun.init(ROOT), CONFIG)
+    state = jax.tree.map(jax.device_put, jax.tree.map(np.array, [next(running) for _ in range(3)][-1].state))
+    rest = units_of(make_steps(updates_per_call=updates_per_call), state=state)
+    assert [kind(unit) for unit in rest[:len(kinds) + 1]] == [*kinds, 'collect']
+    episodes = [[unit for unit in run if unit.episodes is not None] for run in (rest, units)]
+    for left, right in zip(episodes[0], episodes[1][2:], strict=True):
+        assert left.state.learner.updates == right.state.learner.updates
+        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-6), left, right)
+
+
 def test_another_number_of_slots_gives_the_same_numbers(units):
     again = units_of(make_steps(slots=EPISODES + 3))
     for left, right in zip(again, units, strict=True):
@@ -164,11 +179,12 @@ def test_each_step_is_traced_once_in_a_run():
 
     def counted(steps):
         def count(name, function):
-            def traced(*arguments):
+            def traced(*arguments, **options):
                 traces[name] += 1
-                return function(*arguments)
+                return function(*arguments, **options)
             return traced
-        return Steps(**{name: count(name, function) for name, function in steps._asdict().items()})
+        functions = {name: count(name, function) for name, function in steps._asdict().items() if callable(function)}
+        return steps._replace(**functions)
 
     steps = make_steps(wrap=counted)
     state = units_of(steps)[-1].state
@@ -177,7 +193,8 @@ def test_each_step_is_traced_once_in_a_run():
         grid = algorithm.episode_keys(state, 'evaluate', 2, np.array([counter]))
         collector.collect(steps.evaluate, steps.begin, vector, state.learner.params, grid)
     # The parameters and the belief are the same whether they come from an update, a checkpoint or the beginning.
-    assert traces == {name: 1 for name in Steps._fields if name != 'draw'}  # It serves replays on the host.
+    # Drawing beforehand serves replays on the host.
+    assert traces == {name: 1 for name in Steps._fields if name not in ('draw', 'updates_per_call')}
 
 
 def test_keys_of_episodes_differ_by_seed_environment_count_and_purpose():

@@ -162,7 +162,6 @@ def test_words_that_are_no_choice_are_refused(group, name):
      ['evaluation_planner', 'planner.elites is 100', 'planner.candidates is 50', 'of elites is 50']),
     (lambda: Config(env=Env(size=65)), ['env.size is 65', 'makes images of 64 pixels', 'set env.size to 64']),
     (lambda: Config(env=Env(size=32)), ['env.size is 32', 'the 4 convolutions', 'leave nothing']),
-    (lambda: Config(learner=Learner(updates_per_call=3)), ['collect_interval is 100', 'updates_per_call, 3']),
     (lambda: Config(replay=Replay(capacity=4)), ['replay.capacity is 4', 'seed_episodes is 5', 'capacity is 5']),
 ])
 def test_impossible_combinations_are_refused(make, words):

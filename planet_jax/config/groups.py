@@ -339,9 +339,6 @@ class Config:
         if self.model.cell in ('rnn', 'rnn_official') and self.objective.overshooting_distance > 1:
             raise ValueError(f'objective.overshooting_distance is {self.objective.overshooting_distance}, but the cell '
                              f'{self.model.cell} has no distribution to overshoot with: the nearest valid value is 1.')
-        if self.collector.collect_interval % (self.learner.updates_per_call or 1):
-            raise ValueError(f'collector.collect_interval is {self.collector.collect_interval}, which is not a '
-                             f'multiple of learner.updates_per_call, {self.learner.updates_per_call}.')
         if self.replay.capacity is not None and self.replay.capacity < self.collector.seed_episodes:
             raise ValueError(f'replay.capacity is {self.replay.capacity} and collector.seed_episodes is '
                              f'{self.collector.seed_episodes}, but the replay must hold the seed episodes: the nearest '

@@ -254,7 +254,8 @@ class Training:
             self._announce(due)
             if self.profile == 'wanted' and due == 'learn' and self.clock.times('collect'):
                 self._begin_profile()
-            units_of_work = self.run.updates_per_call if due == 'learn' else 1
+            owed = algorithm.owed(self.done, self.config.collector, len(self.tasks)) - self.tally.updates
+            units_of_work = min(owed, self.steps.updates_per_call) if due == 'learn' else 1
             with self.clock.measure(due, units_of_work), jax.profiler.TraceAnnotation(due):
                 unit = next(units)
             self.state = unit.state
@@ -316,14 +317,17 @@ class Training:
             self.display.phase(f'{work} episode {self.done + 1}', self.spec.steps, 'steps')
 
     def _finish_updates(self, unit: Unit) -> None:
+        hopeless: dict[int, int] = {}
         for index, seed in enumerate(self.seeds):
             for name, values in unit.metrics.items():
                 seed.tally.pending.setdefault(name, []).extend(values[index].tolist())
-            seed.tally.updates += unit.metrics['loss'].shape[1]
             for skipped in unit.metrics['skipped'][index]:
+                seed.tally.updates += 1
                 seed.skipped = seed.skipped + 1 if skipped else 0
                 if seed.skipped == self.config.learner.most_skipped:
-                    self._give_up(index)
+                    hopeless[index] = seed.tally.updates
+        if hopeless:  # Only now, when every seed has counted its updates.
+            self._give_up(hopeless)
         pace = self.clock.pace('learn')
         self.display.facts(self.done, loss=f'{unit.metrics["loss"][:, -1].mean():.1f}',
                            updates_per_second=f'{1 / pace:.3g}')
@@ -331,25 +335,30 @@ class Training:
             self.display.say(f'An update takes {pace:.2g} s and a planned step about {self.plan_seconds:.2g} s; time '
                              f'left about {self._time_left()}.')
 
-    def _give_up(self, index: int) -> None:
-        """Saves what there is, with the batch of the last update, and ends the training of a seed that cannot learn."""
-        seed = self.seeds[index]
+    def _give_up(self, hopeless: dict[int, int]) -> None:
+        """Saves what there is, with the batch of the last skipped update, and ends the training of all seeds.
 
-        def last(state):
-            state = jax.tree.map(lambda leaf: leaf[index], state)
-            key, draws = learner.draw(state, seed.tally.updates - 1, self.config.learner)
-            return key, replay.cut(state.replay, draws)
+        Args:
+            hopeless: number of that update, by the index of each seed that cannot learn.
+        """
+        for index, number in hopeless.items():
+            def last(state, index=index, number=number):
+                state = jax.tree.map(lambda leaf: leaf[index], state)
+                key, draws = learner.draw(state, number - 1, self.config.learner)
+                return key, replay.cut(state.replay, draws)
 
-        # On the device nothing but the batch is to be copied; on the host nothing is to be sent.
-        key, batch = (jax.jit(last) if self.placement == 'device' else last)(self.state)
-        path = seed.folder.directory / 'skipped_batch.npz'
-        np.savez_compressed(path, key=key, **{field.name: getattr(batch, field.name)
-                                              for field in dataclasses.fields(batch)})
+            # On the device nothing but the batch is to be copied; on the host nothing is to be sent.
+            key, batch = (jax.jit(last) if self.placement == 'device' else last)(self.state)
+            path = self.seeds[index].folder.directory / 'skipped_batch.npz'
+            np.savez_compressed(path, key=key, **{field.name: getattr(batch, field.name)
+                                                  for field in dataclasses.fields(batch)})
         self._save()
+        names = ' and '.join(str(self.seeds[index].run.seed) for index in hopeless)
         raise RuntimeError(
-            f'The last {seed.skipped} updates of seed {seed.run.seed} were skipped, since their loss or gradient was '
-            f'not a finite number. The parameters of the last good update are saved, and the batch of the last one is '
-            f'in {path}. A smaller --learner.learning-rate or --learner.clip-norm may help, in another folder.')
+            f'The last {self.config.learner.most_skipped} updates of seed {names} were skipped, since their loss or '
+            f'gradient was not a finite number. The parameters of the last good update are saved, and the batch of the '
+            f'last one is in {path}. A smaller --learner.learning-rate or --learner.clip-norm may help, in another '
+            f'folder.')
 
     def _finish_episodes(self, unit: Unit) -> None:
         """Writes an episode of each task, then its line: what a line tells of is always there."""

@@ -35,8 +35,6 @@ TOY = ['train', '--task', 'toy_point', '--preset', 'debug']
     (['--planner.iterations', '-1'], ['planner.iterations is -1', 'nearest valid value is 1']),
     (['--learner.learning-rate', 'nan'], ['learner.learning_rate is nan', 'positive']),
     (['--collector.noise', '-0.1'], ['collector.noise is -0.1', 'nearest valid value is 0']),
-    (['--collector.collect-interval', '7', '--learner.updates-per-call', '2'],
-     ['collector.collect_interval is 7', 'learner.updates_per_call, 2']),
     (['--replay.capacity', '1'], ['replay.capacity is 1', 'nearest valid capacity is 2']),
     (['--evaluation.episodes', '0'], ['evaluation.episodes is 0', 'nearest valid value is 1']),
     (['--evaluation.every', '-1'], ['evaluation.every is -1', 'nearest valid value is 0']),
