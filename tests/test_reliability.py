@@ -9,7 +9,8 @@ TABLE = (ROOT / 'docs' / 'reliability.md').read_text()
 
 def test_the_tests_of_the_table_exist():
     named = re.findall(r'`(tests/[\w/]+\.py)::(\w+)`', TABLE)
-    assert re.findall(r'^\| (\d+) \|', TABLE, re.MULTILINE) == [str(number) for number in range(1, 21)]
+    numbers = re.findall(r'^\| (\d+) \|', TABLE, re.MULTILINE)
+    assert len(numbers) >= 20 and numbers == [str(number) for number in range(1, len(numbers) + 1)]
     assert len(named) > 20
     for file, test in named:
         assert re.search(rf'^def {test}\(', (ROOT / file).read_text(), re.MULTILINE), (file, test)

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 import tyro
 from rich.console import Console
 
-from planet_jax import envs
-from planet_jax.cli import help
+from planet_jax import envs, machine
+from planet_jax.cli import help, values
 from planet_jax.config import PRESET_EPISODES, PRESETS, Config, preset
 from planet_jax.loggers.sinks import SinkName
 
@@ -259,8 +259,8 @@ def prepare_process() -> None:
     """Settles what must be known before a simulator or JAX is loaded; whatever the user has set stays."""
     if sys.platform == 'linux':
         os.environ.setdefault('MUJOCO_GL', 'egl')
-    cache = Path(os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache') / 'planet_jax' / 'jax'
-    os.environ.setdefault('JAX_COMPILATION_CACHE_DIR', str(cache))
+    if cache := machine.cache_folder():
+        os.environ.setdefault('JAX_COMPILATION_CACHE_DIR', str(cache / 'jax'))
     # A run compiles many small programs; JAX would keep only those that took a second or more.
     os.environ.setdefault('JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS', '0')
     # An entry that another process is just writing, or died while it wrote, is compiled anew.
@@ -271,7 +271,10 @@ def _starting_point(arguments: Sequence[str]) -> tuple[str, str]:
     """The preset to start from, and why, found before the command line is parsed in full."""
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
     parser.add_argument('--task', nargs='+')
-    for name in ('preset', 'logdir', 'method', 'seed'):
+    parser.add_argument('--logdir', type=values.folder, default='logs')
+    parser.add_argument('--seed', type=lambda text: [values.number(text, int)], default=[0], dest='seeds')
+    parser.add_argument('--seeds', type=parse_seeds)
+    for name in ('preset', 'method'):
         parser.add_argument(f'--{name}')
     try:
         given = parser.parse_known_args(arguments)[0]
@@ -281,10 +284,11 @@ def _starting_point(arguments: Sequence[str]) -> tuple[str, str]:
         return given.preset, 'as asked'
     if given.preset is not None or not given.task or {'-h', '--help'} & set(arguments):
         return 'cpu', 'unused'
-    runs = Path(given.logdir or 'logs') / envs.file_name(given.task[0])
+    runs = given.logdir / envs.file_name(given.task[0])
+    seeds = {str(seed) for seed in given.seeds}
     found = [path for path in runs.glob('*/*/config.json')
-             if path.parts[-2] == (given.seed or '0') and given.method in (None, path.parts[-3])]
-    if len(found) == 1:
+             if path.parts[-2] in seeds and given.method in (None, path.parts[-3])]
+    if len({path.parts[-3] for path in found}) == 1:
         from planet_jax.storage.run_folder import read_config
         return read_config(found[0].parent, trust_task=True)['preset'], f'that of {found[0].parent}'
     from planet_jax.runs.run import available_devices
@@ -296,7 +300,7 @@ def _starting_point(arguments: Sequence[str]) -> tuple[str, str]:
 def _parse(kind: type[T], arguments: Sequence[str], default: T | None = None) -> T:
     """A command line as a record; switches are given without a value, settings of a group with True or False."""
     return tyro.cli(kind, args=arguments, prog=f'planet-jax {kind.__name__.lower()}', config=(
-        tyro.conf.FlagCreatePairsOff,), **({} if default is None else {'default': default}))
+        tyro.conf.FlagCreatePairsOff,), registry=values.REGISTRY, **({} if default is None else {'default': default}))
 
 
 def _parse_options(kind: type[Options], arguments: Sequence[str], console: Console) -> Options:

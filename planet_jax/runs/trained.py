@@ -163,10 +163,11 @@ def load(directory: str | Path, trust_task: bool = False) -> Agent:
     """The agent of a run, as its newest checkpoint has it.
 
     Args:
-        directory: LOGDIR/TASK/METHOD/SEED; of it, `config.json` and one checkpoint are enough. Nothing is changed.
+        directory: LOGDIR/TASK/METHOD/SEED; of it, `config.json` and one checkpoint are enough; ~ is the home folder.
+            Nothing is changed.
         trust_task: whether a module of the user's own may be imported for the task, and so run; see SECURITY.md.
 
     Raises:
         FolderError: it is no run folder, has no checkpoint that verifies, or its task is not trusted.
     """
-    return Agent(Trained.read(Path(directory), trust_task))
+    return Agent(Trained.read(Path(directory).expanduser(), trust_task))

@@ -1,0 +1,93 @@
+"""Values on the command line as people write them: 1e3 and 10k are numbers, ~ is the home folder."""
+
+import re
+from decimal import Decimal
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Any, TypeVar, Union, get_args, get_origin
+
+from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
+
+T = TypeVar('T', int, float)
+
+SUFFIXES = {'k': 10**3, 'K': 10**3, 'M': 10**6}
+NUMBER = re.compile(r'[+-]?(?:\d+(?:_\d+)*(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d{1,3})?')
+NONE = ('None', 'none')
+
+
+def number(text: str, kind: type[T]) -> T:
+    """A number as a person writes it: 1000, 1_000, 1e3 or 1k; also inf and nan, which the settings judge.
+
+    Args:
+        text: as typed.
+        kind: int or float.
+
+    Raises:
+        ValueError: it is none, or not a whole one where one is asked for; the message has the nearest valid value.
+    """
+    if kind is float and re.fullmatch(r'[+-]?(inf|infinity|nan)', text.strip(), re.IGNORECASE):
+        return float(text)
+    found = re.fullmatch(rf'({NUMBER.pattern})([{"".join(SUFFIXES)}]?)', text.strip())
+    if not found:
+        what = 'a whole number' if kind is int else 'a number'
+        raise ValueError(f'{text!r} is not {what}: {_nearest(text, kind)}.')
+    value = Decimal(found[1].replace('_', '')) * SUFFIXES.get(found[2], 1)
+    if kind is int and value != value.to_integral_value():
+        raise ValueError(f'{text!r} is not a whole number: the nearest valid value is {round(value)}.')
+    return kind(value)
+
+
+def _nearest(text: str, kind: type[int | float]) -> str:
+    """What to write instead: the number it begins with, or how numbers are written."""
+    grouped = re.fullmatch(r'[+-]?[1-9]\d{0,2}(,\d{3})+(\.\d*)?', text.strip())
+    begun = NUMBER.match(text.strip().replace(',', '' if grouped else '.'))
+    if begun is None:
+        return 'write it as in 1000, 1e3 or 1k' if kind is int else 'write it as in 0.5, 1e-3 or 1k'
+    value = Decimal(begun[0].replace('_', ''))
+    return f'the nearest valid value is {round(value) if kind is int else float(value)}'
+
+
+def folder(text: str) -> Path:
+    """A path, whose ~ is the home folder.
+
+    Raises:
+        ValueError: there is no such home.
+    """
+    try:
+        return Path(text).expanduser()
+    except RuntimeError as error:
+        raise ValueError(f'{text} cannot be found, since there is no such home: write the whole path.') from error
+
+
+REGISTRY = ConstructorRegistry()
+"""For `tyro.cli`: how numbers and paths are read."""
+
+
+@REGISTRY.primitive_rule
+def _rule(asked: PrimitiveTypeInfo) -> PrimitiveConstructorSpec | None:
+    """How numbers and paths are read, alone, many of them, or one or none; other types are left to tyro."""
+    kind, optional, many = asked.type, False, False
+    if get_origin(kind) in (Union, UnionType):
+        members = [member for member in get_args(kind) if member is not NoneType]
+        kind, optional = members[0] if len(members) == 1 else None, len(members) < len(get_args(kind))
+    elif get_origin(kind) is tuple and get_args(kind)[1:] == (...,):
+        kind, many = get_args(kind)[0], True
+    if kind not in (int, float, Path):
+        return None
+
+    def read(words: list[str]) -> Any:
+        if optional and words[0] in NONE:
+            return None
+        found = [folder(word) if kind is Path else number(word, kind) for word in words]
+        return tuple(found) if many else found[0]
+
+    def fits(value: Any) -> bool:
+        kinds = (int, float) if kind is float else kind
+        if many:
+            return isinstance(value, tuple) and all(isinstance(member, kinds) for member in value)
+        return isinstance(value, kinds) or (optional and value is None)
+
+    word = 'PATH' if kind is Path else kind.__name__.upper()
+    return PrimitiveConstructorSpec(
+        nargs='*' if many else 1, metavar=f'[{word} [{word} ...]]' if many else word, instance_from_str=read,
+        is_instance=fits, str_from_instance=lambda value: [str(member) for member in (value if many else [value])])
