@@ -17,7 +17,7 @@ FLOORS = {
     'types': 0, 'keys': 0, 'config': 0, 'ops': 0, 'machine': 0,
     'networks': 1, 'planner': 1, 'planning': 1, 'replay': 1, 'envs': 1,
     'world_model': 2, 'seeds': 2, 'storage': 2,
-    'objective': 3, 'agent': 3, 'open_loop': 3, 'scores': 3,
+    'objective': 3, 'agent': 3, 'measures': 3, 'open_loop': 3, 'scores': 3,
     'learner': 4, 'collector': 4, 'pictures': 4,
     'algorithm': 5, 'loggers': 5,
     'runs': 6, 'sweeps': 7, 'cli': 8, '__main__': 9, '__init__': 0,
@@ -128,7 +128,8 @@ def test_a_wrong_arrow_is_caught(file, addition, fault):
 
 
 @pytest.mark.parametrize('library, allowed', [
-    ('flax.linen', {'networks'}), ('distrax', {'objective'}), ('orbax', {'storage'}), ('optax', {'learner'}),
+    ('flax.linen', {'networks'}), ('distrax', {'objective', 'measures'}),
+    ('orbax', {'storage'}), ('optax', {'learner'}),
     ('dm_control', {'envs'}), ('mujoco', {'envs'}), ('tyro', {'cli'}),
     ('rich', {'cli', 'runs', 'sweeps', 'pictures'}), ('ray', {'sweeps'}),
     ('matplotlib', {'pictures'}), ('scipy', {'scores'}), ('docstring_parser', {'cli'}),
