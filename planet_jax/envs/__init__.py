@@ -7,7 +7,6 @@ OpenGL: on Linux set `MUJOCO_GL=egl` before the first environment is made.
 import dataclasses
 import functools
 import multiprocessing
-import os
 import signal
 from collections.abc import Sequence
 
@@ -22,6 +21,7 @@ from planet_jax.envs.rebuilt import Fault, Rebuilt
 from planet_jax.envs.suite import Suite
 from planet_jax.envs.tasks import ALL, Task, file_name, foreign_modules, resolve, resolve_several, task_names
 from planet_jax.envs.toy import ToyPoint
+from planet_jax.machine import cores
 
 __all__ = ['ALL', 'Fault', 'FixedLength', 'OwnTask', 'PaddedActions', 'Rebuilt', 'Suite', 'Task', 'ToyPoint', 'cores',
            'file_name', 'foreign_modules', 'make', 'make_vector', 'resolve', 'resolve_several', 'spec', 'task_names']
@@ -75,11 +75,6 @@ def spec(task_names: str | Sequence[str], config: Env) -> Spec:
     for env in envs:
         env.close()
     return Spec(shapes.pop(), dtype, action_size, steps)
-
-
-def cores() -> int:
-    """Processor cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1
 
 
 def make_vector(task_names: Sequence[str], config: Env, workers: int | None = None, shared: Spec | None = None,

@@ -14,7 +14,7 @@ from typing import Any, Literal
 import jax
 import numpy as np
 
-from planet_jax import algorithm, config, envs
+from planet_jax import algorithm, config, envs, machine
 from planet_jax.networks import make_world_model
 from planet_jax.seeds import over_seeds
 from planet_jax.types import Steps, TrainState, WorldModel
@@ -186,20 +186,17 @@ def available_devices() -> list[jax.Device]:
 
 
 def memory_bytes(host: bool = False) -> int | None:
-    """Memory of the device in bytes, or of the host, which is the device on a CPU; none if it cannot be told."""
+    """Memory of the device in bytes, or what this process may use of the host's, also on a CPU; none if not known."""
     stats = None if host else available_devices()[0].memory_stats()
     if stats and 'bytes_limit' in stats:
         return stats['bytes_limit']
-    try:
-        return os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES')
-    except (ValueError, OSError):
-        return None
+    return machine.memory_bytes()
 
 
 def device_name(device: jax.Device | None = None) -> str:
     """A device in words; none: the one that computes."""
     device = device or available_devices()[0]
-    return f'{processor()}, {os.cpu_count()} cores' if device.platform == 'cpu' else device.device_kind
+    return f'{processor()}, {machine.cores()} cores' if device.platform == 'cpu' else device.device_kind
 
 
 def processor() -> str:
