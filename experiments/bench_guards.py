@@ -34,6 +34,7 @@ WATCHED = {
     'actions and rewards of environments': [(spaces, 'check_action'), (math, 'isfinite')],
     'digests of episodes': [(episodes, 'digest')],
     'digests of checkpoints': [(checkpoint, '_digests')],
+    'reading checkpoints back': [(checkpoint, '_check_saved')],
     'forcing files to disk': [(os, 'fsync')],
     'space on the disk': [(train, 'check_space')],
     'locks and links of the run folder': [(run_folder.RunFolder, '__init__')],

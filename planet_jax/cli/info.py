@@ -16,7 +16,8 @@ from planet_jax.runs import run as runs
 from planet_jax.runs.clock import Clock, units_left
 from planet_jax.scores import reading as scores
 from planet_jax.storage import checkpoint
-from planet_jax.storage.run_folder import FolderError, checkpoints, read_config, read_lines
+from planet_jax.storage.files import read_lines
+from planet_jax.storage.run_folder import FolderError, checkpoints, read_config
 
 WORK = {'learn': 'an update', 'collect': 'a collected episode', 'evaluate': 'an evaluation'}
 """Phases whose pace is told, and a unit of each."""

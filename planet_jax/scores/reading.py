@@ -16,7 +16,8 @@ from typing import Literal
 import numpy as np
 import scipy.stats
 
-from planet_jax.storage.run_folder import FolderError, read_lines
+from planet_jax.storage.files import read_lines
+from planet_jax.storage.run_folder import FolderError
 
 TRAINED = 'planet'
 """The agent of an evaluation that was trained; the others look at nothing."""

@@ -5,10 +5,14 @@ must know besides (counts, the episodes' digests), and `manifest.json`, written 
 of every other file. The replay's data is not in it: its episodes are on disk already, each written once.
 """
 
+import contextlib
 import hashlib
 import json
 import os
+import re
 import shutil
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +20,17 @@ import jax
 import numpy as np
 import orbax.checkpoint
 
+from planet_jax.storage import files
 from planet_jax.types import TrainState
 
 SCHEMA = 1
 """Of the folder; a checkpoint with another one is refused."""
 LARGEST_JSON = 2**24
 """Bytes; no longer file is parsed."""
+LITERAL = re.compile(r'(?:[\w/ .,=+@-]|:(?!/|$))+')
+"""Paths that orbax takes for what they are. *, ? and [ are patterns to it, a backslash is a slash, gs:/ a cloud."""
+ARRAYS = 'state/manifest.ocdbt'
+"""What orbax writes when all arrays are in their place; a state without it can be verified, but not read."""
 
 
 class CheckpointError(ValueError):
@@ -31,6 +40,8 @@ class CheckpointError(ValueError):
 def save(directory: Path, state: TrainState, progress: dict[str, Any]) -> None:
     """Saves one seed's state, so that the folder is either whole or absent, also after a crash.
 
+    The folder gets its name only after everything was read back and found equal to what was to be saved.
+
     Args:
         directory: to be made.
         state: without [P]; its arrays are copied, so it may be donated afterwards.
@@ -38,27 +49,68 @@ def save(directory: Path, state: TrainState, progress: dict[str, Any]) -> None:
 
     Raises:
         FileExistsError: the directory is there already; nothing is overwritten.
+        CheckpointError: what was written cannot be read, or is not what was to be saved.
     """
     if directory.exists():
         raise FileExistsError(f'{directory} exists already, and checkpoints are never overwritten.')
     partial = directory.with_name(f'.{directory.name}.partial')
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
-    checkpointer = orbax.checkpoint.StandardCheckpointer()
-    try:
-        checkpointer.save((partial / 'state').absolute(), _saved(state, np.array))
+    tree = _saved(state, np.array)
+    with _orbax(partial) as (checkpointer, path):
+        checkpointer.save(path, tree)
         checkpointer.wait_until_finished()
-    finally:
-        checkpointer.close()
     for path in (partial / 'state').glob('commit_success*'):
         path.write_text('saved')  # Orbax puts the folder's path there, which is nobody's business elsewhere.
-    (partial / 'progress.json').write_text(json.dumps(progress))
-    manifest = {'schema': SCHEMA, 'files': _digests(partial, _paths(partial))}
-    with open(partial / 'manifest.json', 'w') as file:
-        json.dump(manifest, file, indent=1)
-        file.flush()
-        os.fsync(file.fileno())
+    files.write_json(partial / 'progress.json', progress)
+    files.write_json(partial / 'manifest.json', {'schema': SCHEMA, 'files': _digests(partial, _paths(partial))}, 1)
+    _check_saved(partial, state, tree, progress)
     os.replace(partial, directory)
+
+
+def _check_saved(partial: Path, state: TrainState, tree: dict[str, Any], progress: dict[str, Any]) -> None:
+    """Reads what was just written, and compares all of it."""
+    try:
+        restored, told = restore(partial, state)
+    except CheckpointError as error:
+        raise CheckpointError(f'The checkpoint that was just written cannot be read, so it does not count, and those '
+                              f'before it are kept. {error}') from error
+    pairs = zip(jax.tree.leaves(tree), jax.tree.leaves(_saved(restored, np.asarray)), strict=True)
+    # As bytes, since NaN is not equal to itself.
+    if json.dumps(told) != json.dumps(progress) or not all(
+            np.array_equal(one.reshape(-1).view(np.uint8), other.reshape(-1).view(np.uint8)) for one, other in pairs):
+        raise CheckpointError(f'The checkpoint that was just written to {partial} is not what was to be saved, so it '
+                              f'does not count, and those before it are kept: check this disk and this memory.')
+
+
+@contextlib.contextmanager
+def _orbax(directory: Path) -> Iterator[tuple[orbax.checkpoint.StandardCheckpointer, Path]]:
+    """Orbax, and the path by which it is to know `directory / 'state'`.
+
+    A path that it would take for something else is reached by a link of another name.
+
+    Raises:
+        CheckpointError: no link can be made.
+    """
+    with contextlib.ExitStack() as stack:
+        directory = directory.absolute()
+        if not LITERAL.fullmatch(str(directory)):
+            try:
+                link = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix='planet_jax-'))) / 'checkpoint'
+                link.symlink_to(directory, target_is_directory=True)
+            except OSError as error:
+                raise CheckpointError(_no_link(directory, error.strerror)) from error
+            if not LITERAL.fullmatch(str(link)):
+                raise CheckpointError(_no_link(directory, f'{link} has such a character too'))
+            directory = link
+        checkpointer = orbax.checkpoint.StandardCheckpointer()
+        stack.callback(checkpointer.close)
+        yield checkpointer, directory / 'state'
+
+
+def _no_link(directory: Path, why: str) -> str:
+    return (f'The path {directory} has a character that orbax does not take literally, and no link to it can be made '
+            f'in the folder for temporary files ({why}): name another --logdir, or set TMPDIR.')
 
 
 def verify(directory: Path) -> None:
@@ -71,18 +123,21 @@ def verify(directory: Path) -> None:
     """
     paths = _paths(directory)
     manifest = _read_json(directory / 'manifest.json')
-    schema, files = manifest.get('schema'), manifest.get('files')
-    if not isinstance(schema, int) or not isinstance(files, dict):
+    schema, listed = manifest.get('schema'), manifest.get('files')
+    if not isinstance(schema, int) or not isinstance(listed, dict):
         raise CheckpointError(f'{directory} has no readable manifest.json: it states no schema or no files.')
     if schema != SCHEMA:
         raise CheckpointError(f'{directory} was written with schema {schema}, but this version reads schema {SCHEMA}.')
     found = _digests(directory, paths)
-    changed = sorted(name for name in {*found, *files} if found.get(name) != files.get(name))
+    changed = sorted(name for name in {*found, *listed} if found.get(name) != listed.get(name))
     if changed:
         # A name in the manifest is a stranger's text; only what was found is ever opened.
         name = directory / changed[0] if changed[0] in found else f'{directory}, where {changed[0]!r} belongs,'
         raise CheckpointError(f'{name} is not as it was written'
                               + (f', nor are {len(changed) - 1} other files.' if len(changed) > 1 else '.'))
+    if ARRAYS not in listed:
+        raise CheckpointError(f'{directory} was written without its arrays, and cannot be read: versions before this '
+                              f'one did so where the path has a character such as [ in it.')
 
 
 def restore(directory: Path, like: TrainState) -> tuple[TrainState, dict[str, Any]]:
@@ -101,19 +156,16 @@ def restore(directory: Path, like: TrainState) -> tuple[TrainState, dict[str, An
     verify(directory)
     progress = _read_json(directory / 'progress.json')
     target = _saved(like, lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype))
-    checkpointer = orbax.checkpoint.StandardCheckpointer()
     try:
-        stored = checkpointer.metadata((directory / 'state').absolute()).item_metadata
-        _compare(directory, stored, target)
-        device = jax.sharding.SingleDeviceSharding(jax.local_devices(backend='cpu')[0])
-        on_host = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=device), target)
-        restored = jax.tree.map(np.array, checkpointer.restore((directory / 'state').absolute(), on_host))
+        with _orbax(directory) as (checkpointer, path):
+            _compare(directory, checkpointer.metadata(path).item_metadata, target)
+            # Orbax reads arrays of NumPy into such; these take no memory.
+            restored = checkpointer.restore(path, jax.tree.map(
+                lambda leaf: np.broadcast_to(np.zeros((), leaf.dtype), leaf.shape), target))
     except CheckpointError:
         raise
     except Exception as error:  # orbax and tensorstore fail in ways of their own on what they did not write
         raise CheckpointError(f'{directory} is as it was written, but is no state that can be read: {error}') from error
-    finally:
-        checkpointer.close()
     return like.replace(learner=restored['learner'], key=restored['key']), progress
 
 

@@ -2,13 +2,13 @@
 
 import hashlib
 import math
-import os
 import zipfile
 from pathlib import Path
 
 import numpy as np
 
 from planet_jax.config import Spec
+from planet_jax.storage import files
 from planet_jax.types import Trajectory
 
 FIELDS = ('observation', 'action', 'reward', 'length')
@@ -28,12 +28,8 @@ def write(path: Path, episode: Trajectory) -> str:
     """
     length = int(episode.length)
     rows = {name: np.asarray(getattr(episode, name))[:length] for name in FIELDS[:3]}
-    partial = path.with_name(f'.{path.name}.partial')
-    with open(partial, 'wb') as file:
+    with files.replacing(path) as partial, open(partial, 'wb') as file:
         np.savez_compressed(file, **rows, length=np.int32(length))
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(partial, path)
     return digest(path)
 
 

@@ -27,7 +27,8 @@ from typing import Any, Literal
 import numpy as np
 
 from planet_jax import config, envs
-from planet_jax.storage import checkpoint, episodes
+from planet_jax.storage import checkpoint, episodes, files
+from planet_jax.storage.files import read_lines
 from planet_jax.types import TrainState, Trajectory
 
 SETTLED = ('task', 'preset', 'seed', 'config')
@@ -65,7 +66,7 @@ def read_config(directory: Path, trust_task: bool = False) -> dict[str, Any]:
     if not path.exists():
         raise FolderError(f'{directory} is not a run folder: it has no config.json.')
     try:
-        record = json.loads(path.read_text())
+        record = json.loads(files.read_text(path))
         record['config'] = config.from_dict(record['config'])
         if isinstance(record['action_repeat'], int):  # Of a run that was begun before an agent could learn several.
             record['action_repeat'] = {record['task']: record['action_repeat']}
@@ -121,7 +122,7 @@ def newest_progress(directory: Path) -> tuple[int, int]:
     for path in reversed(checkpoints(directory)):
         try:
             checkpoint.verify(path)
-            progress = json.loads((path / 'progress.json').read_text())
+            progress = json.loads(files.read_text(path / 'progress.json'))
             return len(progress['episodes']), progress['updates']
         except checkpoint.CheckpointError:
             continue  # `RunFolder.restore` says so and sets it aside.
@@ -186,8 +187,7 @@ def check_space(directory: Path, least: int, most: int) -> str | None:
     Raises:
         FolderError: it cannot suffice.
     """
-    there = next(path for path in [directory.absolute(), *directory.absolute().parents] if path.is_dir())
-    free = shutil.disk_usage(there).free
+    free, there = files.free_bytes(directory)
     if free < least:
         raise FolderError(f'There are {free / 1e9:.2f} GB free in {there}, but the run writes {least / 1e9:.2f} GB at '
                           f'least: make room, or name another folder by --logdir.')
@@ -220,7 +220,7 @@ class RunFolder:
         try:
             (directory / 'episodes').mkdir(parents=True, exist_ok=True)
             (directory / 'checkpoints').mkdir(exist_ok=True)
-            self._lock = open(directory / 'lock', 'a+')
+            self._lock = open(directory / 'lock', 'a+', encoding='utf-8')
         except OSError as error:
             raise FolderError(f'{directory} cannot be written: {error.strerror}.') from error
         try:
@@ -236,7 +236,7 @@ class RunFolder:
 
     def _write_record(self) -> None:
         resolved = config.to_dict(self._record['config'].resolve())
-        _replace(self.directory / 'config.json', json.dumps(self._record | {'config': resolved}, indent=1))
+        files.write_json(self.directory / 'config.json', self._record | {'config': resolved}, indent=1)
 
     def close(self) -> None:
         """Gives up the lock."""
@@ -325,8 +325,7 @@ class RunFolder:
 
     def append(self, name: str, line: dict[str, Any]) -> None:
         """Adds a line to a .jsonl file."""
-        with open(self.directory / name, 'a') as file:
-            file.write(json.dumps(line) + '\n')
+        files.append_line(self.directory / name, line)
 
     def lines(self, name: str) -> list[dict[str, Any]]:
         """The lines of a .jsonl file; none if it is not there."""
@@ -338,7 +337,7 @@ class RunFolder:
 
     def write_scores(self) -> None:
         """Makes scores.csv of the evaluations so far."""
-        _replace(self.directory / 'scores.csv', 'step,reward,seed\n' + ''.join(
+        files.write_text(self.directory / 'scores.csv', 'step,reward,seed\n' + ''.join(
             f'{step},{reward!r},{self._seed}\n' for step, reward in self.scores()))
 
     def _cut(self, progress: dict[str, Any], say: Callable[[str], None]) -> None:
@@ -346,12 +345,12 @@ class RunFolder:
 
         What this run cannot have written in `episodes/` is set aside.
         """
-        files = len(progress['episodes'])
+        kept = len(progress['episodes'])
         for path in [*self.directory.glob('**/.*.partial*')]:
             shutil.rmtree(path) if path.is_dir() else path.unlink()
         # A file is written before its line.
         written = len(self.lines('metrics.jsonl')) + len(self._tasks)
-        own = {self.episode_path(number) for number in range(max(files, written))}
+        own = {self.episode_path(number) for number in range(max(kept, written))}
         foreign = [path for path in (self.directory / 'episodes').iterdir() if path not in own]
         for path in foreign:
             aside = self.directory / 'set_aside' / f'{path.name}-{uuid.uuid4().hex[:8]}'
@@ -360,30 +359,22 @@ class RunFolder:
         if foreign:
             say(f'{len(foreign)} files in {self.directory / "episodes"} are of no episode of this run, and were moved '
                 f'to {self.directory / "set_aside"}.')
-        for number in range(files, written):
+        for number in range(kept, written):
             self.episode_path(number).unlink(missing_ok=True)
         for path in (self.directory / 'open_loop').glob('[0-9]' * 6 + '*'):
-            if int(path.name[:6]) > files // len(self._tasks):
+            if int(path.name[:6]) > kept // len(self._tasks):
                 path.unlink()
         for name in ('metrics.jsonl', 'evaluations.jsonl', 'open_loop.jsonl'):
             path = self.directory / name
             if path.exists():
-                kept = [line for line in self.lines(name)
-                        if line['episodes'] <= files // len(self._tasks) and line['updates'] <= progress['updates']]
-                _replace(path, ''.join(json.dumps(line) + '\n' for line in kept))
+                lines = [line for line in self.lines(name)
+                          if line['episodes'] <= kept // len(self._tasks) and line['updates'] <= progress['updates']]
+                files.write_text(path, ''.join(json.dumps(line) + '\n' for line in lines))
         # Not cut but made anew: a crash may have come after an evaluation's line there and before its line here.
         if self.scores():
             self.write_scores()
         else:
             (self.directory / 'scores.csv').unlink(missing_ok=True)
-
-
-def read_lines(path: Path) -> list[dict[str, Any]]:
-    """The lines of a .jsonl file; none if it is not there. A last line that was cut short by a crash is left out."""
-    if not path.exists():
-        return []
-    whole = path.read_text().split('\n')[:-1]
-    return [json.loads(line) for line in whole]
 
 
 def _earlier(before: dict[str, Any], record: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
@@ -392,9 +383,3 @@ def _earlier(before: dict[str, Any], record: dict[str, Any]) -> dict[str, list[d
     same = all(record.get(name) == value for name, value in made_by.items())
     earlier = before.get('earlier', []) + ([] if same else [made_by])
     return {'earlier': earlier} if earlier else {}
-
-
-def _replace(path: Path, text: str) -> None:
-    partial = path.with_name(f'.{path.name}.partial')
-    partial.write_text(text)
-    os.replace(partial, path)

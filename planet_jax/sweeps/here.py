@@ -14,7 +14,8 @@ from rich.table import Table
 from planet_jax import seeds
 from planet_jax.runs.run import Run, available_devices
 from planet_jax.runs.trainer import Training
-from planet_jax.storage.run_folder import mean_scores, newest_progress, read_config, read_lines, settle
+from planet_jax.storage.files import read_lines
+from planet_jax.storage.run_folder import mean_scores, newest_progress, read_config, settle
 
 if TYPE_CHECKING:
     from planet_jax.cli.main import Sweep

@@ -118,7 +118,7 @@ class _Watched:
 
     def read_metrics(self) -> None:
         """How far it is."""
-        from planet_jax.storage.run_folder import read_lines  # Not in the workers: it imports JAX.
+        from planet_jax.storage.files import read_lines
 
         lines = read_lines(self.job.directory / 'metrics.jsonl')
         numbers = {line['episodes']: line['updates'] > 0 for line in lines}  # A line for each of several tasks.

@@ -42,7 +42,8 @@ def run(script, *arguments):
      TIMED | {'plan_seconds', 'simulate_and_render_seconds', 'rest_seconds', 'relative'}),
     ('render', ['--tasks', 'cartpole_swingup'], ['cartpole_swingup, suite', 'cartpole_swingup, fast'],
      TIMED | {'milliseconds'}),
-    pytest.param('guards', ['--task', 'toy_point'], ['digests of episodes', 'all guards', 'an episode'],
+    pytest.param('guards', ['--task', 'toy_point'],
+                 ['digests of episodes', 'reading checkpoints back', 'all guards', 'an episode'],
                  {'seconds', 'percent'}, marks=pytest.mark.slow),
     pytest.param('train', ['--tasks', 'toy_point'], ['toy_point'], {
         'hours_extrapolated', 'update_hours', 'collect_hours', 'evaluate_hours', 'measured_episodes', 'update_seconds',

@@ -8,6 +8,7 @@ import os
 import pickle
 import random
 import shutil
+import tempfile
 import tracemalloc
 
 import jax
@@ -73,6 +74,77 @@ def test_what_is_saved_is_restored_exactly(settings, tmp_path):
             assert np.asarray(left).tobytes() == np.asarray(right).tobytes()
     assert restored.replay is like.replay
     assert [path.name for path in tmp_path.iterdir()] == ['saved']
+
+
+def equal(state, other):
+    """Bit for bit."""
+    left, right = (jax.tree.leaves((one.learner, one.key)) for one in (state, other))
+    return [np.asarray(leaf).tobytes() for leaf in left] == [np.asarray(leaf).tobytes() for leaf in right]
+
+
+@pytest.mark.parametrize('name', [
+    'lr=[1,2]', '*', 'back\\slash', 'gs:', '{a} ~$%41#', 'two\nlines', os.fsdecode(b'\xff is no text')])
+def test_any_path_is_taken_literally(name, state, tmp_path):
+    """Orbax globs what it is given, and so left out the arrays where there is a [; tensorstore turns backslashes."""
+    directory = tmp_path / name / '000002-000000007'
+    checkpoint.save(directory, state, PROGRESS)
+    checkpoint.verify(directory)
+    assert equal(checkpoint.restore(directory, jax.tree.map(jnp.zeros_like, state))[0], state)
+    assert os.listdir(tmp_path) == [name] and os.listdir(directory.parent) == [directory.name]
+
+
+def test_without_a_place_for_a_link_the_path_is_refused(state, tmp_path, monkeypatch):
+    for place, why in ((tmp_path / 'absent', 'No such file'), (tmp_path / '[there]', 'such a character too')):
+        monkeypatch.setattr(tempfile, 'tempdir', str(place))
+        with pytest.raises(checkpoint.CheckpointError, match=f'does not take literally, .*{why}.* TMPDIR'):
+            checkpoint.save(tmp_path / 'a[b' / '000001-000000001', state, PROGRESS)
+        (tmp_path / '[there]').mkdir(exist_ok=True)
+
+
+def lose_the_arrays(directory):
+    (directory / checkpoint.ARRAYS).unlink()
+
+
+def write_other_arrays(directory):
+    for path in directory.rglob('state'):
+        shutil.rmtree(path)
+    tree = checkpoint._saved(make_state(), lambda leaf: np.array(leaf) + 1)
+    with orbax.checkpoint.StandardCheckpointer() as checkpointer:
+        checkpointer.save(directory / 'state', tree)
+
+
+def write_other_progress(directory):
+    (directory / 'progress.json').write_text('{"updates": 8}')
+
+
+@pytest.mark.parametrize('damage, told', [
+    (lose_the_arrays, 'just written cannot be read'), (write_other_arrays, 'is not what was to be saved'),
+    (write_other_progress, 'is not what was to be saved')])
+def test_what_cannot_be_read_back_is_no_checkpoint(damage, told, state, tmp_path, monkeypatch):
+    """What is damaged before its digests are taken agrees with them."""
+    digests, damages = checkpoint._digests, [damage]
+
+    def damage_once(directory, paths):
+        if damages:
+            damages.pop()(directory)
+        return digests(directory, checkpoint._paths(directory))
+
+    monkeypatch.setattr(checkpoint, '_digests', damage_once)
+    directory = tmp_path / '000002-000000007'
+    with pytest.raises(checkpoint.CheckpointError, match=told):
+        checkpoint.save(directory, state, PROGRESS)
+    assert not directory.exists()
+    monkeypatch.undo()
+    checkpoint.save(directory, state, PROGRESS)
+    assert equal(checkpoint.restore(directory, state)[0], state)
+
+
+def test_a_checkpoint_without_its_arrays_is_not_called_whole(copied):
+    """As an earlier version left it where the path has a [ in it: with right digests."""
+    (copied / checkpoint.ARRAYS).unlink()
+    sign(copied)
+    with pytest.raises(checkpoint.CheckpointError, match='written without its arrays'):
+        checkpoint.verify(copied)
 
 
 def test_a_good_checkpoint_verifies(saved):
