@@ -56,6 +56,13 @@ def copied(saved, tmp_path):
     return shutil.copytree(saved, tmp_path / 'copy')
 
 
+@pytest.fixture
+def orbax_has_spoken():
+    """Where orbax fails it leaves tasks behind, which complain when they are collected: here, not amid another test."""
+    yield
+    gc.collect()
+
+
 def files_of(directory):
     return sorted(path for path in directory.rglob('*') if path.is_file())
 
@@ -120,7 +127,7 @@ def write_other_progress(directory):
 @pytest.mark.parametrize('damage, told', [
     (lose_the_arrays, 'just written cannot be read'), (write_other_arrays, 'is not what was to be saved'),
     (write_other_progress, 'is not what was to be saved')])
-def test_what_cannot_be_read_back_is_no_checkpoint(damage, told, state, tmp_path, monkeypatch):
+def test_what_cannot_be_read_back_is_no_checkpoint(damage, told, state, tmp_path, monkeypatch, orbax_has_spoken):
     """What is damaged before its digests are taken agrees with them."""
     digests, damages = checkpoint._digests, [damage]
 
@@ -305,13 +312,6 @@ class Trap:
 
     def __reduce__(self):
         return open, (str(self.path), 'w')
-
-
-@pytest.fixture
-def orbax_has_spoken():
-    """Where orbax fails it leaves tasks behind, which complain when they are collected: here, not amid another test."""
-    yield
-    gc.collect()
 
 
 def test_nothing_is_unpickled_or_run(copied, state, tmp_path, orbax_has_spoken):
