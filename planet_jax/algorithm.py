@@ -38,7 +38,11 @@ def make_steps(config: Config, spec: Spec, *, slots: int, updates_per_call: int,
         slots: N, episodes of each task that are kept.
         updates_per_call: updates in one call of `learn`; the last one before an episode may be shorter.
         task_steps: T of each of several tasks.
+
+    Raises:
+        RuntimeError: JAX is in a mode in which nothing is as it should be, see `keys.check_modes`.
     """
+    keys.check_modes()
     config = config.resolve()
     model = make_world_model(config.model, spec)
     optimizer = learner.make_optimizer(config.learner)

@@ -8,10 +8,33 @@ import zlib
 
 import jax
 
+GENERATOR = 'threefry2x32'
+"""What JAX draws with unless it is told otherwise, and what keys of two words are for."""
+
+
+def check_modes() -> None:
+    """Refuses modes of JAX in which nothing here is what it should be.
+
+    Raises:
+        RuntimeError: numbers are float64 by default, or keys are of another generator; the message names the flag.
+    """
+    if jax.config.jax_enable_x64:
+        raise RuntimeError('JAX is in its x64 mode, but the agent computes with float32: set JAX_ENABLE_X64=0, or '
+                           "jax.config.update('jax_enable_x64', False).")
+    if jax.config.jax_default_prng_impl != GENERATOR:
+        raise RuntimeError(f"JAX's default random generator is {jax.config.jax_default_prng_impl}, but the agent draws "
+                           f"with {GENERATOR}: set JAX_DEFAULT_PRNG_IMPL={GENERATOR}, or "
+                           f"jax.config.update('jax_default_prng_impl', '{GENERATOR}').")
+
 
 def root(seed: int) -> jax.Array:
-    """The root key of a seed: uint32 [2], a plain array, so that it is saved and sharded like any other."""
-    return jax.random.key_data(jax.random.key(seed, impl='threefry2x32'))
+    """The root key of a seed: uint32 [2], a plain array, so that it is saved and sharded like any other.
+
+    Raises:
+        RuntimeError: see `check_modes`.
+    """
+    check_modes()
+    return jax.random.key_data(jax.random.key(seed, impl=GENERATOR))
 
 
 def stream(key: jax.Array, purpose: str, counter: jax.Array | int = 0) -> jax.Array:

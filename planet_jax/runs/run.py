@@ -55,7 +55,7 @@ class Run:
         """For `config.json`; the configuration is not yet taken apart."""
         return self.identity | {
             'action_repeat': self.action_repeats, 'versions': versions(),
-            'device': device_name(), 'commit': commit(),
+            'device': device_name(), 'commit': commit(), 'flags': flags(),
         }
 
     @property
@@ -218,6 +218,12 @@ def versions() -> dict[str, str]:
         except importlib.metadata.PackageNotFoundError:
             found[package] = 'not installed'
     return found
+
+
+def flags() -> dict[str, Any]:
+    """Settings of JAX and XLA, beside those of the run, that change numbers."""
+    return {'jax_threefry_partitionable': bool(jax.config.jax_threefry_partitionable),
+            'XLA_FLAGS': os.environ.get('XLA_FLAGS', '')}
 
 
 def commit() -> str | None:

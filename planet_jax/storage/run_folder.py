@@ -2,7 +2,7 @@
 
 | file | what |
 |---|---|
-| `config.json` | everything resolved: task, preset, seed, configuration, versions, device, commit |
+| `config.json` | everything resolved: task, preset, seed, configuration, versions, device, commit, flags |
 | `metrics.jsonl` | a line per episode |
 | `evaluations.jsonl` | a line per evaluation and task, with every return |
 | `open_loop.jsonl` | a line per evaluation and task, with the errors of predicting its first episode |
@@ -379,7 +379,7 @@ class RunFolder:
 
 def _earlier(before: dict[str, Any], record: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
     """An entry 'earlier' with what made the run until now, oldest first; none if it is what goes on with it."""
-    made_by = {name: before.get(name) for name in ('versions', 'device', 'commit')}
+    made_by = {name: before[name] for name in ('versions', 'device', 'commit', 'flags') if name in before}
     same = all(record.get(name) == value for name, value in made_by.items())
     earlier = before.get('earlier', []) + ([] if same else [made_by])
     return {'earlier': earlier} if earlier else {}
