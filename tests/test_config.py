@@ -156,6 +156,11 @@ def test_words_that_are_no_choice_are_refused(group, name):
     (lambda: Model(decoder_channels=(32, -1)), ['model.decoder_channels is (32, -1)', 'at least 1']),
     (lambda: Model(decoder_kernels=(5, 0, 6, 6)), ['model.decoder_kernels is (5, 0, 6, 6)', 'at least 1']),
     (lambda: Model(decoder_kernels=(5, 5, 6)), ['model.decoder_kernels has 3', 'model.decoder_channels 3']),
+    (lambda: Model(encoder_kernels=(4, 4)), ['model.encoder_kernels has 2', 'model.encoder_channels 4']),
+    (lambda: Model(encoder_strides=(2, 2, 2, 2, 2)), ['model.encoder_strides has 5', 'model.encoder_channels 4']),
+    (lambda: Model(encoder_strides=(2, 2, 2, 0)), ['model.encoder_strides is (2, 2, 2, 0)', 'at least 1']),
+    (lambda: Model(decoder_strides=(2,)), ['model.decoder_strides has 1', 'model.decoder_kernels 4']),
+    (lambda: Model(decoder_start=3), ['model.decoder_start is 3', 'model.decoder_units is 1024']),
     (lambda: Env(size=1024, supersample=3), ['env.size 1024', 'env.supersample 3', '3072', '2048']),
     (lambda: Planner(candidates=50), ['planner.elites is 100', 'planner.candidates is 50', 'of elites is 50']),
     (lambda: Config(evaluation_planner=EvaluationPlanner(candidates=50)),
@@ -190,6 +195,10 @@ def test_sizes_of_feature_maps():
     made = [Model(decoder_channels=(1,) * layers, decoder_kernels=tuple(kernels[:layers + 1])).decoded_size()
             for layers in range(4)]
     assert made == [5, 13, 30, 64]
+    patches = Model(encoder_channels=(1, 1), encoder_kernels=(4, 3), encoder_strides=(4, 2), decoder_channels=(1,),
+                    decoder_kernels=(4, 2), decoder_strides=(4, 2), decoder_start=4)
+    assert (patches.encoded_size(64), patches.encoded_size(32), patches.encoded_size(8)) == (7, 3, 0)
+    assert patches.decoded_size() == 32
 
 
 # What follows from other fields.

@@ -79,13 +79,22 @@ class Model:
     image_bits: int = 5
     """Bits kept of each colour channel; uniform noise fills the rest (appendix A)."""
     encoder_channels: tuple[int, ...] = (32, 64, 128, 256)
-    """Channels of the encoder's convolutions, kernel 4, stride 2."""
+    """Channels of the encoder's convolutions."""
+    encoder_kernels: tuple[int, ...] = ()
+    """Kernel sizes of the encoder's convolutions; none: 4 each."""
+    encoder_strides: tuple[int, ...] = ()
+    """Strides of the encoder's convolutions; none: 2 each. Where stride and kernel are equal, patches do not overlap
+    and a layer is one matrix product, which is much faster on a CPU."""
     decoder_channels: tuple[int, ...] = (128, 64, 32)
-    """Channels of the decoder's transposed convolutions, stride 2; the last one has the image's."""
+    """Channels of the decoder's transposed convolutions; the last one has the image's."""
     decoder_kernels: tuple[int, ...] = (5, 5, 6, 6)
     """Kernel sizes of the decoder's transposed convolutions; they decide the size of its image."""
+    decoder_strides: tuple[int, ...] = ()
+    """Strides of the decoder's transposed convolutions; none: 2 each."""
     decoder_units: int = 1024
     """Units of the dense layer before the transposed convolutions."""
+    decoder_start: int = 1
+    """Height and width of the map that the dense layer makes, whose square divides the units."""
     vector_layers: int = 2
     """Layers of the encoder and of the decoder of vector observations."""
     vector_units: int = 200
@@ -108,27 +117,43 @@ class Model:
         if not 1 <= self.image_bits <= 8:
             raise ValueError(f'model.image_bits is {self.image_bits}, but a colour channel has 1 to 8 bits: the '
                              f'nearest valid value is {min(max(self.image_bits, 1), 8)}.')
-        for name in ('encoder_channels', 'decoder_channels', 'decoder_kernels'):
+        for name in ('encoder_channels', 'encoder_kernels', 'encoder_strides', 'decoder_channels', 'decoder_kernels',
+                     'decoder_strides'):
             if any(value < 1 for value in getattr(self, name)):
                 raise ValueError(f'model.{name} is {getattr(self, name)}, but every entry must be at least 1.')
         if not self.encoder_channels:
             raise ValueError('model.encoder_channels is empty, but the encoder needs at least one convolution.')
+        for name, other in (('encoder_kernels', 'encoder_channels'), ('encoder_strides', 'encoder_channels'),
+                            ('decoder_strides', 'decoder_kernels')):
+            given, wanted = getattr(self, name), len(getattr(self, other))
+            if given and len(given) != wanted:
+                raise ValueError(f'model.{name} has {len(given)} entries and model.{other} {wanted}, but there must be '
+                                 f'as many, or none.')
         if len(self.decoder_kernels) != len(self.decoder_channels) + 1:
             raise ValueError(f'model.decoder_kernels has {len(self.decoder_kernels)} entries and '
                              f'model.decoder_channels {len(self.decoder_channels)}, but there must be exactly one more '
                              f'kernel: the last convolution has the channels of the image.')
+        if self.decoder_start < 1 or self.decoder_units % self.decoder_start**2:
+            raise ValueError(f'model.decoder_start is {self.decoder_start} and model.decoder_units is '
+                             f'{self.decoder_units}, but the start must be at least 1 and its square divide the units.')
+
+    def encoder_layers(self) -> list[tuple[int, int, int]]:
+        """Channels, kernel and stride of each of the encoder's convolutions."""
+        layers = len(self.encoder_channels)
+        return list(zip(self.encoder_channels, self.encoder_kernels or (4,) * layers,
+                        self.encoder_strides or (2,) * layers, strict=True))
 
     def encoded_size(self, size: int) -> int:
         """Height and width of the encoder's last feature map for an image of `size` pixels; 0 if none is left."""
-        for _ in self.encoder_channels:
-            size = (size - 4) // 2 + 1 if size >= 4 else 0
+        for _, kernel, stride in self.encoder_layers():
+            size = (size - kernel) // stride + 1 if size >= kernel else 0
         return size
 
     def decoded_size(self) -> int:
         """Height and width of the image that the decoder makes, in pixels."""
-        size = 1
-        for kernel in self.decoder_kernels:
-            size = 2 * (size - 1) + kernel
+        size = self.decoder_start
+        for kernel, stride in zip(self.decoder_kernels, self.decoder_strides or (2,) * len(self.decoder_kernels)):
+            size = stride * (size - 1) + kernel
         return size
 
 

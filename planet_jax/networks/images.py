@@ -12,11 +12,12 @@ from planet_jax.ops import convolutions
 
 
 class Convolution(nn.Module):
-    """A convolution with a bias, or the transpose of one; stride 2, no padding.
+    """A convolution with a bias, or the transpose of one, without padding.
 
     Attributes:
         channels: of the output.
         kernel: its height and width.
+        stride: in both directions.
         transposed: whether the image becomes larger. The kernel is then [k, k, output, input], as in TensorFlow, which
             makes no difference to its initial scale.
         dtype: of the input and the output, see `heads.product_dtype`.
@@ -24,6 +25,7 @@ class Convolution(nn.Module):
 
     channels: int
     kernel: int
+    stride: int = 2
     transposed: bool = False
     dtype: jnp.dtype | None = None
 
@@ -36,36 +38,44 @@ class Convolution(nn.Module):
         function = convolutions.conv_transpose if self.transposed else convolutions.conv
         x, kernel = promote_dtype(x, kernel, dtype=self.dtype)
         # In float32, since the gradient of the bias is a sum over all pixels of all images.
-        return (function(x, kernel).astype(jnp.float32) + bias).astype(x.dtype)
+        return (function(x, kernel, self.stride).astype(jnp.float32) + bias).astype(x.dtype)
 
 
 class Encoder(nn.Module):
-    """Convolutions with kernel 4, stride 2 and ReLU, then flat.
+    """Convolutions with ReLU, then flat.
 
     Attributes:
         channels: of each convolution; 32, 64, 128, 256 give 1024 values of a 64 x 64 image.
+        kernels: of each convolution; none: 4 each.
+        strides: of each convolution; none: 2 each.
         dtype: see `heads.product_dtype`; also of the output.
     """
 
     channels: Sequence[int]
+    kernels: Sequence[int] = ()
+    strides: Sequence[int] = ()
     dtype: jnp.dtype | None = None
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         """[..., size, size, 3] -> [..., values]."""
-        for channels in self.channels:
-            x = nn.relu(Convolution(channels, 4, dtype=self.dtype)(x))
+        layers = len(self.channels)
+        for channels, kernel, stride in zip(self.channels, self.kernels or (4,) * layers, self.strides or (2,) * layers,
+                                            strict=True):
+            x = nn.relu(Convolution(channels, kernel, stride, dtype=self.dtype)(x))
         return x.reshape(*x.shape[:-3], -1)
 
 
 class Decoder(nn.Module):
-    """A dense layer without activation, then transposed convolutions with stride 2, ReLU after all but the last.
+    """A dense layer without activation, then transposed convolutions, ReLU after all but the last.
 
     Attributes:
         units: of the dense layer.
         channels: of each transposed convolution but the last.
         kernels: of each transposed convolution.
         image_channels: of the last one.
+        strides: of each transposed convolution; none: 2 each.
+        start: height and width of the map that the dense layer makes.
         dtype: see `heads.product_dtype`; the image is float32.
     """
 
@@ -73,13 +83,17 @@ class Decoder(nn.Module):
     channels: Sequence[int]
     kernels: Sequence[int]
     image_channels: int
+    strides: Sequence[int] = ()
+    start: int = 1
     dtype: jnp.dtype | None = None
 
     @nn.compact
     def __call__(self, features: jax.Array) -> jax.Array:
         """[..., F] -> mean of the image [..., size, size, image_channels]."""
-        x = Dense(self.units, self.dtype)(features)[..., None, None, :]
-        *kernels, last = self.kernels
-        for channels, kernel in zip(self.channels, kernels, strict=True):
-            x = nn.relu(Convolution(channels, kernel, True, self.dtype)(x))
-        return Convolution(self.image_channels, last, True, self.dtype)(x).astype(jnp.float32)
+        x = Dense(self.units, self.dtype)(features)
+        x = x.reshape(*x.shape[:-1], self.start, self.start, -1)
+        strides = self.strides or (2,) * len(self.kernels)
+        *layers, (_, *last) = zip((*self.channels, 0), self.kernels, strides, strict=True)
+        for channels, kernel, stride in layers:
+            x = nn.relu(Convolution(channels, kernel, stride, True, self.dtype)(x))
+        return Convolution(self.image_channels, *last, True, self.dtype)(x).astype(jnp.float32)

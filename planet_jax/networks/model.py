@@ -30,9 +30,10 @@ def make_world_model(config: Model, spec: Spec) -> WorldModel:
         if config.decoded_size() != shape[0] or shape[0] != shape[1]:
             raise ValueError(f'The decoder makes images of {config.decoded_size()} x {config.decoded_size()} pixels, '
                              f'but the observations are {shape[0]} x {shape[1]}.')
-        encoder = Encoder(config.encoder_channels, dtype)
+        encoder = Encoder(config.encoder_channels, config.encoder_kernels, config.encoder_strides, dtype)
         encoded = config.encoded_size(shape[0])**2 * config.encoder_channels[-1]
-        decoder = Decoder(config.decoder_units, config.decoder_channels, config.decoder_kernels, shape[2], dtype)
+        decoder = Decoder(config.decoder_units, config.decoder_channels, config.decoder_kernels, shape[2],
+                          config.decoder_strides, config.decoder_start, dtype)
 
         def prepare(key, observation):
             return images.prepare(key, observation, config.image_bits)

@@ -34,6 +34,8 @@ def conv(x, kernel, stride=2):
     Raises ValueError if the channels differ, the kernel is not square, or the image is smaller than the kernel.
     """
     _check(x, kernel, 2, at_least=kernel.shape[0])
+    if kernel.shape[0] == stride:
+        return _apart(x, kernel)
     y = _conv.bind(x.reshape(1, -1, *x.shape[-3:]), kernel[None], stride=stride, precision=_precision())
     return y.reshape(*x.shape[:-3], *y.shape[-3:])
 
@@ -47,6 +49,8 @@ def conv_transpose(x, kernel, stride=2):
     Raises ValueError if the channels differ or the kernel is not square.
     """
     _check(x, kernel, 3, at_least=1)
+    if kernel.shape[0] == stride:
+        return _apart_transposed(x, kernel)
     size = tuple(stride * (s - 1) + kernel.shape[0] for s in x.shape[-3:-1])
     y = _conv_transpose.bind(x.reshape(1, -1, *x.shape[-3:]), kernel[None], stride=stride, size=size,
                              precision=_precision())
@@ -64,6 +68,23 @@ def _check(x, kernel, axis, at_least):
                          f'and its axis {axis} as long as the last of [..., H, W, C]')
     if min(x.shape[-3:-1]) < at_least:
         raise ValueError(f'images {x.shape} are smaller than the kernel {kernel.shape} or empty')
+
+
+# Where kernel and stride are equal, patches do not overlap: a convolution is a transposition of the image and one
+# matrix product on every platform, and so are its derivatives.
+
+
+def _apart(x, kernel):
+    k, (*leading, height, width, channels) = kernel.shape[0], x.shape
+    h, w = height // k, width // k
+    x = x[..., :h * k, :w * k, :].reshape(*leading, h, k, w, k * channels)
+    return x.swapaxes(-3, -2).reshape(*leading, h, w, -1) @ kernel.reshape(-1, kernel.shape[3])
+
+
+def _apart_transposed(x, kernel):
+    k, (*leading, h, w, channels) = kernel.shape[0], x.shape
+    y = (x @ kernel.reshape(-1, channels).T).reshape(*leading, h, w, k, -1)
+    return y.swapaxes(-3, -2).reshape(*leading, h * k, w * k, kernel.shape[2])
 
 
 # The library's operations, on one kernel.

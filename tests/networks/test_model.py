@@ -104,6 +104,17 @@ def test_sizes_of_the_decoder_s_layers(layers, size):
     assert [layer['kernel'].shape[0] for layer in variables['params'].values()] == [5, 5, 6, 6][:layers]
 
 
+def test_sizes_of_layers_with_other_kernels_and_strides():
+    encoder, decoder = Encoder((5, 6), (4, 2), (4, 2)), Decoder(32, (3,), (2, 4), 3, (2, 4), start=4)
+    encoded, variables = jax.eval_shape(encoder.init_with_output, KEY, jnp.zeros((32, 32, 3)))
+    assert encoded.shape == (4 * 4 * 6,)
+    assert [layer['kernel'].shape for layer in variables['params'].values()] == [(4, 4, 3, 5), (2, 2, 5, 6)]
+    image, variables = jax.eval_shape(decoder.init_with_output, KEY, jnp.zeros(7))
+    assert image.shape == (32, 32, 3)
+    assert {name: layer['kernel'].shape for name, layer in variables['params'].items()} == {
+        'Dense_0': (7, 32), 'Convolution_0': (2, 2, 3, 2), 'Convolution_1': (4, 4, 3, 3)}
+
+
 def test_activations_of_encoder_and_decoder():
     x = np.random.default_rng(0).normal(size=(14, 14, 3)).astype('float32')
     encoder, decoder = Encoder((4, 8)), Decoder(8, (4,), (3, 4), 3)

@@ -50,11 +50,13 @@ CASES = [
     *[(conv, library, images, kernel, stride) for images, kernel, stride in [
         ((6, 8, 8, 3), (4, 4, 3, 5), 2), ((4, 9, 9, 3), (4, 4, 3, 5), 2), ((3, 4, 4, 3), (4, 4, 3, 5), 2),
         ((1, 5, 8, 2), (4, 4, 2, 3), 2), ((5, 13, 10, 2), (5, 5, 2, 3), 2), ((2, 12, 11, 2), (6, 6, 2, 3), 2),
-        ((2, 7, 6, 2), (3, 3, 2, 3), 1), ((4, 11, 12, 2), (4, 4, 2, 3), 3), ((3, 9, 8, 2), (1, 1, 2, 3), 2)]],
+        ((2, 7, 6, 2), (3, 3, 2, 3), 1), ((4, 11, 12, 2), (4, 4, 2, 3), 3), ((3, 9, 8, 2), (1, 1, 2, 3), 2),
+        ((3, 8, 12, 2), (4, 4, 2, 3), 4), ((2, 7, 5, 2), (2, 2, 2, 3), 2), ((2, 3, 4, 2), (1, 1, 2, 3), 1)]],
     *[(conv_transpose, library_transpose, images, kernel, stride) for images, kernel, stride in [
         ((3, 1, 1, 8), (5, 5, 4, 8), 2), ((2, 1, 1, 4), (4, 4, 3, 4), 2), ((6, 5, 5, 4), (6, 6, 3, 4), 2),
         ((4, 3, 4, 4), (5, 5, 3, 4), 2), ((5, 4, 3, 4), (4, 4, 3, 4), 2), ((1, 2, 1, 4), (6, 6, 3, 4), 2),
-        ((2, 3, 2, 4), (3, 3, 3, 4), 1), ((4, 2, 3, 4), (4, 4, 3, 4), 3), ((3, 3, 2, 4), (1, 1, 3, 4), 2)]],
+        ((2, 3, 2, 4), (3, 3, 3, 4), 1), ((4, 2, 3, 4), (4, 4, 3, 4), 3), ((3, 3, 2, 4), (1, 1, 3, 4), 2),
+        ((3, 2, 3, 4), (4, 4, 3, 4), 4), ((2, 1, 4, 4), (2, 2, 3, 4), 2), ((2, 3, 4, 4), (1, 1, 3, 4), 1)]],
 ]
 PAIRS = [(conv, library, (9, 8, 3), (4, 4, 3, 5)), (conv_transpose, library_transpose, (4, 3, 3), (5, 5, 2, 3))]
 
@@ -67,6 +69,19 @@ def test_equal_to_the_library(function, library, images, kernel, stride, slice_b
     actual, expected = jax.jit(lambda x, kernel: tuple(
         values_and_gradients(partial(f, stride=stride), x, kernel) for f in (function, library)))(x, kernel)
     assert_close(actual, expected)
+
+
+@pytest.mark.parametrize('function, image, kernel', [
+    (conv, (8, 8, 3), (4, 4, 3, 5)), (conv_transpose, (2, 2, 5), (4, 4, 3, 5))])
+def test_patches_apart_are_one_product(function, image, kernel):
+    """Of mapped images too, and so is the gradient of the kernel: nothing is copied piece by piece or in slices."""
+    def mapped(x, kernel):
+        return jax.vmap(jax.vmap(lambda x: function(x, kernel, stride=4)))(x)
+
+    equations = jax.make_jaxpr(jax.grad(loss_of(mapped), (0, 1)))(numbers(2, 3, *image), numbers(*kernel)).eqns
+    names = [equation.primitive.name for equation in equations]
+    assert names.count('dot_general') == 3
+    assert not {'conv', 'conv_transpose', 'kernel_gradient', 'scan', 'concatenate', 'gather'} & set(names)
 
 
 @pytest.mark.parametrize('name, operands, static', [
