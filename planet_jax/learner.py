@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import optax
 
 from planet_jax import config, keys, objective, replay
-from planet_jax.types import Draw, LearnerState, Metrics, TrainState, Trajectory, WorldModel
+from planet_jax.types import Draw, LearnerState, Metrics, Params, TrainState, Trajectory, WorldModel
 
 Update = Callable[[LearnerState, jax.Array, Trajectory], tuple[LearnerState, Metrics]]
 """(learner, key, batch with leading [B, L]) -> (learner, metrics)."""
@@ -53,6 +53,27 @@ def make_update(model: WorldModel, optimizer: optax.GradientTransformation, sett
         return LearnerState(params, opt_state, learner.updates + 1), metrics
 
     return update
+
+
+def make_shares(model: WorldModel, settings: config.Objective,
+                ) -> Callable[[Params, jax.Array, Trajectory], Metrics]:
+    """How much each term of the objective decides where the parameters go.
+
+    Args:
+        model: the world model.
+        settings: of the objective.
+
+    Returns:
+        (params, key, batch with leading [B, L]) -> `image_share`, `reward_share` and `divergence_share`: the norm of
+        the term's gradient, divided by the sum of the three norms. Terms whose gradients are all zero have NaN.
+    """
+
+    def shares(params, key, batch):
+        gradients = objective.term_gradients(model, params, key, batch, settings)
+        norms = {f'{term}_share': optax.tree.norm(gradient) for term, gradient in gradients.items()}
+        return {name: norm / sum(norms.values()) for name, norm in norms.items()}
+
+    return shares
 
 
 def _keys(state: TrainState, number: jax.Array | int) -> jax.Array:

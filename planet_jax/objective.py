@@ -25,7 +25,9 @@ def loss(model: WorldModel, params: Params, key: jax.Array, chunk: Trajectory, c
     """The negative bound for one chunk, without the constants of the Gaussian likelihoods.
 
     The sum over the valid rows of
-    1/2 |x - x^|^2 + reward_scale / 2 (r - r^)^2 + divergence_scale max(0, KL(q || p) - free_nats), divided by L.
+    image_scale / 2 |x - x^|^2 + reward_scale / 2 (r - r^)^2 + divergence_scale max(0, KL(q || p) - free_nats), divided
+    by L. With `kl_balance` b the divergence has the same value and another gradient: b of it goes to the prior and
+    1 - b to the posterior (Hafner et al., 2021, algorithm 2), each beyond the free nats only.
     The latent state before the first row is zero, as before an episode, and the first row is trained like the others
     (released code). The noisy image is the encoder's input and the decoder's target.
 
@@ -37,12 +39,13 @@ def loss(model: WorldModel, params: Params, key: jax.Array, chunk: Trajectory, c
         config: scales and free nats.
 
     Returns:
-        the loss [], and what it is made of: `image_loss`, `reward_loss` (scaled), `divergence` (unscaled and unclipped,
-        in nats), `prior_entropy` and `posterior_entropy`, each summed over valid rows and divided by L; where they are
-        asked for, also `overshooting_divergence`, the mean over distances 2 to O, and `global_divergence`.
+        the loss [], and what it is made of: `image_loss` and `reward_loss` (scaled), `divergence` (unscaled and
+        unclipped, in nats), `prior_entropy` and `posterior_entropy`, each summed over valid rows and divided by L;
+        `free_rows`, the share of the valid rows whose divergence is below the free nats; where they are asked for, also
+        `overshooting_divergence`, the mean over distances 2 to O, and `global_divergence`.
     """
-    total, metrics, images = _without_images(model, params, key, chunk, config)
-    return _with_images(total, metrics, _image_loss(model, params, *images))
+    terms, metrics, images = _without_images(model, params, key, chunk, config.resolve())
+    return _with_images(sum(terms), metrics, _image_loss(model, params, *images))
 
 
 def batch_loss(model: WorldModel, params: Params, key: jax.Array, batch: Trajectory, config: Objective,
@@ -60,13 +63,44 @@ def batch_loss(model: WorldModel, params: Params, key: jax.Array, batch: Traject
         batch: chunks with leading [B].
         config: scales and free nats.
     """
-    totals, metrics, images = jax.vmap(lambda key, chunk: _without_images(model, params, key, chunk, config))(
+    terms, metrics, image_loss = _batch_terms(model, params, key, batch, config)
+    return _with_images(sum(terms).mean(), metrics, image_loss)
+
+
+def term_gradients(model: WorldModel, params: Params, key: jax.Array, batch: Trajectory, config: Objective,
+                   ) -> dict[str, Params]:
+    """The gradient of each term of `batch_loss`, to see which of them the parameters follow.
+
+    Args:
+        model: the world model.
+        params: its parameters.
+        key: a random key, split among the chunks.
+        batch: chunks with leading [B].
+        config: scales and free nats.
+
+    Returns:
+        by the names `image`, `reward` and `divergence`: a pytree like the parameters. The three are scaled, and add up
+        to the gradient of the loss; the divergence comes with overshooting and the global prior, if they are asked for.
+    """
+
+    def terms(params):
+        terms, _, image_loss = _batch_terms(model, params, key, batch, config)
+        return {'image': image_loss, 'reward': terms[0].mean(), 'divergence': sum(terms[1:]).mean()}
+
+    return jax.jacrev(terms)(params)
+
+
+def _batch_terms(model: WorldModel, params: Params, key: jax.Array, batch: Trajectory, config: Objective,
+                 ) -> tuple[list[jax.Array], Metrics, jax.Array]:
+    """Terms of each chunk [B] as in `_without_images`, and the mean over the batch of metrics and of the image term."""
+    config = config.resolve()
+    terms, metrics, images = jax.vmap(lambda key, chunk: _without_images(model, params, key, chunk, config))(
         jax.random.split(key, len(batch.length)), batch)
     features, *data, weights = (leaf.reshape(-1, *leaf.shape[2:]) for leaf in images)
     weights = weights / len(batch.length)
     most = _OBSERVATION_BYTES / (4 * math.prod(data[0].shape[1:]))
     image_loss = slices.total(partial(_image_loss, model), most, params, features, (*data, weights))
-    return _with_images(totals.mean(), jax.tree.map(jnp.mean, metrics), image_loss)
+    return terms, jax.tree.map(jnp.mean, metrics), image_loss
 
 
 def _with_images(total: jax.Array, metrics: Metrics, image_loss: jax.Array) -> tuple[jax.Array, Metrics]:
@@ -82,8 +116,8 @@ def _image_loss(model: WorldModel, params: Params, features: jax.Array, target: 
 
 
 def _without_images(model: WorldModel, params: Params, key: jax.Array, chunk: Trajectory, config: Objective,
-                    ) -> tuple[jax.Array, Metrics, tuple[jax.Array, jax.Array, jax.Array]]:
-    """Loss and metrics of a chunk but for its images, and the arguments of `_image_loss`, [L, ...]."""
+                    ) -> tuple[list[jax.Array], Metrics, tuple[jax.Array, jax.Array, jax.Array]]:
+    """Terms (the reward's first) and metrics of a chunk but for its images, and the arguments of `_image_loss`."""
     prepare_key, observe_key = jax.random.split(key)
     target = model.prepare(prepare_key, chunk.observation)
     embeddings = jax.vmap(model.encode, (None, 0))(params, target)
@@ -100,7 +134,8 @@ def _without_images(model: WorldModel, params: Params, key: jax.Array, chunk: Tr
         return jnp.where(valid, rows, 0).sum() / length
 
     reward_loss = mean(0.5 * config.reward_scale * jnp.square(chunk.reward - reward))
-    penalty = mean(jnp.maximum(divergence - config.free_nats, 0))
+    trained = divergence if config.kl_balance is None else _balanced(priors, posteriors, config.kl_balance)
+    penalty = mean(jnp.maximum(trained - config.free_nats, 0))
     metrics = {}
     if config.overshooting_distance > 1:
         farther, metrics, rewards = _overshooting(
@@ -108,18 +143,27 @@ def _without_images(model: WorldModel, params: Params, key: jax.Array, chunk: Tr
         penalty = penalty + farther if config.overshooting_weights == 'released' else (
             penalty + (config.overshooting_distance - 1) * farther) / config.overshooting_distance
         reward_loss = reward_loss + rewards
-    total = reward_loss + config.divergence_scale * penalty
+    terms = [reward_loss, config.divergence_scale * penalty]
     if config.global_prior_scale:
         standard = distrax.MultivariateNormalDiag(jnp.zeros_like(posteriors.mean), jnp.ones_like(posteriors.std))
         metrics['global_divergence'] = mean(posterior.kl_divergence(standard))
-        total = total + config.global_prior_scale * metrics['global_divergence']
+        terms.append(config.global_prior_scale * metrics['global_divergence'])
     metrics |= {
         'reward_loss': reward_loss,
         'divergence': mean(divergence),
+        'free_rows': (valid & (divergence < config.free_nats)).sum() / jnp.maximum(valid.sum(), 1),
         'prior_entropy': mean(prior.entropy()),
         'posterior_entropy': mean(posterior.entropy()),
     }
-    return total, metrics, (features, target, valid / length)
+    return terms, metrics, (features, target, config.observation_scale(target.shape[1:]) * valid / length)
+
+
+def _balanced(priors: Latent, posteriors: Latent, share: float) -> jax.Array:
+    """KL(q || p) [L] of which the share goes to the prior's gradient and the rest to the posterior's."""
+    stop = jax.lax.stop_gradient
+    to_prior = _distribution(stop(posteriors)).kl_divergence(_distribution(priors))
+    to_posterior = _distribution(posteriors).kl_divergence(_distribution(stop(priors)))
+    return share * to_prior + (1 - share) * to_posterior
 
 
 def _overshooting(model: WorldModel, params: Params, key: jax.Array, posteriors: Latent, chunk: Trajectory,

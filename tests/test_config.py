@@ -20,11 +20,15 @@ from planet_jax.config import (
     Objective,
     Planner,
     Replay,
+    saved,
 )
 
 GROUPS = {'env': Env, 'model': Model, 'objective': Objective, 'planner': Planner,
           'evaluation_planner': EvaluationPlanner, 'learner': Learner, 'replay': Replay,
           'collector': Collector, 'evaluation': Evaluation}
+ROOT = Path(__file__).resolve().parent.parent
+OLDEST = ROOT / 'examples/agents/cartpole_swingup/rssm-cpu/0/config.json'
+"""Of a run that was begun when many fields were not there."""
 
 
 # To JSON and back.
@@ -44,7 +48,7 @@ def test_every_field_survives_json():
     changed = Config(
         env=Env('state', 32, 2, 1, 'fast', 3, 7), model=Model(
             'ssm', 5, 6, 7, 0.2, 'reset_after', 4, (3, 4), (5, 6), (5, 6, 6), 8, 1, 9, 1, 10, 'float32'),
-        objective=Objective(2, 0.5, 1.5, 3, 'paper', (0.5, 2), True, 0.1),
+        objective=Objective(0.5, 2, 0.5, 1.5, 0.8, 3, 'paper', (0.5, 2), True, 0.1),
         planner=Planner(3, 4, 50, 6, 'mean_absolute', 'per_candidate'),
         learner=Learner(7, 8, 0.1, 0.2, True, 10, 3, 2), replay=Replay(20, 'host'),
         collector=Collector(1, 4, 'all_tasks', 'random', 0.5),
@@ -60,6 +64,29 @@ def test_every_field_survives_json():
 def test_absent_values_are_the_defaults():
     assert config.from_dict({}) == Config()
     assert config.from_dict({'planner': {'horizon': 3}}) == Config(planner=Planner(horizon=3))
+
+
+def test_a_file_of_an_earlier_version_means_what_its_run_did():
+    values = json.loads(OLDEST.read_text())['config']
+    read = config.to_dict(config.from_dict(values))
+    for group, fields in read.items():
+        for name, value in fields.items():
+            if name in values.get(group, {}):
+                assert value == values[group][name], f'{group}.{name}'
+            else:
+                assert f'{group}.{name}' in saved.THEN, f'{group}.{name} is new: give it a row in config/saved.py'
+                assert value == saved.THEN[f'{group}.{name}'], f'{group}.{name}'
+
+
+def test_an_absent_field_has_the_value_of_then_and_not_today_s_default(monkeypatch):
+    monkeypatch.setitem(saved.THEN, 'objective.image_scale', 3.0)
+    assert config.from_dict({}).objective.image_scale == 3
+    assert config.from_dict({'objective': {'image_scale': None}}).objective.image_scale is None
+
+
+def test_only_fields_have_a_value_of_then():
+    assert set(saved.THEN) <= {f'{group}.{field.name}' for group in GROUPS for field in dataclasses.fields(
+        GROUPS[group])}
 
 
 def test_to_dict_shares_nothing_with_the_configuration():
@@ -100,8 +127,8 @@ AT_LEAST = [
     *[('model', name, value, 1) for name in ('stochastic', 'deterministic', 'hidden', 'decoder_units', 'vector_layers',
                                              'vector_units', 'reward_layers', 'reward_units') for value in (0, -5)],
     *[('model', 'min_std', value, 0) for value in (-0.1, math.nan, math.inf)],
-    *[('objective', name, value, 0) for name in ('reward_scale', 'divergence_scale', 'free_nats')
-      for value in (-1.0, math.nan, math.inf)],
+    *[('objective', name, value, 0) for name in (
+        'image_scale', 'reward_scale', 'divergence_scale', 'free_nats') for value in (-1.0, math.nan, math.inf)],
     *[('planner', name, value, 1) for name in ('horizon', 'iterations', 'candidates', 'elites') for value in (0, -1)],
     *[('evaluation_planner', name, value, 1) for name in ('horizon', 'iterations', 'candidates', 'elites')
       for value in (0, -1)],
@@ -162,6 +189,8 @@ def test_words_that_are_no_choice_are_refused(group, name):
     (lambda: Model(decoder_strides=(2,)), ['model.decoder_strides has 1', 'model.decoder_kernels 4']),
     (lambda: Model(decoder_start=3), ['model.decoder_start is 3', 'model.decoder_units is 1024']),
     (lambda: Env(size=1024, supersample=3), ['env.size 1024', 'env.supersample 3', '3072', '2048']),
+    *[(lambda share=share: Objective(kl_balance=share), [f'kl_balance is {share}', f'nearest valid value is {valid}'])
+      for share, valid in [(1.5, 1), (-0.1, 0)]],
     (lambda: Planner(candidates=50), ['planner.elites is 100', 'planner.candidates is 50', 'of elites is 50']),
     (lambda: Config(evaluation_planner=EvaluationPlanner(candidates=50)),
      ['evaluation_planner', 'planner.elites is 100', 'planner.candidates is 50', 'of elites is 50']),
@@ -213,6 +242,28 @@ def test_what_is_not_given_follows_from_the_cell(cell, scale, nats):
     assert Config(model=Model(cell=cell), objective=given).resolve().objective == given
 
 
+def test_the_free_nats_follow_from_the_balance_unless_they_are_given():
+    balanced = Objective(kl_balance=0.8)
+    assert balanced.resolve().free_nats == Config(objective=balanced).resolve().objective.free_nats == 1
+    assert Config(model=Model(cell='rnn'), objective=balanced).resolve().objective.free_nats == 0
+    assert Objective(kl_balance=0.8, free_nats=3).resolve().free_nats == 3
+
+
+@pytest.mark.parametrize('shape, scale', [((64, 64, 3), 1), ((32, 32, 3), 4), ((5,), 200), ((24,), 1000 / 24)])
+def test_small_observations_weigh_as_the_paper_s_images_do(shape, scale):
+    assert Objective(image_scale=None).observation_scale(shape) == pytest.approx(scale)
+    assert Objective().observation_scale(shape) == 1
+    assert Objective(image_scale=7).observation_scale(shape) == 7
+
+
+def test_the_factor_of_images_is_resolved_and_that_of_vectors_follows_from_their_size():
+    free = Objective(image_scale=None)
+    cpu = config.preset('cpu')
+    assert cpu.resolve().objective.image_scale == 4
+    assert Config(objective=free).resolve().objective.image_scale == 1
+    assert Config(env=Env('state'), objective=free).resolve().objective.image_scale is None
+
+
 def test_evaluation_plans_as_collection_does_unless_told_otherwise():
     planner = Planner(3, 4, 50, 6, 'mean_absolute', 'per_candidate')
     resolved = Config(planner=planner, evaluation_planner=EvaluationPlanner(iterations=1, start='shared')).resolve()
@@ -240,7 +291,8 @@ def test_planet_is_the_released_code():
     assert (model.encoder_channels, model.decoder_channels) == ((32, 64, 128, 256), (128, 64, 32))
     assert (model.decoder_kernels, model.decoder_units) == ((5, 5, 6, 6), 1024)
     assert (model.reward_layers, model.reward_units) == (3, 300)
-    assert planet.resolve().objective == Objective(reward_scale=10, divergence_scale=1, free_nats=3)
+    assert planet.resolve().objective == Objective(image_scale=1, reward_scale=10, divergence_scale=1, free_nats=3,
+                                                   kl_balance=None)
     assert planet.planner == Planner(12, 10, 1000, 100, 'std', 'shared')
     learner = planet.learner
     assert (learner.batch, learner.chunk_length, learner.learning_rate) == (50, 50, 1e-3)
@@ -262,6 +314,7 @@ def test_paper_differs_in_what_the_paper_states():
 def test_cpu_is_smaller_and_whole():
     cpu = config.preset('cpu')
     assert cpu.env.observation == 'pixels' and cpu.env.size >= 32 and cpu.env.quality == 'fast'
+    assert cpu.objective == Objective(image_scale=None, kl_balance=0.8) and cpu.resolve().objective.free_nats == 1
     assert cpu.model.cell == 'rssm' and cpu.model.stochastic > 1 and cpu.model.deterministic > 1
     assert cpu.planner.horizon == 12 and cpu.planner.iterations >= 5
     assert cpu.evaluation.every == 10 and cpu.evaluation.episodes == 10

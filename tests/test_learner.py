@@ -81,8 +81,8 @@ def test_updates_reduce_the_loss_of_a_fixed_batch(setting):
     assert losses[-1] < 0.7 * losses[0]
     assert all(later < first for first, later in zip(losses, losses[10:]))
     assert state.updates == 30
-    assert set(metrics) == {'loss', 'image_loss', 'reward_loss', 'divergence', 'prior_entropy', 'posterior_entropy',
-                            'gradient_norm', 'skipped'}
+    assert set(metrics) == {'loss', 'image_loss', 'reward_loss', 'divergence', 'free_rows', 'prior_entropy',
+                            'posterior_entropy', 'gradient_norm', 'skipped'}
     assert metrics['skipped'] == 0
 
 

@@ -1,8 +1,7 @@
 """The objective: its terms against their formulae, what counts and what does not, for every cell."""
 
-import dataclasses
+import copy
 import math
-from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
@@ -20,8 +19,15 @@ LENGTH = 6
 SIZES = dict(stochastic=4, deterministic=6, hidden=8, vector_units=8, reward_layers=2, reward_units=8,
              encoder_channels=(2,), decoder_channels=(3,), decoder_kernels=(4, 6), decoder_units=8)
 SPECS = {'vector': Spec((3,), 'float32', 2, 10), 'image': Spec((12, 12, 3), 'uint8', 2, 10)}
-UNTRACED = dataclasses.asdict(Objective())
-METRICS = {'loss', 'image_loss', 'reward_loss', 'divergence', 'prior_entropy', 'posterior_entropy'}
+METRICS = {'loss', 'image_loss', 'reward_loss', 'divergence', 'free_rows', 'prior_entropy', 'posterior_entropy'}
+
+
+def traced(settings, numbers):
+    """An `Objective` whose numbers may be traced, which its validator would refuse."""
+    settings = copy.copy(settings)
+    for name, value in numbers.items():
+        object.__setattr__(settings, name, value)
+    return settings
 
 
 class Case:
@@ -39,13 +45,12 @@ class Case:
                                 rng.normal(size=LENGTH).astype('float32'), np.int32(LENGTH))
 
         def loss(params, chunk, settings):
-            # Not an `Objective`: here the numbers are traced, and its validator wants to see them.
-            return objective.loss(self.model, params, KEY, chunk, SimpleNamespace(**(UNTRACED | settings)))
+            return objective.loss(self.model, params, KEY, chunk, traced(Objective(), settings))
 
         self.compiled = jax.jit(jax.value_and_grad(loss, has_aux=True))
 
     def loss(self, chunk=None, **settings):
-        """Loss, metrics and gradient."""
+        """Loss, metrics and gradient; compiled once with the balance and once without."""
         settings = dict(reward_scale=2.0, divergence_scale=1.0, free_nats=0.0) | settings
         (loss, metrics), gradient = jax.tree.map(np.asarray, self.compiled(self.params, chunk or self.chunk, settings))
         return float(loss), {name: float(value) for name, value in metrics.items()}, gradient
@@ -67,6 +72,11 @@ def case(request):
 @pytest.fixture(scope='module')
 def observed(case):
     return jax.tree.map(np.asarray, jax.jit(case.observed)())
+
+
+@pytest.fixture(scope='module')
+def stochastic_case():
+    return Case('rssm', 'vector')
 
 
 @pytest.fixture(scope='module', params=['rssm', 'ssm', 'rnn', 'rnn_official'])
@@ -115,6 +125,31 @@ def test_reward_scale(case, scale):
     unscaled = case.loss(reward_scale=1.0)[1]
     np.testing.assert_allclose(metrics['reward_loss'], scale * unscaled['reward_loss'], rtol=1e-4)
     np.testing.assert_allclose(loss, metrics['image_loss'] + metrics['reward_loss'] + metrics['divergence'], rtol=1e-4)
+
+
+@pytest.mark.parametrize('scale', [0.0, 4.0])
+def test_image_scale(case, scale):
+    loss, metrics, _ = case.loss(image_scale=scale)
+    plain = case.loss()[1]
+    np.testing.assert_allclose(metrics['image_loss'], scale * plain['image_loss'], rtol=1e-5)
+    np.testing.assert_allclose(loss, metrics['image_loss'] + metrics['reward_loss'] + metrics['divergence'], rtol=1e-4)
+
+
+def test_the_defaults_of_the_settings_are_numbers_in_the_loss(stochastic_case):
+    losses = [jax.jit(lambda settings=settings: objective.loss(
+        stochastic_case.model, stochastic_case.params, KEY, stochastic_case.chunk, settings)[0])()
+              for settings in (Objective(), Objective(image_scale=None))]
+    for loss, scale in zip(losses, [1, 1000 / 3]):  # A vector of 3 entries.
+        expected = stochastic_case.loss(image_scale=scale, reward_scale=10.0, free_nats=3.0)[0]
+        np.testing.assert_allclose(loss, expected, rtol=1e-5)
+
+
+def test_free_rows_are_the_share_of_rows_below_the_free_nats(case, observed):
+    rows = divergences(*observed[:2])
+    for free in (0.0, float(np.sort(rows)[1]) * 1.0001, 1e4):
+        assert case.loss(free_nats=free)[1]['free_rows'] == pytest.approx((rows < free).mean())
+    # Of the valid ones.
+    assert case.loss(case.chunk.replace(length=np.int32(2)), free_nats=1e4)[1]['free_rows'] == 1
 
 
 def test_free_nats_are_clipped_for_each_row(case, observed):
@@ -238,6 +273,34 @@ def test_the_divergence_pulls_both_sides(case):
         assert (both[side]['mean']['kernel'] != none[side]['mean']['kernel']).any()
 
 
+def test_the_balance_shares_the_divergence_s_gradient_between_prior_and_posterior(stochastic_case):
+    model, chunk = stochastic_case.model, stochastic_case.chunk
+
+    @jax.jit
+    @jax.grad
+    def shared(params, to_prior, to_posterior):
+        """The divergence of which a part of the gradient goes to each side, by the definition."""
+        embeddings = jax.vmap(model.encode, (None, 0))(params, chunk.observation)
+        prior, posterior = world_model.observe(model, params, jax.random.split(KEY)[1], embeddings, chunk.action,
+                                               model.initial())
+        stopped = jax.lax.stop_gradient((prior, posterior))
+
+        def beyond(q, p):
+            kl = (jnp.log(p.std / q.std) - 0.5 + (q.std**2 + (q.mean - p.mean)**2) / (2 * p.std**2)).sum(1)
+            return jnp.maximum(kl - 0.1, 0).mean()
+
+        return to_prior * beyond(stopped[1], prior) + to_posterior * beyond(posterior, stopped[0])
+
+    settings = dict(image_scale=0.0, reward_scale=0.0, free_nats=0.1)
+    plain = stochastic_case.loss(**settings)
+    for balance, parts in [(dict(kl_balance=0.0), (0.0, 1.0)), (dict(kl_balance=0.3), (0.3, 0.7)),
+                           (dict(kl_balance=1.0), (1.0, 0.0)), ({}, (1.0, 1.0))]:
+        loss, metrics, gradient = stochastic_case.loss(**settings, **balance)
+        assert loss == pytest.approx(plain[0], rel=1e-5) and metrics == pytest.approx(plain[1], rel=1e-5)
+        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-6),
+                     gradient, shared(stochastic_case.params, *parts))
+
+
 def test_the_first_row_is_trained(case):
     _, _, gradient = case.loss(case.chunk.replace(length=np.int32(1)))
     for name in ('encoder', 'cell', 'decoder', 'reward'):
@@ -278,3 +341,15 @@ def test_the_loss_of_a_batch_is_the_mean_over_its_chunks_in_slices_of_any_size(t
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), found, metrics)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4 * np.abs(b).max() + 1e-7),
                  slopes, gradient)
+
+
+def test_the_gradients_of_the_terms_add_up_and_are_those_of_the_terms_alone(two_chunks):
+    case, settings, batch, (_, gradient) = two_chunks
+    terms = jax.jit(lambda *given: objective.term_gradients(case.model, *given, settings))(case.params, KEY, batch)
+    assert set(terms) == {'image', 'reward', 'divergence'}
+    jax.tree.map(lambda total, *parts: np.testing.assert_allclose(
+        sum(parts), total, rtol=1e-3, atol=1e-4 * np.abs(total).max() + 1e-7), gradient, *terms.values())
+    assert not any(np.any(leaf) for leaf in jax.tree.leaves(
+        [terms['image']['reward'], terms['reward']['decoder'], terms['divergence']['decoder']]))
+    assert all(np.any(leaf) for leaf in jax.tree.leaves(
+        [terms['image']['decoder'], terms['reward']['reward'], terms['divergence']['cell']['gaussian']]))

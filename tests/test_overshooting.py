@@ -1,7 +1,5 @@
 """Latent overshooting: what is predicted from where, what counts, and how the distances are weighed."""
 
-import dataclasses
-from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
@@ -46,8 +44,8 @@ class Case:
         def loss(params, chunk, numbers):
             settings = Objective(overshooting_distance=distance, overshooting_weights=weights,
                                  overshooting_reward=rewards, global_prior_scale=prior)
-            # Not an `Objective`: its validator would want to see the traced numbers.
-            settings = SimpleNamespace(**(dataclasses.asdict(settings) | numbers))
+            for name, value in numbers.items():  # Past its validator, which would want to see the traced numbers.
+                object.__setattr__(settings, name, value)
             return objective.loss(self.model, params, KEY, chunk, settings)
 
         if program not in self.programs:

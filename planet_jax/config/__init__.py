@@ -12,10 +12,9 @@ from planet_jax.config.groups import (
     Planner,
     Replay,
     Spec,
-    from_dict,
-    to_dict,
 )
 from planet_jax.config.presets import PRESET_EPISODES, PRESETS, preset
+from planet_jax.config.saved import from_dict, to_dict
 
 __all__ = [
     'PRESETS', 'PRESET_EPISODES', 'Collector', 'Config', 'Env', 'Evaluation', 'EvaluationPlanner', 'Learner', 'Model',

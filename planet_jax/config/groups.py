@@ -6,8 +6,10 @@ field descriptions (H, J, K, ...) are those of the table in `planet_jax/types.py
 """
 
 import dataclasses
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 from planet_jax.config.checks import above_zero, at_least, choices
 
@@ -161,12 +163,20 @@ class Model:
 class Objective:
     """Weights of the variational bound (equation 3 of the paper)."""
 
+    image_scale: float | None = 1.0
+    """Factor of the observation's log-likelihood; none: what gives it the weight that the paper's images have beside
+    divergence and rewards, 12,288 over the entries of an image (4 for 32 x 32 x 3), 1,000 over those of a vector (200
+    for 5)."""
     reward_scale: float = 10.0
     """Factor of the reward's log-likelihood (paper: 1; released code: 10)."""
     divergence_scale: float | None = None
     """Factor of the divergence from posterior to prior; none: 1, but 0 for the cell rnn_official."""
     free_nats: float | None = None
-    """Divergence per step that costs nothing; none: 3, but 0 for the cell rnn, whose divergence is a regression."""
+    """Divergence per step that costs nothing; none: 3, or 1 where kl_balance is set, but 0 for the cell rnn, whose
+    divergence is a regression."""
+    kl_balance: float | None = None
+    """Share of the divergence's gradient that goes to the prior, 0 to 1; the posterior gets the rest (DreamerV2: 0.8).
+    None: both get all of it (paper)."""
     overshooting_distance: int = 1
     """O, steps that the prior is rolled ahead from a posterior for latent overshooting (equation 7); 1: off."""
     overshooting_weights: Literal['released', 'paper'] = 'released'
@@ -181,13 +191,40 @@ class Objective:
     def __post_init__(self):
         choices('objective', self)
         at_least('objective', {n: getattr(self, n) for n in (
-            'reward_scale', 'divergence_scale', 'free_nats', 'global_prior_scale') if getattr(self, n) is not None}, 0)
+            'image_scale', 'reward_scale', 'divergence_scale', 'free_nats', 'global_prior_scale')
+                               if getattr(self, n) is not None}, 0)
+        if self.kl_balance is not None and not 0 <= self.kl_balance <= 1:
+            raise ValueError(f'objective.kl_balance is {self.kl_balance}, but is a share, from 0 to 1: the nearest '
+                             f'valid value is {min(max(self.kl_balance, 0), 1)}.')
         at_least('objective', {'overshooting_distance': self.overshooting_distance}, 1)
         at_least('objective', {'overshooting_betas': min(self.overshooting_betas, default=0)}, 0)
         if self.overshooting_betas and len(self.overshooting_betas) != self.overshooting_distance - 1:
             raise ValueError(f'objective.overshooting_betas has {len(self.overshooting_betas)} entries, but must have '
                              f'one for each distance from 2 to {self.overshooting_distance}, '
                              f'{self.overshooting_distance - 1} in all.')
+
+    def resolve(self, divergence_scale: float = 1.0, free_nats: float | None = None) -> 'Objective':
+        """The same with every none filled in that does not follow from the observation.
+
+        Args:
+            divergence_scale: where none is set.
+            free_nats: where none are set; none: 3, or 1 with `kl_balance`.
+        """
+        if free_nats is None:
+            free_nats = 3.0 if self.kl_balance is None else 1.0
+        filled = {name: value for name, value in [('divergence_scale', divergence_scale), ('free_nats', free_nats)]
+                  if getattr(self, name) is None}
+        return dataclasses.replace(self, **filled) if filled else self
+
+    def observation_scale(self, shape: Sequence[int]) -> float:
+        """The factor of the log-likelihood of observations of a shape: `image_scale`, or what follows from the shape.
+
+        The paper's images have 12,288 entries, of which most stay as they are. Those of a vector all move, and by more,
+        so that 1,000 of them weigh about as much.
+        """
+        if self.image_scale is not None:
+            return self.image_scale
+        return (12288 if len(shape) == 3 else 1000) / math.prod(shape)
 
 
 @dataclass(frozen=True)
@@ -374,40 +411,15 @@ class Config:
             raise ValueError(f'The evaluation_planner takes from planner what it does not set: {error}') from error
 
     def resolve(self) -> 'Config':
-        """The same with every none filled in that follows from other fields."""
-        cell, objective = self.model.cell, self.objective
-        scale, nats = (0.0 if cell == 'rnn_official' else 1.0), (0.0 if cell == 'rnn' else 3.0)
+        """The same with every none filled in that follows from other fields.
+
+        The factor of vector observations follows from their size, so it stays none where that is what it is.
+        """
+        objective = self.objective.resolve(divergence_scale=0.0 if self.model.cell == 'rnn_official' else 1.0,
+                                           free_nats=0.0 if self.model.cell == 'rnn' else None)
+        if self.env.observation == 'pixels':
+            objective = dataclasses.replace(
+                objective, image_scale=objective.observation_scale((self.env.size, self.env.size, 3)))
         return dataclasses.replace(
-            self,
-            objective=dataclasses.replace(
-                objective, divergence_scale=scale if objective.divergence_scale is None else objective.divergence_scale,
-                free_nats=nats if objective.free_nats is None else objective.free_nats),
+            self, objective=objective,
             evaluation_planner=EvaluationPlanner(**vars(self.evaluation_planner.over(self.planner))))
-
-
-def to_dict(config: Config) -> dict[str, dict[str, Any]]:
-    """Nested plain values, as JSON keeps them."""
-    groups = dataclasses.asdict(config)
-    return {group: {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
-            for group, values in groups.items()}
-
-
-def from_dict(values: dict[str, dict[str, Any]]) -> Config:
-    """The configuration that `to_dict` took apart.
-
-    Raises:
-        ValueError: a group or a field is unknown, or a value is out of its range.
-    """
-    groups = {}
-    for group in dataclasses.fields(Config):
-        given = dict(values.get(group.name, {}))
-        known = {f.name for f in dataclasses.fields(group.default_factory)}
-        if set(given) - known:
-            raise ValueError(f'The configuration names {group.name}.{min(set(given) - known)}, which this version does '
-                             f'not know.')
-        groups[group.name] = group.default_factory(
-            **{name: tuple(value) if isinstance(value, list) else value for name, value in given.items()})
-    if set(values) - set(groups):
-        raise ValueError(f'The configuration has a group {min(set(values) - set(groups))!r}, which this version does '
-                         f'not know.')
-    return Config(**groups)

@@ -1,0 +1,57 @@
+"""The configuration as JSON keeps it, and what a file of an earlier version means."""
+
+import dataclasses
+from typing import Any
+
+from planet_jax.config.groups import Config
+
+THEN = {
+    'env.steps': None,
+    'objective.image_scale': 1.0,
+    'objective.kl_balance': None,
+    'objective.overshooting_distance': 1,
+    'objective.overshooting_weights': 'released',
+    'objective.overshooting_betas': [],
+    'objective.overshooting_reward': False,
+    'objective.global_prior_scale': 0.0,
+    **{f'evaluation_planner.{name}': None
+       for name in ('horizon', 'iterations', 'candidates', 'elites', 'spread', 'start')},
+    'learner.most_skipped': 10,
+    'replay.placement': 'auto',
+    'collector.interval_counts': 'each_task',
+    'collector.agent': 'planet',
+    'evaluation.open_loop': True,
+}
+"""What runs did before a field was there, for files that lack it. A new field gets a row, which never changes after:
+the default may, and the presets do."""
+
+
+def to_dict(config: Config) -> dict[str, dict[str, Any]]:
+    """Nested plain values, as JSON keeps them."""
+    groups = dataclasses.asdict(config)
+    return {group: {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
+            for group, values in groups.items()}
+
+
+def from_dict(values: dict[str, dict[str, Any]]) -> Config:
+    """The configuration that `to_dict` took apart, also in an earlier version.
+
+    A field that is absent has the value of `THEN`, or its default where it was there from the beginning.
+
+    Raises:
+        ValueError: a group or a field is unknown, or a value is out of its range.
+    """
+    groups = {}
+    for group in dataclasses.fields(Config):
+        then = {name.partition('.')[2]: value for name, value in THEN.items() if name.startswith(f'{group.name}.')}
+        given = then | values.get(group.name, {})
+        known = {f.name for f in dataclasses.fields(group.default_factory)}
+        if set(given) - known:
+            raise ValueError(f'The configuration names {group.name}.{min(set(given) - known)}, which this version does '
+                             f'not know.')
+        groups[group.name] = group.default_factory(
+            **{name: tuple(value) if isinstance(value, list) else value for name, value in given.items()})
+    if set(values) - set(groups):
+        raise ValueError(f'The configuration has a group {min(set(values) - set(groups))!r}, which this version does '
+                         f'not know.')
+    return Config(**groups)
