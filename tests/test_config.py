@@ -46,11 +46,17 @@ def test_a_preset_survives_json(name):
 
 def test_every_field_survives_json():
     changed = Config(
-        env=Env('state', 32, 2, 1, 'fast', 3, 7), model=Model(
-            'ssm', 5, 6, 7, 0.2, 'reset_after', 4, (3, 4), (5, 6), (5, 6, 6), 8, 1, 9, 1, 10, 'float32'),
-        objective=Objective(0.5, 2, 0.5, 1.5, 0.8, 3, 'paper', (0.5, 2), True, 0.1),
+        env=Env('state', size=32, supersample=2, camera=1, quality='fast', action_repeat=3, steps=7),
+        model=Model('ssm', stochastic=5, deterministic=6, hidden=7, min_std=0.2, gru='reset_after', image_bits=4,
+                    encoder_channels=(3, 4), encoder_kernels=(4, 3), encoder_strides=(4, 2), decoder_channels=(5, 6),
+                    decoder_kernels=(5, 6, 6), decoder_strides=(2, 3, 2), decoder_units=8, decoder_start=2,
+                    vector_layers=1, vector_units=9, reward_layers=1, reward_units=10, precision='float32'),
+        objective=Objective(image_scale=0.5, reward_scale=2, divergence_scale=0.5, free_nats=1.5, kl_balance=0.8,
+                            overshooting_distance=3, overshooting_weights='paper', overshooting_betas=(0.5, 2),
+                            overshooting_reward=True, global_prior_scale=0.1),
         planner=Planner(3, 4, 50, 6, 'mean_absolute', 'per_candidate'),
-        learner=Learner(7, 8, 0.1, 0.2, True, 10, 3, 2), replay=Replay(20, 'host'),
+        learner=Learner(batch=7, chunk_length=8, learning_rate=0.1, adam_epsilon=0.2, adam_epsilon_hat=True,
+                        clip_norm=10, most_skipped=3, updates_per_call=2), replay=Replay(20, 'host'),
         collector=Collector(1, 4, 'all_tasks', 'random', 0.5),
         evaluation_planner=EvaluationPlanner(1, 2, 30, 4, 'std', 'shared'),
         evaluation=Evaluation(0, 3, False))

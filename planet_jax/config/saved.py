@@ -7,6 +7,10 @@ from planet_jax.config.groups import Config
 
 THEN = {
     'env.steps': None,
+    'model.encoder_kernels': [],
+    'model.encoder_strides': [],
+    'model.decoder_strides': [],
+    'model.decoder_start': 1,
     'objective.image_scale': 1.0,
     'objective.kl_balance': None,
     'objective.overshooting_distance': 1,
