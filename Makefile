@@ -53,8 +53,8 @@ smoke: setup ## a whole tiny run, in a temporary folder
 bench: setup ## the benchmarks, and a table of them in LOGDIR/bench; ARGS goes to each of them
 	@set -f; folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && export JAX_COMPILATION_CACHE_DIR="$$folder" && \
 		out="$${LOGDIR:-logs}/bench" && for name in update planner collect render guards train; do \
-			.venv/bin/python "experiments/bench_$$name.py" "--out=$$out" $$ARGS || exit; \
-		done && .venv/bin/python experiments/benchmark.py "--out=$$out"
+			.venv/bin/python -m "experiments.bench.$$name" "--out=$$out" $$ARGS || exit; \
+		done && .venv/bin/python -m experiments.bench.results "--out=$$out"
 
 test: setup ## the tests, but for the slow ones and those of faults on a large scale
 	@$(PYTEST) -m 'not slow and not faults'

@@ -127,10 +127,10 @@ def test_the_doctor_looks_at_what_is_to_be_trained(made):
 def test_every_benchmark_is_run_into_one_folder(made):
     assert run(made, 'make', 'bench', 'LOGDIR=my logs', 'ARGS=--repeats 1').returncode == 0
     *benchmarks, table = calls(made)
-    assert [f'experiments/{path.name}' for path in sorted(ROOT.glob('experiments/bench_*.py'))] == sorted(
-        name for name, *_ in benchmarks)
-    assert all(arguments == ['--out=my logs/bench', '--repeats', '1'] for _, *arguments in benchmarks)
-    assert table == ['experiments/benchmark.py', '--out=my logs/bench']
+    assert [f'experiments.bench.{path.stem}' for path in sorted(ROOT.glob('experiments/bench/*.py'))
+            if '(Options):' in path.read_text()] == sorted(name for _, name, *_ in benchmarks)
+    assert all(arguments == ['--out=my logs/bench', '--repeats', '1'] for _, _, *arguments in benchmarks)
+    assert table == ['-m', 'experiments.bench.results', '--out=my logs/bench']
 
 
 @pytest.mark.parametrize(('target', 'hint'), [('train', 'make train TASK='), ('evaluate', 'make evaluate RUN=')])

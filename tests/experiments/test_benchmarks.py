@@ -11,24 +11,18 @@ import jax
 import jax.numpy as jnp
 import pytest
 
+from experiments.bench.arithmetic import gigaflops
+from experiments.bench.programs import kernels
+
 ROOT = Path(__file__).resolve().parents[2]
-SCRIPTS = ROOT / 'experiments'
 TIMED = {'seconds', 'seconds_min', 'seconds_max', 'readings', 'product_gflop_per_second', 'pass_gigabytes_per_second'}
 PROGRAM = TIMED | {'gflop', 'compile_seconds', 'from_cache', 'program_gigabytes', 'ideal_seconds', 'ratio', 'relative',
                    'processor_seconds', 'processor_gflop_per_second', 'processor_ratio'}
 
 
-@pytest.fixture
-def benchmark(monkeypatch):
-    """The module that the scripts share."""
-    monkeypatch.syspath_prepend(SCRIPTS)
-    import benchmark
-    return benchmark
-
-
-def run(script, *arguments):
-    ran = subprocess.run([sys.executable, SCRIPTS / script, *map(str, arguments)], capture_output=True, text=True,
-                         env={**os.environ, 'PYTHONPATH': str(ROOT)})
+def run(name, *arguments):
+    ran = subprocess.run([sys.executable, '-m', f'experiments.bench.{name}', *map(str, arguments)],
+                         capture_output=True, text=True, env={**os.environ, 'PYTHONPATH': str(ROOT)})
     assert ran.returncode == 0, ran.stderr
     return ran.stdout
 
@@ -50,7 +44,7 @@ def run(script, *arguments):
         'episode_seconds', 'of_it_simulator', 'compile_seconds', 'product_gflop_per_second'}, marks=pytest.mark.slow),
 ])
 def test_each_leaves_a_record(name, arguments, rows, fields, tmp_path):
-    printed = run(f'bench_{name}.py', '--size', 'debug', '--repeats', 1, '--out', tmp_path, *arguments)
+    printed = run(name, '--size', 'debug', '--repeats', 1, '--out', tmp_path, *arguments)
     record = json.loads((tmp_path / f'{name}-debug.json').read_text())
     assert record['benchmark'] == name and record['platform'] == 'cpu' and 'cores' in record['machine']
     assert record['versions']['jax'] == jax.__version__ and 'commit' in record
@@ -64,21 +58,21 @@ def test_each_leaves_a_record(name, arguments, rows, fields, tmp_path):
             for number in value if isinstance(value, list) else [value] * (field != 'row'):
                 assert math.isfinite(number) and (number > 0 or field in ('from_cache', 'compile_seconds'))
 
-    run('benchmark.py', '--out', tmp_path)
+    run('results', '--out', tmp_path)
     table = (tmp_path / 'results.md').read_text()
     assert f'**{name}, debug**' in table and all(f'| {row} |' in table for row in rows)
 
 
-def test_arithmetic_is_that_of_the_shapes(benchmark):
+def test_arithmetic_is_that_of_the_shapes():
     def loop(x):
         return jax.lax.scan(lambda x, _: (x @ x, None), x, length=3)[0]
 
-    assert benchmark.gigaflops(jax.jit(loop), jnp.ones((4, 4))) == 3 * 2 * 4**3 / 1e9
+    assert gigaflops(jax.jit(loop), jnp.ones((4, 4))) == 3 * 2 * 4**3 / 1e9
     both = jax.value_and_grad(lambda x, y: (x @ y).sum(), (0, 1))
-    assert benchmark.gigaflops(both, jnp.ones((2, 3)), jnp.ones((3, 5))) == 3 * 2 * 2 * 3 * 5 / 1e9
+    assert gigaflops(both, jnp.ones((2, 3)), jnp.ones((3, 5))) == 3 * 2 * 2 * 3 * 5 / 1e9
 
 
-def test_arithmetic_of_the_paper_s_sizes(benchmark):
+def test_arithmetic_of_the_paper_s_sizes():
     from planet_jax import agent, algorithm, keys
     from planet_jax.config import Spec, preset
     from planet_jax.networks import make_world_model
@@ -86,17 +80,17 @@ def test_arithmetic_of_the_paper_s_sizes(benchmark):
     spec, config = Spec((64, 64, 3), 'uint8', 6, 250), preset('planet')
     steps = algorithm.make_steps(config, spec, slots=1, updates_per_call=1)
     state = jax.eval_shape(steps.init, keys.root(0))
-    assert benchmark.gigaflops(steps.learn, state) == pytest.approx(590, rel=0.01)
+    assert gigaflops(steps.learn, state) == pytest.approx(590, rel=0.01)
     model = make_world_model(config.model, spec)
     plan = agent.make_plan(model, config.planner, spec.action_size)
-    counted = benchmark.gigaflops(plan, state.learner.params, keys.root(0), model.initial())
+    counted = gigaflops(plan, state.learner.params, keys.root(0), model.initial())
     # Layer before the GRU, its three gates, hidden layer, mean and standard deviation; reward head.
     weights = 36 * 200 + 3 * 400 * 200 + 200 * 200 + 2 * 200 * 30 + 230 * 300 + 2 * 300 * 300 + 300
     assert counted == pytest.approx(2 * weights * 12 * 10 * 1000 / 1e9) == pytest.approx(132, rel=0.01)
 
 
-def test_kernels_of_a_program(benchmark):
-    assert benchmark.kernels("""HloModule jit_f, is_scheduled=true
+def test_kernels_of_a_program():
+    assert kernels("""HloModule jit_f, is_scheduled=true
 
 %fused (x: f32[4]) -> f32[4] {
   %x = f32[4]{0} parameter(0)

@@ -3,12 +3,13 @@
 import dataclasses
 from dataclasses import dataclass
 
-import benchmark
 import jax
 import tyro
-from bench_update import spec_of
-from benchmark import Options
 
+from experiments.bench import meter as meters
+from experiments.bench import programs, results
+from experiments.bench.options import Options, Row
+from experiments.bench.update import spec_of
 from planet_jax import agent, keys, planner
 from planet_jax.config import Config, preset
 from planet_jax.networks import make_world_model
@@ -24,20 +25,20 @@ class Planner(Options):
     """Action sequences per iteration, for one state; none: a quarter and four times the preset's."""
 
 
-def measure(config: Config, states: int, meter: benchmark.Meter, repeats: int) -> benchmark.Row:
+def measure(config: Config, states: int, meter: meters.Meter, repeats: int) -> Row:
     """One row: as many states as given, in one program."""
     spec = spec_of(config)
     model = make_world_model(config.model, spec)
     plan = jax.vmap(agent.make_plan(model, config.planner, spec.action_size), (None, 0, 0))
     arguments = (jax.jit(model.init)(keys.root(0)), jax.random.split(keys.root(1), states),
                  jax.vmap(lambda _: model.initial())(jax.numpy.arange(states)))
-    program, row = benchmark.compile(plan, *arguments, options=planner.compiler_options(jax.default_backend()))
-    return benchmark.with_ratio({**row, **meter.time(lambda: program(*arguments), repeats)})
+    program, row = programs.compile(plan, *arguments, options=planner.compiler_options(jax.default_backend()))
+    return meters.with_ratio({**row, **meter.time(lambda: program(*arguments), repeats)})
 
 
 def main(options: Planner) -> None:
     """Measures and reports."""
-    config, meter = preset(options.size), benchmark.Meter(options.size)
+    config, meter = preset(options.size), meters.Meter(options.size)
     states = options.states or ((1, 4, 16) if jax.default_backend() == 'cpu' else (1, 4, 10, 16))
     rows = [{'row': f'states {n}', **measure(config, n, meter, options.repeats)} for n in states]
     ours = config.planner
@@ -45,7 +46,7 @@ def main(options: Planner) -> None:
         other = dataclasses.replace(ours, candidates=count, elites=max(1, ours.elites * count // ours.candidates))
         rows.append({'row': f'candidates {count}',
                      **measure(dataclasses.replace(config, planner=other), 1, meter, options.repeats)})
-    benchmark.finish('planner', options, meter, benchmark.relative(rows, rows[0]))
+    results.finish('planner', options, meter, meters.relative(rows, rows[0]))
 
 
 if __name__ == '__main__':

@@ -16,13 +16,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import benchmark
 import jax
 import jax.numpy as jnp
 import optax
 import tyro
-from benchmark import Options
 
+from experiments.bench import results
+from experiments.bench.meter import Meter
+from experiments.bench.options import Options
 from planet_jax import envs, keys, networks
 from planet_jax.cli.main import main as planet_jax
 from planet_jax.config import preset
@@ -89,7 +90,7 @@ def check(params, opt_state, gradient):
     return jax.lax.cond(good, lambda: (params, opt_state), lambda: (gradient, opt_state))
 
 
-def check_seconds(options: Guards, meter: benchmark.Meter) -> float:
+def check_seconds(options: Guards, meter: Meter) -> float:
     """Of one update."""
     config = preset(options.size).resolve()
     params = networks.make_world_model(config.model, envs.spec(options.task, config.env)).init(keys.root(0))
@@ -109,12 +110,12 @@ def main(options: Guards) -> None:
         last = json.loads(metrics.read_text().splitlines()[-1])
     if status:
         raise RuntimeError('The run did not end well: see what it printed.')
-    meter = benchmark.Meter(options.size)
+    meter = Meter(options.size)
     interval = collector.interval(1)
     guards = {name: value / count for name, value in seconds.items()}
     guards['finite loss and gradient'] = interval * check_seconds(options, meter)
     episode = interval * last['seconds']['learn_each'] + last['seconds']['collect_each']
-    benchmark.finish('guards', options, meter, [
+    results.finish('guards', options, meter, [
         {'row': name, 'seconds': value, 'percent': 100 * value / episode}
         for name, value in {**guards, 'all guards': sum(guards.values()), 'an episode': episode}.items()])
 

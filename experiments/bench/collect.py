@@ -3,12 +3,13 @@
 import time
 from dataclasses import dataclass
 
-import benchmark
 import jax
 import numpy as np
 import tyro
-from benchmark import Options
 
+from experiments.bench import meter as meters
+from experiments.bench import results
+from experiments.bench.options import Options, Row
 from planet_jax import algorithm, collector, envs, keys, seeds
 from planet_jax.config import preset
 
@@ -29,7 +30,7 @@ class Enough(Exception):
     """Ends a collection before its episode does."""
 
 
-def measure(task: str, environments: int, options: Collect, meter: benchmark.Meter) -> benchmark.Row:
+def measure(task: str, environments: int, options: Collect, meter: meters.Meter) -> Row:
     """One row: the seconds of a step of all environments together, and what they are made of."""
     config = preset(options.size)
     spec = envs.spec(task, config.env)
@@ -86,12 +87,12 @@ def main(options: Collect) -> None:
     """Measures and reports."""
     if options.steps < 2:
         raise SystemExit(f'steps is {options.steps}, but must be at least 2, for the first one is not counted.')
-    meter, rows = benchmark.Meter(options.size), []
+    meter, rows = meters.Meter(options.size), []
     for task in options.tasks:
         of_task = [{'row': f'{task}, {n} side by side', **measure(task, n, options, meter)}
                    for n in options.environments]
-        rows += benchmark.relative(of_task, of_task[0])
-    benchmark.finish('collect', options, meter, rows)
+        rows += meters.relative(of_task, of_task[0])
+    results.finish('collect', options, meter, rows)
 
 
 if __name__ == '__main__':

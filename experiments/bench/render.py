@@ -3,11 +3,12 @@
 import dataclasses
 from dataclasses import dataclass
 
-import benchmark
 import numpy as np
 import tyro
-from benchmark import Options
 
+from experiments.bench import results
+from experiments.bench.meter import Meter
+from experiments.bench.options import Options, Row
 from planet_jax import envs
 from planet_jax.config import preset
 from planet_jax.envs import rendering
@@ -22,7 +23,7 @@ class Render(Options):
     """Of dm_control's suite."""
 
 
-def measure(name: str, options: Render, meter: benchmark.Meter) -> list[benchmark.Row]:
+def measure(name: str, options: Render, meter: Meter) -> list[Row]:
     """A row for each quality, and one for an environment step."""
     task, rows = envs.resolve(name), []
     for quality in ('suite', 'fast'):
@@ -44,8 +45,8 @@ def measure(name: str, options: Render, meter: benchmark.Meter) -> list[benchmar
 
 def main(options: Render) -> None:
     """Measures and reports."""
-    meter = benchmark.Meter(options.size)
-    benchmark.finish('render', options, meter, [row for task in options.tasks for row in measure(task, options, meter)])
+    meter = Meter(options.size)
+    results.finish('render', options, meter, [row for task in options.tasks for row in measure(task, options, meter)])
 
 
 if __name__ == '__main__':

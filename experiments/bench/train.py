@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import benchmark
 import tyro
-from benchmark import Options
 
+from experiments.bench import results
+from experiments.bench.meter import Meter
+from experiments.bench.options import Options, Row
 from planet_jax import envs
 from planet_jax.config import preset
 
@@ -63,7 +64,7 @@ def short_run(task: str, size: str, seeds: int, planned: int, evaluated: int, in
         return [*lines, json.loads(newest.read_text())['seconds']]
 
 
-def measure(task: str, options: Train, environment: dict[str, str]) -> benchmark.Row:
+def measure(task: str, options: Train, environment: dict[str, str]) -> Row:
     """One row: the phases of a short run, and the hours of a whole one."""
     config = preset(options.size)
     learning, evaluation = config.collector, config.evaluation
@@ -97,14 +98,14 @@ def main(options: Train) -> None:
     environment = dict(os.environ)
     # The yardsticks are to leave an accelerator's memory to the run.
     os.environ.setdefault('XLA_PYTHON_CLIENT_PREALLOCATE', 'false')
-    meter, rows = benchmark.Meter(options.size), []
+    meter, rows = Meter(options.size), []
     for task in options.tasks:
         first = len(meter.products)
         meter.yardsticks()
         row = measure(task, options, environment)
         meter.yardsticks()
         rows.append({'row': task, **row, **meter.speeds(first)})
-    benchmark.finish('train', options, meter, rows)
+    results.finish('train', options, meter, rows)
 
 
 if __name__ == '__main__':

@@ -3,12 +3,13 @@
 import dataclasses
 from dataclasses import dataclass
 
-import benchmark
 import jax
 import jax.numpy as jnp
 import tyro
-from benchmark import Options
 
+from experiments.bench import meter as meters
+from experiments.bench import programs, results
+from experiments.bench.options import Options, Row
 from planet_jax import algorithm, keys
 from planet_jax.config import Config, Spec, preset
 from planet_jax.networks import make_world_model
@@ -43,7 +44,7 @@ def filled(state: TrainState, key: jax.Array) -> TrainState:
     return state.replace(replay=(replay.replace(data=data, count=jnp.int32(slots)),))
 
 
-def measure(config: Config, seeds: int, meter: benchmark.Meter, repeats: int) -> benchmark.Row:
+def measure(config: Config, seeds: int, meter: meters.Meter, repeats: int) -> Row:
     """One row: as many seeds as given, in one program."""
     updates = 1 if jax.default_backend() == 'cpu' else 10
     steps = algorithm.make_steps(config, spec_of(config), slots=4, updates_per_call=updates)
@@ -55,7 +56,7 @@ def measure(config: Config, seeds: int, meter: benchmark.Meter, repeats: int) ->
     roots = keys.root(0)
     if seeds > 1:
         init, learn, roots = jax.vmap(init), jax.vmap(learn), jnp.stack([keys.root(seed) for seed in range(seeds)])
-    program, row = benchmark.compile(learn, jax.eval_shape(init, roots), donate=(0,))
+    program, row = programs.compile(learn, jax.eval_shape(init, roots), donate=(0,))
     row['gflop'] /= updates
     memory = runs.memory_bytes()
     if memory and row['program_gigabytes'] * 1e9 > 0.9 * memory:
@@ -67,10 +68,10 @@ def measure(config: Config, seeds: int, meter: benchmark.Meter, repeats: int) ->
         state, metrics = program(state)
         return metrics
 
-    return benchmark.with_ratio({**row, **meter.time(call, repeats, updates)})
+    return meters.with_ratio({**row, **meter.time(call, repeats, updates)})
 
 
-def measure_parts(config: Config, meter: benchmark.Meter, repeats: int) -> list[benchmark.Row]:
+def measure_parts(config: Config, meter: meters.Meter, repeats: int) -> list[Row]:
     """What an update is made of: the noise of its images, and encoder and decoder with their gradients."""
     model = make_world_model(config.model, spec_of(config))
     params = jax.jit(model.init)(keys.root(0))
@@ -96,15 +97,15 @@ def measure_parts(config: Config, meter: benchmark.Meter, repeats: int) -> list[
             ('encoder, gradient too', jax.grad(encode), (params['encoder'], prepared)),
             ('decoder', decode, (params['decoder'], features, prepared)),
             ('decoder, gradient too', jax.grad(decode, (0, 1)), (params['decoder'], features, prepared))):
-        program, row = benchmark.compile(function, *arguments)
+        program, row = programs.compile(function, *arguments)
         timed = {**row, **meter.time(lambda program=program, arguments=arguments: program(*arguments), repeats)}
-        measured.append({'row': name, **(benchmark.with_ratio(timed) if row['gflop'] else timed)})
+        measured.append({'row': name, **(meters.with_ratio(timed) if row['gflop'] else timed)})
     return measured
 
 
 def main(options: Update) -> None:
     """Measures and reports."""
-    config, meter = preset(options.size), benchmark.Meter(options.size)
+    config, meter = preset(options.size), meters.Meter(options.size)
     seeds = options.seeds or ((1, 2, 4) if jax.default_backend() == 'cpu' else (1, 2, 4, 5))
     batch = config.learner.batch
     rows = [{'row': f'seeds {n}', **measure(config, n, meter, options.repeats)} for n in seeds]
@@ -112,7 +113,7 @@ def main(options: Update) -> None:
         smaller = dataclasses.replace(config, learner=dataclasses.replace(config.learner, batch=size))
         rows.append({'row': f'batch {size}', **measure(smaller, 1, meter, options.repeats)})
     rows += measure_parts(config, meter, options.repeats)
-    benchmark.finish('update', options, meter, benchmark.relative(rows, rows[0]))
+    results.finish('update', options, meter, meters.relative(rows, rows[0]))
 
 
 if __name__ == '__main__':

@@ -1,0 +1,9 @@
+"""Benchmarks: each program here measures one thing and leaves a JSON file; `results` makes a table of them.
+
+Importing this prepares the process as the command line does, before JAX is imported, which then reads the folder of its
+compilation cache.
+"""
+
+from planet_jax.cli.main import prepare_process
+
+prepare_process()
