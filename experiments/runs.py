@@ -15,8 +15,7 @@ from planet_jax import envs
 from planet_jax.cli.main import parse_seeds
 from planet_jax.config import PRESET_EPISODES, Config, preset
 from planet_jax.pictures import curves as figures
-from planet_jax.scores import published
-from planet_jax.scores import reading as scores
+from planet_jax.scores import published, reading, statistics, tables
 from planet_jax.storage.run_folder import FolderError, run_directory
 
 SEEDS = {'debug': '0:2', 'cpu': '0:1', 'planet': '0:5', 'paper': '0:5'}
@@ -127,10 +126,10 @@ class Sweep:
                 '--preset', options.size, '--seeds', options.seed_range, '--episodes', str(options.total_episodes),
                 '--logdir', str(options.logdir), *limit, *self.method.overrides]
 
-    def read(self) -> list[scores.Scores]:
+    def read(self) -> list[reading.Scores]:
         """What its runs have scored so far."""
         return [entry for directory in self.directories if (directory / 'config.json').exists()
-                for entry in scores.read_run(directory)]
+                for entry in reading.read_run(directory)]
 
     def missing(self) -> list[int]:
         """Seeds without an evaluation of every task after all episodes."""
@@ -171,20 +170,20 @@ def draw_curves(experiment: Experiment, sweeps: Sequence[Sweep], options: Option
         for sweep, entries in found.items():
             runs = [entry for entry in entries if entry.task == task]
             on_task += runs
-            if points := scores.curve(runs):
+            if points := statistics.curve(runs):
                 curves[sweep.method.label] = points
-        values = {f'{agent} actions': scores.baseline(on_task, agent) for agent in ('uniform', 'zero')}
+        values = {f'{agent} actions': statistics.baseline(on_task, agent) for agent in ('uniform', 'zero')}
         if curves:
             panels.append(figures.Panel(task, curves, {name: value for name, value in values.items()
-                                                       if value is not None}))
+                                                       if value is not None}, published.SUITE_RETURNS))
             drawn += on_task
     if not panels:
         raise FolderError(f'There are no scores of these runs in {options.logdir}, so there is nothing to draw.')
     path = options.out / f'{experiment.name}-{options.size}.png'
     together = any(sweep.method.together for sweep in sweeps)
     figures.save(figures.draw(
-        panels, title=scores.heading(experiment.title, drawn),
-        caption=f'Median and 5 to 95 percentiles over {scores.describe(drawn)}.',
+        panels, title=tables.heading(experiment.title, drawn),
+        caption=f'Median and 5 to 95 percentiles over {tables.describe(drawn)}.',
         x_label='episodes collected of the task' if together else 'episodes collected'), path)
     return path
 

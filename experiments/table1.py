@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from experiments import runs
-from planet_jax.scores import published
-from planet_jax.scores import reading as scores
+from planet_jax.scores import published, statistics, tables
+from planet_jax.scores.numbers import significant
+from planet_jax.storage.files import write_text
 
 
 def table(sweeps: Sequence[runs.Sweep]) -> str:
@@ -16,23 +17,23 @@ def table(sweeps: Sequence[runs.Sweep]) -> str:
 
     def row(agent, episodes, seeds, values):
         return '| ' + ' | '.join([agent, episodes, seeds, *(
-            '' if value is None else f'{value:.0f}' for value in map(values.get, tasks))]) + ' |'
+            '' if value is None else significant(value, 3) for value in map(values.get, tasks))]) + ' |'
 
-    lasts = {task: point for task, entries in found.items() if (point := scores.last(entries))}
+    lasts = {task: point for task, entries in found.items() if (point := statistics.last(entries))}
     points = list(lasts.values())
-    counts = [scores.span([getattr(point, name) for point in points]) if points else ''
+    counts = [tables.span([getattr(point, name) for point in points]) if points else ''
               for name in ('x', 'seeds')]
-    lines = [f'# {scores.heading("Mean return at the last evaluation (table 1)", drawn)}', '',
+    lines = [f'# {tables.heading("Mean return at the last evaluation (table 1)", drawn)}', '',
              '| agent | episodes | seeds | ' + ' | '.join(tasks) + ' |',
              '|---|---:|---:|' + '---:|' * len(tasks),
              row(f'**PlaNet, here** ({sweeps[0].name})', *counts, {task: point.mean for task, point in lasts.items()})]
     for agent in ('zero', 'uniform'):
         lines.append(row(f'{agent} actions, here', '', '', {
-            task: scores.baseline(entries, agent) for task, entries in found.items()}))
+            task: statistics.baseline(entries, agent) for task, entries in found.items()}))
     for entry in published.PUBLISHED:
         lines.append(row(entry.agent, f'{entry.episodes:,}' if entry.episodes else '', '',
                          dict(zip(published.TASKS, entry.returns))))
-    lines += ['', f'Here: {scores.describe(drawn)}.' if points else 'Here: nothing was run yet.',
+    lines += ['', f'Here: {tables.describe(drawn)}.' if points else 'Here: nothing was run yet.',
               'One episode is 1000 environment steps. A mean is over the returns of all seeds together, at the last '
               'evaluation that they have in common.']
     return '\n'.join(lines) + '\n'
@@ -40,8 +41,7 @@ def table(sweeps: Sequence[runs.Sweep]) -> str:
 
 def render(experiment: runs.Experiment, sweeps: Sequence[runs.Sweep], options: runs.Options) -> Path:
     path = options.out / f'{experiment.name}-{options.size}.md'
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(table(sweeps))
+    write_text(path, table(sweeps))
     return path
 
 

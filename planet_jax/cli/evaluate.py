@@ -9,6 +9,8 @@ from planet_jax import keys
 from planet_jax.cli.progress import Display
 from planet_jax.runs import evaluator as evaluation
 from planet_jax.runs.trained import Trained, read_run
+from planet_jax.scores import published
+from planet_jax.scores.numbers import significant
 
 
 def evaluate_run(directory: Path, episodes: int, agent: str, console: Console, trust_task: bool = False) -> np.ndarray:
@@ -47,10 +49,10 @@ def evaluate_run(directory: Path, episodes: int, agent: str, console: Console, t
                     vector.close()
     for task, of_task in zip(run.tasks, returns):
         for number, value in enumerate(of_task, 1):
-            console.print(f'episode {number}: {value:.1f}', highlight=False)
-        console.print(f'{task}, {agent} agent{told}: mean {of_task.mean():.1f}, standard deviation '
-                      f'{of_task.std():.1f}, from {of_task.min():.1f} to {of_task.max():.1f}', highlight=False,
-                      soft_wrap=True)
-    if len(returns) > 1:
-        console.print(f'mean over {len(returns)} tasks: {np.mean(returns):.1f}', highlight=False)
+            console.print(f'episode {number}: {significant(value)}', highlight=False)
+        mean, deviation, least, most = map(significant, (of_task.mean(), of_task.std(), of_task.min(), of_task.max()))
+        console.print(f'{task}, {agent} agent{told}: mean {mean}, standard deviation {deviation}, from {least} to '
+                      f'{most}', highlight=False, soft_wrap=True)
+    if len(returns) > 1 and published.one_scale(run.tasks):
+        console.print(f'mean over {len(returns)} tasks: {significant(np.mean(returns))}', highlight=False)
     return np.array(returns)

@@ -14,7 +14,9 @@ from planet_jax import config
 from planet_jax.cli.progress import duration
 from planet_jax.runs import run as runs
 from planet_jax.runs.clock import Clock, units_left
+from planet_jax.scores import published
 from planet_jax.scores import reading as scores
+from planet_jax.scores.numbers import significant
 from planet_jax.storage import checkpoint
 from planet_jax.storage.files import read_lines
 from planet_jax.storage.run_folder import FolderError, checkpoints, read_config
@@ -132,7 +134,6 @@ def describe_run(directory: Path, console: Console) -> None:
 
 def _facts(directory: Path, run: Summary) -> Iterator[tuple[str, str]]:
     record, last = run.record, run.last
-    versions = record['versions']
     yield 'run', str(directory)
     yield 'task', ', '.join(f'{task} (action repeat {repeat})' for task, repeat in record['action_repeat'].items())
     yield 'method', f'{record["config"].model.cell}, preset {record["preset"]}, seed {record["seed"]}'
@@ -140,8 +141,8 @@ def _facts(directory: Path, run: Summary) -> Iterator[tuple[str, str]]:
     for number, made in enumerate([*record.get('earlier', []), record]):
         versions = made['versions']
         yield ('' if number else 'made by'), (
-            f'planet-jax {versions.get("planet-jax")} (commit {made["commit"]}) and jax {versions.get("jax")} on '
-            f'{made["device"]}')
+            f'planet-jax {versions.get("planet-jax")} (commit {made["commit"]}), jax {versions.get("jax")} and mujoco '
+            f'{versions.get("mujoco")} on {made["device"]}')
     skipped = f' ({run.skipped} of them skipped)' if run.skipped else ''
     yield 'progress', (f'{last["episodes"]} of {run.episodes} episodes, {last["updates"]} updates{skipped}, '
                        f'{last["env_steps"]} environment steps; written {duration(time.time() - run.written)} ago')
@@ -192,9 +193,10 @@ def _score(run: scores.Scores) -> str:
     if trained:
         (last, score), (best, highest) = trained[-1], max(trained, key=lambda pair: pair[1])
         returns = run.trained[-1].returns
-        told.append(f'{score:.1f} after {last} episodes (from {min(returns):.1f} to {max(returns):.1f}), best '
-                    f'{highest:.1f} after {best}')
-    told += [f'{agent} actions {means[0][1]:.1f}' for agent in ('zero', 'uniform') if (means := _means(run, agent))]
+        told.append(f'{significant(score)} after {last} episodes (from {significant(min(returns))} to '
+                    f'{significant(max(returns))}), best {significant(highest)} after {best}')
+    told += [f'{agent} actions {significant(means[0][1])}' for agent in ('zero', 'uniform')
+             if (means := _means(run, agent))]
     return '; '.join(told)
 
 
@@ -227,14 +229,17 @@ def describe_runs(directory: Path, found: list[Path], console: Console) -> None:
     table.add_column('run', overflow='fold', style='cyan')
     for name in ('episodes', 'last', 'best', 'zero', 'uniform', 'time left', 'written'):
         table.add_column(name, justify='right', no_wrap=True)
-    damaged = []
+    sentences, mixed, mujoco = [], [], set()
     for path in found:
         try:
             run = read(path)
         except (FolderError, OSError) as error:
-            damaged.append(str(error))
+            sentences.append(str(error))
             continue
+        mujoco.update(entry.mujoco for entry in run.scores if entry.mujoco)
         # Of several tasks the mean, as in scores.csv.
+        if not published.one_scale(entry.task for entry in run.scores):
+            mixed.append(str(path.relative_to(directory)))
         trained = [[mean for _, mean in _means(entry, scores.TRAINED)] for entry in run.scores]
         trained = [float(np.mean(values)) for values in zip(*trained)]
         looks = [[means[0][1] for entry in run.scores if (means := _means(entry, agent))] for agent in
@@ -242,10 +247,15 @@ def describe_runs(directory: Path, found: list[Path], console: Console) -> None:
         left = 'done' if run.last['episodes'] >= run.episodes else (
             'not known' if run.left is None else duration(run.left))
         table.add_row(str(path.relative_to(directory)), f'{run.last["episodes"]}/{run.episodes}', *(
-            f'{value:.1f}' if value is not None else '' for value in (
+            significant(value) if value is not None else '' for value in (
                 trained[-1] if trained else None, max(trained, default=None),
                 *(float(np.mean(values)) if values else None for values in looks))),
             left, f'{duration(time.time() - run.written)} ago')
     console.print(table, highlight=False)
-    for sentence in damaged:
+    if mixed:
+        sentences.append(f'The scores of {", ".join(mixed)} are means over tasks whose returns have different scales: '
+                       f'planet-jax info RUN tells each.')
+    if mujoco:
+        sentences.append(f'Scores are of mujoco {" and ".join(sorted(mujoco))}.')
+    for sentence in sentences:
         console.print(sentence, highlight=False, markup=False, soft_wrap=True)

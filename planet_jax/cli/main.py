@@ -257,6 +257,8 @@ class Doctor:
 
 def prepare_process() -> None:
     """Settles what must be known before a simulator or JAX is loaded; whatever the user has set stays."""
+    if hasattr(sys.stdout, 'reconfigure'):  # A letter that the terminal's encoding lacks is printed as a ?.
+        sys.stdout.reconfigure(errors='replace')
     if sys.platform == 'linux':
         os.environ.setdefault('MUJOCO_GL', 'egl')
     if cache := machine.cache_folder():

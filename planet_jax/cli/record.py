@@ -13,6 +13,7 @@ from planet_jax.cli.progress import Display
 from planet_jax.ops import images
 from planet_jax.pictures import video
 from planet_jax.runs.trained import Agent, Trained
+from planet_jax.scores.numbers import significant
 
 
 def decoder(trained: Trained) -> Callable[[Agent], np.ndarray]:
@@ -149,10 +150,11 @@ def _frames(agent: Agent, decoded: Callable[[Agent], np.ndarray], view: View, ta
             if observation.ndim == 3:
                 pictures['decoded from the belief'] = decoded(agent)
             yield video.panels(pictures, (
-                f'step {step} of {steps}, {step / speed:.1f} s    reward {reward:.2f}    return {earned:.1f}',
+                f'step {step} of {steps}, {step / speed:.1f} s    reward {significant(reward, 3)}    '
+                f'return {significant(earned)}',
                 f'{task}, episode {episode + 1} of {episodes}, {agent.trained.progress}'), size)
             display.advance(episode * steps + step)
             if step < steps:
                 observation, picture, reward = view.step(action)
                 earned += reward
-        display.say(f'episode {episode + 1}: {earned:.1f}')
+        display.say(f'episode {episode + 1}: {significant(earned)}')

@@ -1,14 +1,17 @@
-"""Figures of scores, on the paper's axes."""
+"""Figures of scores."""
 
+import math
 import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
-from planet_jax.scores.reading import Point
+from planet_jax.scores.statistics import Point
+from planet_jax.storage.files import replacing
 
 COLORS = ('#0072B2', '#D55E00', '#009E73', '#CC79A7', '#E69F00', '#56B4E9')
 """Of Okabe and Ito: they stay apart for every kind of colour vision."""
@@ -26,18 +29,20 @@ class Panel:
         title: of the panel.
         curves: label of each method to its points.
         lines: label of each horizontal line to its return.
+        limits: least and largest return that the task can give; none: not known.
     """
 
     title: str
     curves: Mapping[str, Sequence[Point]]
     lines: Mapping[str, float] = field(default_factory=dict)
+    limits: tuple[float, float] | None = None
 
 
 def draw(panels: Sequence[Panel], *, title: str, caption: str, x_label: str = 'episodes collected') -> Figure:
     """A grid of panels with one legend: the middle of each method as a line, from low to high as a band.
 
-    The axes are the paper's: episodes collected, or environment steps, and returns from 0 to 1000, unless one lies
-    outside.
+    Each panel has axes of its own, as long as its data. Where the limits of the returns are known, the axis goes from
+    the one to the other, as in the paper, unless all returns are within the lowest tenth.
 
     Args:
         panels: at least one.
@@ -60,7 +65,7 @@ def draw(panels: Sequence[Panel], *, title: str, caption: str, x_label: str = 'e
     # Of its own height, since the layout would put the legend over it.
     upper, lower = figure.subfigures(2, 1, height_ratios=(height, below))
     lower.text(0.5, 0.5, caption, fontsize=8, color='0.3', ha='center', va='center')
-    axes = upper.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
+    axes = upper.subplots(rows, columns, squeeze=False)
     handles = dict.fromkeys(methods + references)
     for panel, plot in zip(panels, axes.flat):
         plot.set_title(panel.title, fontsize=10)
@@ -81,31 +86,37 @@ def draw(panels: Sequence[Panel], *, title: str, caption: str, x_label: str = 'e
         plot.set_axisbelow(True)
         plot.spines[['top', 'right']].set_visible(False)
         plot.tick_params(labelsize=8)
+        _set_axes(plot, panel)
     for plot in axes.flat[len(panels):]:
         plot.set_visible(False)
-    points = [point for panel in panels for points in panel.curves.values() for point in points]
-    values = [value for panel in panels for value in panel.lines.values()]
-    values += [value for point in points for value in (point.low, point.high)]
-    first = axes[0, 0]
-    first.set_xlim(0, max((point.x for point in points), default=1))
-    first.xaxis.set_major_locator(MaxNLocator(5, integer=True))
-    if first.get_xlim()[1] >= 10_000:
-        first.xaxis.set_major_formatter(EngFormatter(sep=''))
-    if not any(value < 0 or value > 1000 for value in values):
-        # A little below 0, where a line would hide behind the axis.
-        first.set_ylim(-20, 1000)
     for plot in axes[:, 0]:
         plot.set_ylabel('return', fontsize=9)
     for plot in axes.flat[max(len(panels) - columns, 0):len(panels)]:
         plot.set_xlabel(x_label, fontsize=9)
-        plot.xaxis.set_tick_params(labelbottom=True)
     upper.suptitle(title, fontsize=12)
     upper.legend(handles.values(), handles.keys(), loc='outside lower center', ncols=in_row,
                  fontsize=8, frameon=False)
     return figure
 
 
+def _set_axes(plot: Axes, panel: Panel) -> None:
+    """The axes of a panel, once everything is drawn."""
+    points = [point for points in panel.curves.values() for point in points]
+    last = max((point.x for point in points), default=0) or 1
+    plot.set_xlim(0, last)
+    plot.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+    if last >= 10_000:
+        plot.xaxis.set_major_formatter(EngFormatter(sep=''))
+    values = [value for point in points for value in (point.middle, point.low, point.high) if math.isfinite(value)]
+    values += panel.lines.values()
+    if panel.limits and values:
+        low, high = panel.limits
+        if low <= min(values) and low + (high - low) / 10 <= max(values) <= high:
+            # A little below the least return, where a line would hide behind the axis.
+            plot.set_ylim(low - (high - low) / 50, high)
+
+
 def save(figure: Figure, path: Path) -> None:
     """Writes a figure, as its name's ending says; the folder is made if it is missing."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=160)
+    with replacing(path) as partial:
+        figure.savefig(partial, format=path.suffix[1:].lower(), dpi=160)

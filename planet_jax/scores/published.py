@@ -1,11 +1,14 @@
 """Scores that others have published, to stand beside ours."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from planet_jax import envs
 
 TASKS = tuple(task.name for task in envs.resolve_several(envs.ALL)[1])
 """The paper's six, in its order."""
+SUITE_RETURNS = (0.0, 1000.0)
+"""Of every task of dm_control's suite: 1000 environment steps with rewards from 0 to 1."""
 
 
 @dataclass(frozen=True)
@@ -34,3 +37,14 @@ PUBLISHED = (
     Published('PlaNet as reported by CURL (2020)', 500, (475, 210, 305, 561, 460, 351)),
 )
 """Reference points, not baselines that were run here."""
+
+
+def in_suite(task: str) -> bool:
+    """Whether a task is of dm_control's suite, and so has returns in `SUITE_RETURNS`."""
+    return task in envs.task_names() and envs.resolve(task).domain != 'toy'
+
+
+def one_scale(tasks: Iterable[str]) -> bool:
+    """Whether a mean over tasks means something: it is one task, or all are of the suite."""
+    tasks = list(tasks)
+    return len(tasks) < 2 or all(map(in_suite, tasks))

@@ -1,30 +1,28 @@
-"""Score files of any number of runs: reading them, and what is told of them in tables and figures.
+"""Score files of any number of runs.
 
 A run of this project has every return in `evaluations.jsonl`. Where there is none, `scores.csv` is read, which holds
 the means alone: `step,reward,seed`, as other tools write it in folders TASK/METHOD/SEED or TASK/METHOD.
 """
 
 import csv
+import io
 import json
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
-import scipy.stats
-
-from planet_jax.storage.files import read_lines
+from planet_jax.storage.files import read_lines, read_text
 from planet_jax.storage.run_folder import FolderError
 
 TRAINED = 'planet'
 """The agent of an evaluation that was trained; the others look at nothing."""
 Axis = Literal['episodes', 'env_steps']
 """What scores are drawn over."""
-RESAMPLES = 2000
-"""Of a bootstrap interval; each draw is the same in every process."""
+COLUMNS = ('step', 'reward', 'seed')
+"""Of a score file; further ones are passed over."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +53,7 @@ class Scores:
         preset: that its configuration started from; none for a run of another tool.
         seed: of the run.
         evaluations: in the order of the file.
+        mujoco: version of the simulator, which decides what the task is; none if it is not recorded.
     """
 
     task: str
@@ -63,6 +62,7 @@ class Scores:
     preset: str | None
     seed: int
     evaluations: tuple[Evaluation, ...]
+    mujoco: str | None = None
 
     @property
     def trained(self) -> tuple[Evaluation, ...]:
@@ -85,27 +85,6 @@ class Scores:
         for entry in sorted(self.trained, key=lambda entry: getattr(entry, axis)):
             found.setdefault(-(-getattr(entry, axis) // width) * width, []).extend(entry.returns)
         return found
-
-
-@dataclass(frozen=True)
-class Point:
-    """What the seeds of a method score at one place of the axis.
-
-    Attributes:
-        x: episodes collected of the task, or environment steps.
-        seeds: that were evaluated there; of several tasks, the least.
-        mean: of the returns of all seeds together (the paper's table 1).
-        middle: their median (the paper's figures), or the interquartile mean of the seeds' scores.
-        low: 5th percentile of the returns, or the lower end of the interval of the interquartile mean.
-        high: 95th percentile, or the upper end; not a number where there is no interval.
-    """
-
-    x: int
-    seeds: int
-    mean: float
-    middle: float
-    low: float
-    high: float
 
 
 def find_runs(path: Path) -> list[Path]:
@@ -131,19 +110,20 @@ def read_run(directory: Path) -> tuple[Scores, ...]:
         path = directory / 'config.json'
         if not path.exists():
             raise FolderError(f'{directory} is not a run folder: it has no config.json.')
-        record = json.loads(path.read_text())
+        record = json.loads(read_text(path))
         task, preset, seed = (record[name] for name in ('task', 'preset', 'seed'))
+        mujoco = record.get('versions', {}).get('mujoco')
         path = directory / 'evaluations.jsonl'
         lines = [(line.get('task', task), Evaluation(line['agent'], line['episodes'], tuple(line['returns']),
                                                      line.get('env_steps'))) for line in read_lines(path)]
     except FolderError:
         raise
     except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
-        raise FolderError(f'{path} cannot be read: {type(error).__name__}, {error}. Remove its run folder, or go on '
-                          f'with the run if it is only half written.') from error
+        raise FolderError(f'{path} cannot be read: {type(error).__name__}, {error}. Put back a copy of that file if '
+                          f'there is one; the other runs are not concerned.') from error
     trained_on, method = directory.parts[-3:-1]
-    return tuple(Scores(name, trained_on, method, preset, seed, tuple(entry for task, entry in lines if task == name))
-                 for name in dict.fromkeys(task for task, _ in lines))
+    return tuple(Scores(name, trained_on, method, preset, seed, tuple(entry for task, entry in lines if task == name),
+                        mujoco) for name in dict.fromkeys(task for task, _ in lines))
 
 
 def _read_means(path: Path) -> tuple[Scores, ...]:
@@ -152,70 +132,52 @@ def _read_means(path: Path) -> tuple[Scores, ...]:
     # A seed's folder is a number, perhaps with a word before it; whatever else it is called is a method.
     task, method = above[-2:] if re.fullmatch(r'(seed)?[-_]?\d+', last) else (above[-1], last)
     seeds: dict[int, list[Evaluation]] = {}
-    with open(path, newline='') as file:
-        for row in csv.DictReader(file, skipinitialspace=True):
-            step, reward, seed = (float(row[name]) for name in ('step', 'reward', 'seed'))
-            if not (math.isfinite(reward) and step >= 0 and step == int(step) and seed == int(seed)):
-                raise ValueError(f'the line of step {row["step"]}, reward {row["reward"]} and seed {row["seed"]}')
-            seeds.setdefault(int(seed), []).append(Evaluation(TRAINED, None, (reward,), int(step)))
+    for step, reward, seed in _rows(path):
+        seeds.setdefault(seed, []).append(Evaluation(TRAINED, None, (reward,), step))
     return tuple(Scores(task, task, method, None, seed, tuple(entries)) for seed, entries in seeds.items())
 
 
-def curve(runs: Iterable[Scores], axis: Axis = 'episodes', width: int = 1) -> tuple[Point, ...]:
-    """The seeds of one method on one task, at each place of the axis where any of them was evaluated."""
-    found = [run.places(axis, width) for run in runs]
-    points = []
-    for x in sorted({x for places in found for x in places}):
-        returns = [places[x] for places in found if x in places]
-        pooled = np.concatenate(returns)
-        low, median, high = np.percentile(pooled, [5, 50, 95])
-        points.append(Point(x, len(returns), *map(float, (pooled.mean(), median, low, high))))
-    return tuple(points)
+def _rows(path: Path) -> Iterable[tuple[int, float, int]]:
+    """Step, reward and seed of each line of a score file.
 
-
-def interquartile_curve(tasks: Mapping[str, Sequence[Scores]], axis: Axis = 'episodes', width: int = 1,
-                        ) -> tuple[Point, ...]:
-    """Interquartile mean of one method over its seeds on one or more tasks, at each place that all of them have.
-
-    A seed's score on a task is the mean of its returns. The interval is the middle 95% of a bootstrap that draws seeds
-    anew within each task (Agarwal et al. 2021); there is none if a task has one seed.
-
-    Args:
-        tasks: name of each task to the runs on it; those that were not evaluated yet are left out.
-        axis: what the places count.
-        width: of a place.
+    Raises:
+        FolderError: it is no such file; the message names the line.
     """
-    found = [[run.places(axis, width) for run in runs if run.trained] for runs in tasks.values()]
-    points = []
-    for x in sorted(set.intersection(*(set(places) for runs in found for places in runs)) if all(found) else []):
-        means = [np.array([np.mean(places[x]) for places in runs]) for runs in found]
-        low = high = math.nan
-        if all(len(of_task) > 1 for of_task in means):
-            low, high = scipy.stats.bootstrap(means, _interquartile_mean, n_resamples=RESAMPLES, method='percentile',
-                                              rng=np.random.default_rng(0)).confidence_interval
-        points.append(Point(x, min(map(len, means)), *map(float, (
-            np.concatenate(means).mean(), _interquartile_mean(*means), low, high))))
-    return tuple(points)
+    try:
+        text = path.read_text(encoding='utf-8-sig')  # Spreadsheets begin a file with a byte-order mark.
+    except UnicodeDecodeError as error:
+        raise FolderError(f'{path} is not UTF-8 text: save it with that encoding.') from error
+    head = text.partition('\n')[0]
+    lines = csv.DictReader(io.StringIO(text, newline=''), skipinitialspace=True)
+    try:
+        missing = [name for name in COLUMNS if name not in (lines.fieldnames or ())]
+        if missing:
+            other = {';': 'semicolons', '\t': 'tabs'}.get(next((sign for sign in ';\t' if sign in head), ''))
+            raise FolderError(
+                f'{path} has {other} between its columns, but score files have commas: save it so, with a point in '
+                f'broken numbers.' if other else
+                f'{path} has no column {" and no column ".join(missing)}: a score file begins with a line that names '
+                f'its columns, {", ".join(COLUMNS)}.')
+        for row in lines:
+            step, reward, seed = (_number(path, lines.line_num, name, row[name]) for name in COLUMNS)
+            if step < 0 or step != int(step) or seed != int(seed):
+                raise FolderError(f'{path}, line {lines.line_num}: the step is {row["step"]} and the seed '
+                                  f'{row["seed"]}, but both must be whole numbers, and the step at least 0.')
+            yield int(step), reward, int(seed)
+    except csv.Error as error:
+        raise FolderError(f'{path}, line {lines.line_num}, cannot be read: {error}.') from error
 
 
-def _interquartile_mean(*tasks: np.ndarray, axis: int = -1) -> np.ndarray:
-    """The mean of the middle half of all scores, whichever task they are of."""
-    return scipy.stats.trim_mean(np.concatenate(tasks, axis), 0.25, axis)
-
-
-def last(runs: Sequence[Scores], axis: Axis = 'episodes', width: int = 1) -> Point | None:
-    """The last evaluation that all seeds of a method have in common; none if there is none.
-
-    Seeds that were not evaluated yet are left out.
-    """
-    seeds = sum(bool(run.trained) for run in runs)
-    return next((point for point in reversed(curve(runs, axis, width)) if point.seeds == seeds), None)
-
-
-def baseline(runs: Iterable[Scores], agent: str) -> float | None:
-    """Mean return of an agent that looks at nothing, over the starts of all these runs; none if it was not run."""
-    returns = [entry.returns for run in runs for entry in run.evaluations if entry.agent == agent]
-    return float(np.concatenate(returns).mean()) if returns else None
+def _number(path: Path, line: int, name: str, text: str | None) -> float:
+    try:
+        value = float(text or '')
+    except ValueError as error:
+        raise FolderError(f'{path}, line {line}: the {name} is {text!r}, which is no number.' if text else
+                          f'{path}, line {line}, has no {name}: it may be cut short.') from error
+    if not math.isfinite(value):
+        raise FolderError(f'{path}, line {line}: the {name} is {text}, and nothing can be averaged with that: leave '
+                          f'the line out if there was no evaluation, or correct it.')
+    return value
 
 
 def by_method(runs: Iterable[Scores]) -> dict[tuple[str, str, str], list[Scores]]:
@@ -224,28 +186,3 @@ def by_method(runs: Iterable[Scores]) -> dict[tuple[str, str, str], list[Scores]
     for run in runs:
         groups.setdefault((run.task, run.trained_on, run.method), []).append(run)
     return groups
-
-
-def describe(runs: Sequence[Scores], axis: Axis = 'episodes', width: int = 1) -> str:
-    """Seeds, episodes of an evaluation and presets, as the files have them."""
-    points = [point for group in by_method(runs).values() for point in curve(group, axis, width)]
-    counts = [len(entry.returns) for run in runs for entry in run.trained if run.preset]
-    presets = sorted({run.preset for run in runs if run.trained and run.preset})
-    told = span([point.seeds for point in points], 'seed')
-    if presets:
-        told += (f' and {span(counts, "episode")} per evaluation; preset{"s" * (len(presets) > 1)} '
-                 f'{" and ".join(presets)}')
-    means = sorted({run.method for run in runs if not run.preset})
-    return told + (f'; of {" and ".join(means)} the means of evaluations alone' if means else '')
-
-
-def heading(title: str, runs: Iterable[Scores]) -> str:
-    """A title that says so if a run is of the debug preset, whose scores mean nothing."""
-    return f'DEBUG: {title}' if any(run.preset == 'debug' for run in runs) else title
-
-
-def span(counts: Sequence[int], noun: str = '') -> str:
-    """From the least to the most in words, with the noun in the plural where it must be."""
-    low, high = min(counts), max(counts)
-    told = f'{low}' if low == high else f'{low} to {high}'
-    return f'{told} {noun}{"s" * (high != 1)}' if noun else told

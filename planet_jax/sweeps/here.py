@@ -14,6 +14,7 @@ from rich.table import Table
 from planet_jax import seeds
 from planet_jax.runs.run import Run, available_devices
 from planet_jax.runs.trainer import Training
+from planet_jax.scores.numbers import significant
 from planet_jax.storage.files import read_lines
 from planet_jax.storage.run_folder import mean_scores, newest_progress, read_config, settle
 
@@ -102,14 +103,15 @@ def summarise(directories: Sequence[Path], console: Console) -> None:
         if metrics:
             tasks = len(read_config(directory, trust_task=True)['action_repeat'])
             found = [score for _, score in mean_scores(directory, tasks)]
-            told = [f'{found[-1]:.1f}', f'{max(found):.1f}'] if found else ['none yet'] * 2
+            told = [significant(found[-1]), significant(max(found))] if found else ['none yet'] * 2
             table.add_row(*directory.parts[-3:], str(metrics[-1]['episodes']), str(metrics[-1]['updates']), *told)
             if found:
                 last.setdefault(directory.parent, []).append(found[-1])
     console.print(table)
     for method, values in last.items():
-        console.print(f'{method}: mean of the last scores {np.mean(values):.1f} over {len(values)} seeds, from '
-                      f'{min(values):.1f} to {max(values):.1f}', highlight=False, markup=False, soft_wrap=True)
+        mean, least, most = map(significant, (np.mean(values), min(values), max(values)))
+        console.print(f'{method}: mean of the last scores {mean} over {len(values)} seeds, from {least} to {most}',
+                      highlight=False, markup=False, soft_wrap=True)
 
 
 def _groups(members: Sequence[tuple[Run, Path]], devices: int, on_each: int) -> list[list[tuple[Run, Path]]]:

@@ -1,12 +1,14 @@
 """Figures hold the values that they were given."""
 
+import math
+
 import imageio.v3
 import numpy as np
 import pytest
 
 from planet_jax.pictures import curves as figures
 from planet_jax.pictures.curves import Panel
-from planet_jax.scores.reading import Point
+from planet_jax.scores.statistics import Point
 
 POINTS = (Point(10, 2, 0.0, 100.0, 50.0, 300.0), Point(20, 2, 0.0, 400.0, 350.0, 600.0))
 HIGHER = (Point(10, 2, 0.0, 700.0, 650.0, 800.0),)
@@ -15,8 +17,8 @@ HIGHER = (Point(10, 2, 0.0, 700.0, 650.0, 800.0),)
 @pytest.fixture(scope='module')
 def figure():
     return figures.draw(
-        [Panel('cup_catch', {'RSSM': POINTS, 'SSM': HIGHER}, {'zero actions': 30.0}),
-         Panel('walker_walk', {'SSM': HIGHER}, {'zero actions': 40.0})],
+        [Panel('cup_catch', {'RSSM': POINTS, 'SSM': HIGHER}, {'zero actions': 30.0}, (0, 1000)),
+         Panel('walker_walk', {'SSM': HIGHER}, {'zero actions': 40.0}, (0, 1000))],
         title='Models', caption='2 seeds')
 
 
@@ -42,15 +44,25 @@ def test_axes_and_words_are_the_papers(figure):
     cup, walker = figure.axes
     assert (cup.get_title(), walker.get_title(), cup.get_ylabel()) == ('cup_catch', 'walker_walk', 'return')
     assert cup.get_xlabel() == walker.get_xlabel() == 'episodes collected'
-    assert cup.get_xlim() == (0, 20) and cup.get_ylim()[1] == 1000 and -50 < cup.get_ylim()[0] <= 0
+    assert cup.get_xlim() == (0, 20) and walker.get_xlim() == (0, 10)
+    assert cup.get_ylim()[1] == 1000 and -50 < cup.get_ylim()[0] <= 0
     upper, lower = figure.subfigs
     assert upper.get_suptitle() == 'Models' and lower.texts[0].get_text() == '2 seeds'
     assert [text.get_text() for text in upper.legends[0].texts] == ['RSSM', 'SSM', 'zero actions']
 
 
-def test_returns_beyond_those_of_the_suite_are_not_cut_off():
-    plot, = figures.draw([Panel('other', {'RSSM': POINTS}, {'zero actions': -700.0})], title='', caption='').axes
-    assert plot.get_ylim()[0] < -700 and plot.get_ylim()[1] > 600
+@pytest.mark.parametrize('low, high, limits', [
+    (0, 1, None), (-5000, 0, None), (-0.001, 0.001, None), (3e6, 4e6, None), (0, 20, (0, 1000)),
+    (-700, 600, (0, 1000))])
+def test_each_panel_has_axes_as_long_as_its_data(low, high, limits):
+    """Beside a task of other returns, of other lengths, and whatever the limits."""
+    points = [Point(100, 1, low, low, low, low), Point(5000, 1, high, high, math.nan, high)]
+    figure = figures.draw([Panel('suite', {'RSSM': POINTS}, limits=(0, 1000)), Panel('other', {'RSSM': points}, {
+        'zero actions': (low + high) / 2}, limits)], title='', caption='')
+    suite, other = figure.axes
+    assert suite.get_ylim() == (-20, 1000) and suite.get_xlim() == (0, 20)
+    bottom, top = other.get_ylim()
+    assert bottom <= low < high <= top and high - low > 0.85 * (top - bottom) and other.get_xlim() == (0, 5000)
 
 
 @pytest.mark.parametrize('count, shown', [(1, (1, 1)), (4, (2, 2)), (5, (2, 3)), (6, (2, 3))])

@@ -1,0 +1,91 @@
+"""What is told of the scores of several seeds: means, percentiles, and the interquartile mean with its interval."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.stats
+
+from planet_jax.scores.reading import Axis, Scores
+
+RESAMPLES = 2000
+"""Of a bootstrap interval; each draw is the same in every process."""
+
+
+@dataclass(frozen=True)
+class Point:
+    """What the seeds of a method score at one place of the axis.
+
+    Attributes:
+        x: episodes collected of the task, or environment steps.
+        seeds: that were evaluated there; of several tasks, the least.
+        mean: of the returns of all seeds together (the paper's table 1).
+        middle: their median (the paper's figures), or the interquartile mean of the seeds' scores.
+        low: 5th percentile of the returns, or the lower end of the interval of the interquartile mean.
+        high: 95th percentile, or the upper end; not a number where there is no interval.
+    """
+
+    x: int
+    seeds: int
+    mean: float
+    middle: float
+    low: float
+    high: float
+
+
+def curve(runs: Iterable[Scores], axis: Axis = 'episodes', width: int = 1) -> tuple[Point, ...]:
+    """The seeds of one method on one task, at each place of the axis where any of them was evaluated."""
+    found = [run.places(axis, width) for run in runs]
+    points = []
+    for x in sorted({x for places in found for x in places}):
+        returns = [places[x] for places in found if x in places]
+        pooled = np.concatenate(returns)
+        low, median, high = np.percentile(pooled, [5, 50, 95])
+        points.append(Point(x, len(returns), *map(float, (pooled.mean(), median, low, high))))
+    return tuple(points)
+
+
+def interquartile_curve(tasks: Mapping[str, Sequence[Scores]], axis: Axis = 'episodes', width: int = 1,
+                        ) -> tuple[Point, ...]:
+    """Interquartile mean of one method over its seeds on one or more tasks, at each place that all of them have.
+
+    A seed's score on a task is the mean of its returns. The interval is the middle 95% of a bootstrap that draws seeds
+    anew within each task (Agarwal et al. 2021); there is none if a task has one seed.
+
+    Args:
+        tasks: name of each task to the runs on it; those that were not evaluated yet are left out.
+        axis: what the places count.
+        width: of a place.
+    """
+    found = [[run.places(axis, width) for run in runs if run.trained] for runs in tasks.values()]
+    points = []
+    for x in sorted(set.intersection(*(set(places) for runs in found for places in runs)) if all(found) else []):
+        means = [np.array([np.mean(places[x]) for places in runs]) for runs in found]
+        low = high = math.nan
+        if all(len(of_task) > 1 for of_task in means):
+            low, high = scipy.stats.bootstrap(means, _interquartile_mean, n_resamples=RESAMPLES, method='percentile',
+                                              rng=np.random.default_rng(0)).confidence_interval
+        points.append(Point(x, min(map(len, means)), *map(float, (
+            np.concatenate(means).mean(), _interquartile_mean(*means), low, high))))
+    return tuple(points)
+
+
+def _interquartile_mean(*tasks: np.ndarray, axis: int = -1) -> np.ndarray:
+    """The mean of the middle half of all scores, whichever task they are of."""
+    return scipy.stats.trim_mean(np.concatenate(tasks, axis), 0.25, axis)
+
+
+def last(runs: Sequence[Scores], axis: Axis = 'episodes', width: int = 1) -> Point | None:
+    """The last evaluation that all seeds of a method have in common; none if there is none.
+
+    Seeds that were not evaluated yet are left out.
+    """
+    seeds = sum(bool(run.trained) for run in runs)
+    return next((point for point in reversed(curve(runs, axis, width)) if point.seeds == seeds), None)
+
+
+def baseline(runs: Iterable[Scores], agent: str) -> float | None:
+    """Mean return of an agent that looks at nothing, over the starts of all these runs; none if it was not run."""
+    returns = [entry.returns for run in runs for entry in run.evaluations if entry.agent == agent]
+    return float(np.concatenate(returns).mean()) if returns else None
