@@ -1,0 +1,106 @@
+"""The arms of `experiments.study`: names for settings, and what no setting of a run can ask for."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from planet_jax import config as settings_of
+from planet_jax import keys, replay
+from planet_jax.config import Config
+from planet_jax.types import Steps
+
+BASE = ('objective.image_scale=none', 'objective.kl_balance=0.8', 'objective.free_nats=none', 'learner.chunk_length=32',
+        'learner.batch=16')
+"""Of every arm, before its own settings, whatever the preset says today."""
+WHOLE = 'learner.chunk_length=128', 'learner.batch=4'
+"""Whole episodes of cartpole, and as many rows an update as in `BASE`."""
+ARMS: dict[str, tuple[str, ...]] = {
+    'base': (),
+    'former': ('objective.image_scale=1', 'objective.kl_balance=none'),
+    'unbalanced': ('objective.kl_balance=none',),
+    'balance-0.95': ('objective.kl_balance=0.95',),
+    'balance-0.5': ('objective.kl_balance=0.5',),
+    'nats-0': ('objective.free_nats=0',),
+    'nats-0.1': ('objective.free_nats=0.1',),
+    'nats-3': ('objective.free_nats=3',),
+    'image-1': ('objective.image_scale=1',),
+    'image-12': ('objective.image_scale=12',),
+    'divergence-0.3': ('objective.divergence_scale=0.3',),
+    'reward-1': ('objective.reward_scale=1',),
+    'reward-100': ('objective.reward_scale=100',),
+    'over-8': ('objective.overshooting_distance=8',),
+    'over-8-reward': ('objective.overshooting_distance=8', 'objective.overshooting_reward=true'),
+    'over-16': ('objective.overshooting_distance=16',),
+    'chunk-64': ('learner.chunk_length=64', 'learner.batch=8'),
+    'whole': WHOLE,
+    'whole-over-8': (*WHOLE, 'objective.overshooting_distance=8'),
+    'whole-twice': ('learner.chunk_length=128', 'learner.batch=8'),
+    'batch-32': ('learner.batch=32',),
+    'units-200': ('model.deterministic=200', 'model.hidden=200'),
+    'units-64': ('model.deterministic=64', 'model.hidden=64'),
+    'stochastic-60': ('model.stochastic=60',),
+    'ssm': ('model.cell=ssm',),
+    'min-std-0.01': ('model.min_std=0.01',),
+    'rate-0.0003': ('learner.learning_rate=0.0003',),
+    'rate-0.003': ('learner.learning_rate=0.003',),
+    'clip-10': ('learner.clip_norm=10',),
+    'decoder-512': ('model.decoder_units=512',),
+    'shift-1': ('study.shift=1',),
+    'shift-2': ('study.shift=2',),
+}
+"""Name to settings. Those of `study` are known here alone: `study.shift` moves all images of a chunk by up to so many
+pixels, the same for all of them, in the encoder's input and the decoder's target (Kostrikov et al., 2020)."""
+
+
+def configure(settings: Sequence[str], observation: str) -> tuple[Config, dict[str, Any]]:
+    """Preset `cpu` with settings.
+
+    Args:
+        settings: each group.field=value; the value is JSON, `none`, or else a word.
+        observation: pixels, state or hidden.
+
+    Returns:
+        the configuration, and what was set of the group `study`.
+
+    Raises:
+        ValueError: a setting is unknown, or its value is out of range.
+    """
+    groups = settings_of.to_dict(settings_of.preset('cpu'))
+    groups['env']['observation'] = 'pixels' if observation == 'pixels' else 'state'
+    own = {'shift': 0}
+    for setting in (*BASE, *settings):
+        name, sign, value = setting.partition('=')
+        group, _, entry = name.partition('.')
+        fields = own if group == 'study' else groups.get(group, {})
+        if not sign or entry not in fields:
+            raise ValueError(f'There is no setting {name!r}: write group.field=value, such as '
+                             f'objective.kl_balance=0.8.')
+        try:
+            fields[entry] = None if value == 'none' else json.loads(value)
+        except json.JSONDecodeError:
+            fields[entry] = value
+    return settings_of.from_dict(groups), own
+
+
+def shifted(steps: Steps, pixels: int) -> Steps:
+    """The same steps, whose `learn` moves the images of each chunk (see `ARMS`)."""
+    def move(key, images):
+        height, width = images.shape[1:3]
+        padded = jnp.pad(images, [(0, 0), (pixels, pixels), (pixels, pixels), (0, 0)], 'edge')
+        at = jax.random.randint(key, (2,), 0, 2 * pixels + 1)
+        return jax.lax.dynamic_slice(padded, (0, *at, 0), (len(images), height, width, images.shape[3]))
+
+    def learn(state):
+        draws = steps.draw(state)
+        flat = jax.tree.map(lambda leaf: leaf.reshape(-1), draws)
+        chunks = replay.cut(state.replay, flat)
+        key = keys.stream(state.key, 'shift', state.learner.updates)
+        moved = jax.vmap(move)(jax.random.split(key, len(chunks.length)), chunks.observation)
+        batches = jax.tree.map(lambda leaf: leaf.reshape(*draws.length.shape, *leaf.shape[1:]),
+                               chunks.replace(observation=moved))
+        return steps.learn(state, batches)
+
+    return steps._replace(learn=learn)
