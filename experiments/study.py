@@ -27,7 +27,7 @@ import numpy as np
 import tyro
 
 from experiments import study_data
-from experiments.study_arms import ARMS, BASE
+from experiments.study_arms import ARMS, BASE, PIXELS_ONLY
 from experiments.study_fit import HORIZON, OBSERVATIONS, load, run
 from planet_jax import measures
 from planet_jax.cli.main import prepare_process
@@ -90,7 +90,7 @@ class Command:
         names = self.all_arms() if 'all' in self.arms else self.arms
         rows = [(task, seen, name) for task in tasks for seen in self.observation for name in names
                 if not (seen == 'hidden' and not task.startswith('cartpole'))
-                and not (seen != 'pixels' and name.startswith(('shift', 'decoder')))]
+                and not (seen != 'pixels' and name.startswith(PIXELS_ONLY))]
         number, of = self.parts()
         return rows[number::of]
 

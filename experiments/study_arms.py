@@ -48,11 +48,18 @@ ARMS: dict[str, tuple[str, ...]] = {
     'rate-0.003': ('learner.learning_rate=0.003',),
     'clip-10': ('learner.clip_norm=10',),
     'decoder-512': ('model.decoder_units=512',),
+    'patches': ('model.encoder_channels=[32,64]', 'model.encoder_kernels=[4,4]', 'model.encoder_strides=[4,4]'),
+    'patches-both': ('model.encoder_channels=[32,64]', 'model.encoder_kernels=[4,4]', 'model.encoder_strides=[4,4]',
+                     'model.decoder_units=512', 'model.decoder_start=2', 'model.decoder_channels=[32]',
+                     'model.decoder_kernels=[4,4]', 'model.decoder_strides=[4,4]'),
+    'map-6': ('model.encoder_channels=[16,32]',),
     'shift-1': ('study.shift=1',),
     'shift-2': ('study.shift=2',),
 }
 """Name to settings. Those of `study` are known here alone: `study.shift` moves all images of a chunk by up to so many
 pixels, the same for all of them, in the encoder's input and the decoder's target (Kostrikov et al., 2020)."""
+PIXELS_ONLY = 'shift', 'decoder', 'patches', 'map'
+"""How the names of arms begin that mean nothing to vectors."""
 
 
 def configure(settings: Sequence[str], observation: str) -> tuple[Config, dict[str, Any]]:
