@@ -114,7 +114,7 @@ class Episode:
         self._suite = self._env.unwrapped
         self._simulation = Simulation(self._env, envs.cores())
         self._env.reset(seed=int(keys.stream(self._key, 'environment')[1]))
-        settings = {'action_repeat': self._suite.action_repeat, **dataclasses.asdict(command.planner)}
+        settings = {'action_repeat': self._env.get_wrapper_attr('action_repeat'), **dataclasses.asdict(command.planner)}
         self.record = {
             'task': command.task, 'seed': command.seed, 'episode': number, 'settings': settings, 'done': 0,
             'steps': self._env.steps, 'return': 0.0, 'seconds': 0.0, 'versions': runs.versions(),

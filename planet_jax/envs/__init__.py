@@ -4,7 +4,6 @@ Importing this package leaves jax and dm_control unimported and sets no environm
 OpenGL: on Linux set `MUJOCO_GL=egl` before the first environment is made.
 """
 
-import dataclasses
 import functools
 import multiprocessing
 import signal
@@ -14,35 +13,42 @@ import gymnasium
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv, VectorEnv
 
 from planet_jax.config import Env, Spec
+from planet_jax.envs import opengl
+from planet_jax.envs.agent_steps import AgentSteps
+from planet_jax.envs.failures import TaskFailure
+from planet_jax.envs.family import Task
 from planet_jax.envs.fixed_length import FixedLength
 from planet_jax.envs.own import OwnTask
 from planet_jax.envs.padded_actions import PaddedActions
 from planet_jax.envs.rebuilt import Fault, Rebuilt
 from planet_jax.envs.suite import Suite
-from planet_jax.envs.tasks import ALL, Task, file_name, foreign_modules, resolve, resolve_several, task_names
+from planet_jax.envs.tasks import ALL, family_of, file_name, foreign_modules, resolve, resolve_several, task_names
 from planet_jax.envs.toy import ToyPoint
 from planet_jax.machine import cores
 
-__all__ = ['ALL', 'Fault', 'FixedLength', 'OwnTask', 'PaddedActions', 'Rebuilt', 'Suite', 'Task', 'ToyPoint', 'cores',
-           'file_name', 'foreign_modules', 'make', 'make_vector', 'resolve', 'resolve_several', 'spec', 'task_names']
+__all__ = ['ALL', 'AgentSteps', 'Fault', 'FixedLength', 'OwnTask', 'PaddedActions', 'Rebuilt', 'Suite', 'Task',
+           'TaskFailure', 'ToyPoint', 'cores', 'file_name', 'foreign_modules', 'make', 'make_vector', 'resolve',
+           'resolve_several', 'spec', 'task_names']
 
 
-def make(task_name: str, config: Env, shared: Spec | None = None) -> gymnasium.Env:
+def make(task_name: str, config: Env, shared: Spec | None = None, blind: bool = False) -> gymnasium.Env:
     """A task whose episodes last exactly T agent steps.
 
     `reset(seed=...)` begins an episode that depends on the seed only. Rewards are finite floats, summed over the action
-    repeat; `info['length']` counts the steps simulated so far (see `FixedLength`).
+    repeat; `info['length']` counts the steps simulated so far (see `FixedLength`). Its frames are what the task gives
+    when it is made alone, also beside other renderers in this process, if these draw with EGL (`MUJOCO_GL=egl`).
 
     Args:
         task_name: see `resolve`.
         config: what is observed.
         shared: the `spec` of several tasks, whose action size and T this one takes; none: its own.
+        blind: observe nothing, float32 [0]: no renderer is needed, and no observation can be wrong.
 
     Raises:
         ValueError: there is no such task, it has no such camera, or it does not fit `shared`.
         RuntimeError: images cannot be rendered here; the message says what to do.
     """
-    env = _bare(task_name, config)
+    env = _bare(task_name, config, blind)
     if shared is None:
         return FixedLength(env, env.steps)
     if env.action_space.shape[0] != shared.action_size:
@@ -63,8 +69,9 @@ def spec(task_names: str | Sequence[str], config: Env) -> Spec:
     names = [task_names] if isinstance(task_names, str) else list(dict.fromkeys(task_names))
     if not names:
         raise ValueError('No task is given: name at least one.')
-    envs = [_bare(name, dataclasses.replace(config, observation='state')) for name in names]
-    if config.observation == 'pixels':
+    pixels = config.observation == 'pixels'
+    envs = [_bare(name, config, blind=pixels) for name in names]  # The shape of pictures is known without a renderer.
+    if pixels:
         shapes, dtype = {(config.size, config.size, 3)}, 'uint8'
     else:
         shapes, dtype = {env.observation_space.shape for env in envs}, 'float32'
@@ -78,7 +85,7 @@ def spec(task_names: str | Sequence[str], config: Env) -> Spec:
 
 
 def make_vector(task_names: Sequence[str], config: Env, workers: int | None = None, shared: Spec | None = None,
-                ) -> VectorEnv:
+                blind: bool = False) -> VectorEnv:
     """One environment for each name, side by side, all with the same T and action size.
 
     Observations are copies, [E, ...]. Nothing resets by itself: all environments truncate at step T together, and every
@@ -89,10 +96,12 @@ def make_vector(task_names: Sequence[str], config: Env, workers: int | None = No
         task_names: E names, also the same one several times.
         config: what is observed.
         workers: processes: 0, all environments in this one, or E, one for each; none: E, but 0 up to two environments
-            and where there are fewer cores than environments. They are spawned, never forked, inherit `MUJOCO_GL`, and
-            leave Ctrl-C to this process. A program that starts them guards its entry with
+            and where there are fewer cores than environments. Pictures that environments draw themselves are always
+            drawn in processes of their own where not EGL draws them. They are spawned, never forked, inherit
+            `MUJOCO_GL`, and leave Ctrl-C to this process. A program that starts them guards its entry with
             `if __name__ == '__main__'`.
         shared: whose T and action size all take; none: that of `spec(task_names, config)`.
+        blind: see `make`.
 
     Raises:
         ValueError: as `make` and `spec`, or the number of workers is neither 0 nor E.
@@ -100,24 +109,25 @@ def make_vector(task_names: Sequence[str], config: Env, workers: int | None = No
     """
     count = len(task_names)
     if workers is None:
-        workers = 0 if count <= 2 or count > cores() else count
+        alone = not blind and config.observation == 'pixels' and not opengl.mixes() and any(
+            resolve(name).is_own for name in task_names)
+        workers = count if alone or 2 < count <= cores() else 0
     if workers not in (0, count):
         raise ValueError(f'{workers} workers were asked for, but {count} environments run in 0 or {count} of them.')
     shared = shared or spec(task_names, config)
-    makers = [functools.partial(_make_in_worker, name, config, shared) for name in task_names]
+    makers = [functools.partial(_make_in_worker, name, config, shared, blind) for name in task_names]
     if workers == 0:
         return SyncVectorEnv(makers, autoreset_mode=AutoresetMode.DISABLED)
     return AsyncVectorEnv(makers, context='spawn', autoreset_mode=AutoresetMode.DISABLED)
 
 
-def _bare(task_name, config):
+def _bare(task_name, config, blind):
     task = resolve(task_name)
-    kind = OwnTask if task.is_own else ToyPoint if task.domain == 'toy' else Suite
-    return kind(task, config)
+    return AgentSteps(task, config, family_of(task).make, blind)
 
 
-def _make_in_worker(task_name, config, shared):
+def _make_in_worker(task_name, config, shared, blind):
     # Gymnasium also calls this in the parent, to learn the spaces; only its workers are daemons.
     if multiprocessing.current_process().daemon:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-    return make(task_name, config, shared)
+    return make(task_name, config, shared, blind)

@@ -44,10 +44,11 @@ class FixedLength(gymnasium.Wrapper):
         """
         if not self._left:
             raise RuntimeError('The episode is over or has not begun: call reset before step.')
+        left, self._left = self._left - 1, 0  # An error on the way ends the episode.
         reward, info = 0.0, {}
         if not self._ended:
             self._observation, reward, terminated, truncated, info = self.env.step(action)
             self._length += 1
             self._ended = terminated or truncated
-        self._left -= 1
-        return self._observation.copy(), reward, False, self._left == 0, {**info, 'length': self._length}
+        self._left = left
+        return self._observation.copy(), reward, False, left == 0, {**info, 'length': self._length}

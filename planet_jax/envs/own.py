@@ -3,44 +3,58 @@
 import importlib
 import math
 import os
+import re
 import sys
 
 import gymnasium
 import numpy as np
 
 from planet_jax.config import Env
-from planet_jax.envs import spaces
-from planet_jax.envs.tasks import GYMNASIUM, Task
+from planet_jax.envs import rendering, spaces
+from planet_jax.envs.failures import located, located_error, wrong
+from planet_jax.envs.family import Family, Task
+
+GYMNASIUM = 'gymnasium'
+"""The module in front of names that are registered with gymnasium already."""
+
+# ASCII, and nothing that a folder's name could not hold, but for the slash behind a namespace.
+_NAME = re.compile(r'([a-z_]\w*(?:\.[a-z_]\w*)*):((?:[\w-]+/)?[\w.-]+)', re.ASCII | re.IGNORECASE)
+
+_SPEED = 20
+"""Environment steps in a second, where an environment tells none."""
+
+_LARGEST_BOUND = 1e8
+"""Of an action. Simulators write 1e10, or the largest float, where there is none."""
 
 
 class OwnTask(gymnasium.Wrapper):
-    """A `gymnasium.Env` as the suite's tasks are: actions [A] in [-1, 1], action repeat, one kind of observation.
+    """A `gymnasium.Env` as a `family.Simulator`.
 
     Observations are uint8 [size, size, 3]: the environment's own if they are uint8 [height, width, 3], else what it
     renders with `render_mode='rgb_array'`; either is stretched to a square by averaging areas. Or they are float32 [n]:
     its own, flattened; a Dict of Boxes is joined in the order of its space.
 
     What it tells in `info` is dropped. An episode follows from its seed if the environment draws from nothing but
-    `self.np_random`.
+    `self.np_random` and keeps nothing of earlier episodes.
 
     Attributes:
-        action_repeat: R, environment steps per agent step
-        steps: T, agent steps in an episode
-        metadata: the environment's own, with `render_fps`, agent steps in a second; 20 / R where it tells none
+        steps: environment steps in an episode
+        metadata: the environment's own, with `render_fps`, environment steps in a second; 20 where it tells none
     """
 
-    def __init__(self, task: Task, config: Env):
+    def __init__(self, task: Task, config: Env, blind: bool = False):
         """Import and make the environment; the code of its module runs.
 
         Args:
             task: which task.
-            config: what is observed; the action repeat; the length of an episode, if not the environment's own.
+            config: what is observed; the length of an episode, if not the environment's own.
+            blind: whether nothing is observed.
 
         Raises:
-            ValueError: there is no such module or environment, it tells no length, its spaces do not fit, or it has no
-                pictures where these are asked for.
+            ValueError: there is no such module or environment, it cannot be made, it tells no length, its spaces do not
+                fit, or it has no pictures where these are asked for.
         """
-        self._name = task.name
+        self._task = task
         env = _make(task, config)
         steps = config.steps or _limit(env)
         if steps is None:
@@ -50,105 +64,167 @@ class OwnTask(gymnasium.Wrapper):
         self._is_image = isinstance(space, gymnasium.spaces.Box) and space.dtype == np.uint8 and (
             len(space.shape) == 3 and space.shape[2] == 3)
         pixels = config.observation == 'pixels'
-        if pixels and not self._is_image and env.render_mode != 'rgb_array':
+        if pixels and not blind and not self._is_image and env.render_mode != 'rgb_array':
             env.close()
             env = _make(task, config, render_mode='rgb_array')
         if not pixels and not _is_vector(space):
             raise ValueError(f'{task.name} has the observation space {space}, but vectors are made of a Box, or of a '
                              f'Dict of nothing else.')
         super().__init__(env)
-        self.action_repeat = config.action_repeat or task.action_repeat
-        self.steps = spaces.episode_steps(steps, self.action_repeat)
-        self.metadata = {**env.metadata, 'render_fps': env.metadata.get('render_fps', 20) / self.action_repeat}
-        self._low, self._high = _bounds(task.name, env.action_space)
-        self.action_space = spaces.actions(self._low.size)
+        self.steps = steps
+        told = env.metadata or {}
+        self.metadata = {**told, 'render_fps': _speed(told.get('render_fps'))}
+        _check_bounds(task.name, env.action_space)
         self._size = config.size if pixels else None
         self.observation_space = spaces.images(config.size) if pixels else spaces.vectors(
             gymnasium.spaces.flatdim(space))
-        self._left = 0
 
     def reset(self, *, seed=None, options=None):
         """Begin an episode: (observation, {}).
 
         Raises:
-            RuntimeError: pictures cannot be rendered here, or an observation is not finite.
+            TaskFailure: the environment failed.
         """
-        observation, _ = self.env.reset(seed=None if seed is None else int(seed), options=options)
-        self._left = self.steps
-        return self._observe(observation), {}
+        with located(self._task, 'reset', self.env):
+            observation, info = self.env.reset(seed=seed, options=options)
+            if not isinstance(info, dict):
+                raise TypeError(f'info is {type(info).__name__}')
+            _aim_anew(self.env)
+        return observation, {}
 
     def step(self, action):
-        """One agent step, R environment steps: (observation, summed reward, terminated, truncated, {}).
+        """One environment step: (observation, reward, terminated, truncated, {}).
 
-        The repeat stops early where the environment ends the episode, which is truncated at step T at the latest.
+        Args:
+            action: float64 [A] within the bounds.
 
         Raises:
-            ValueError: the action is not [A] within [-1, 1].
-            RuntimeError: the episode is over or has not begun, or the reward or the observation is not finite.
+            TaskFailure: the environment failed, or its reward is not one number.
         """
-        action = spaces.check_action(action, self._low.size)
-        if not self._left:
-            raise RuntimeError('The episode is over or has not begun: call reset before step.')
-        left, self._left = self._left - 1, 0  # an error on the way ends the episode
         space = self.env.action_space
-        control = spaces.rescale(action, self._low, self._high).reshape(space.shape).astype(space.dtype)
-        reward = 0.0
-        for _ in range(self.action_repeat):
-            observation, gained, terminated, truncated, _ = self.env.step(control)
-            reward += float(gained)
-            if terminated or truncated:
-                break
-        if not math.isfinite(reward):
-            raise RuntimeError(f'The reward of {self._name} is {reward}, but must be a finite number.')
-        self._left = 0 if terminated or truncated else left
-        return self._observe(observation), reward, bool(terminated), self._left == 0 and not terminated, {}
+        with located(self._task, 'step', self.env):
+            observation, gained, terminated, truncated, info = self.env.step(
+                action.reshape(space.shape).astype(space.dtype))
+            if not isinstance(info, dict):
+                raise TypeError(f'info is {type(info).__name__}')
+            ends = bool(terminated), bool(truncated)
+        reward = np.asarray(gained)
+        if reward.size != 1 or reward.dtype.kind not in 'biuf':
+            raise wrong(self._task, 'step', self.env, f'The reward of {self._task.name} is {gained!r}, but must be one '
+                                                      f'number')
+        if not np.isfinite(reward).all():
+            raise wrong(self._task, 'step', self.env, f'The reward of {self._task.name} is {reward.item()}, but must '
+                                                      f'be a finite number')
+        return observation, float(reward.item()), *ends, {}
 
-    def _observe(self, observation):
-        if self._size is None:
-            vector = gymnasium.spaces.flatten(self.env.observation_space, observation).astype(np.float32)
-            if not np.isfinite(vector).all():
-                raise RuntimeError(f'An observation of {self._name} is {vector.tolist()}, but must be finite numbers.')
-            return vector
-        return _square(observation if self._is_image else self._render(), self._size)
+    def observe(self, raw):
+        """The observation of the last reset or step, or the picture after it.
+
+        Raises:
+            TaskFailure: it is not finite, or not what the space says.
+            RuntimeError: pictures cannot be rendered here.
+        """
+        if self._size is not None:
+            return _square(self._image(raw) if self._is_image else self._render(), self._size)
+        space = self.env.observation_space
+        with located(self._task, 'step', self.env), np.errstate(over='ignore'):
+            vector = gymnasium.spaces.flatten(space, raw).astype(np.float32)
+        if vector.shape != self.observation_space.shape:
+            raise wrong(self._task, 'step', self.env, f'An observation of {self._task.name} has {vector.size} numbers, '
+                                                      f'but its space {space} has {self.observation_space.shape[0]}')
+        if not np.isfinite(vector).all():
+            raise wrong(self._task, 'step', self.env, f'An observation of {self._task.name} is {vector.tolist()}, but '
+                                                      f'must be finite numbers of float32')
+        return vector
+
+    def close(self):
+        """Free what it holds."""
+        self.env.close()
+        renderer = getattr(self.env.unwrapped, 'mujoco_renderer', None)
+        if hasattr(renderer, '_viewers'):  # It keeps viewers that are of no use any more, and would draw with them.
+            renderer.viewer, renderer._viewers = None, {}
+
+    def _image(self, raw):
+        image, space = np.asarray(raw), self.env.observation_space
+        if image.shape != space.shape or image.dtype.kind not in 'iu':
+            raise wrong(self._task, 'step', self.env, f'An observation of {self._task.name} is {image.dtype} '
+                                                      f'{image.shape}, but its space says uint8 {space.shape}')
+        return image.astype(np.uint8)
 
     def _render(self):
         try:
             picture = self.env.render()
         except Exception as error:  # each renderer fails in its own way
-            raise RuntimeError(f'Pictures of {self._name} cannot be rendered here ({error}): install what it says is '
-                               f'missing, or train with --env.observation state.') from error
+            mujoco = hasattr(self.env.unwrapped, 'mujoco_renderer')
+            raise RuntimeError(f'Pictures of {self._task.name} cannot be rendered here ({error}): '
+                               f'{rendering.remedy() if mujoco else "install what it says is missing"}, or train with '
+                               f'--env.observation state.') from error
         if not (isinstance(picture, np.ndarray) and picture.dtype == np.uint8 and picture.shape[2:] == (3,)):
-            raise RuntimeError(f'{self._name} renders {type(picture).__name__} {np.shape(picture)}, but pictures are '
-                               f'uint8 (height, width, 3): set --env.observation state.')
+            raise wrong(self._task, 'render', self.env, f'{self._task.name} renders {type(picture).__name__} '
+                                                        f'{np.shape(picture)}, but pictures are uint8 (height, width, '
+                                                        f'3): set --env.observation state')
         return picture
 
 
 def _make(task, config, **options):
-    """The environment as it is; what fails is a sentence, but errors in the user's own code keep their traceback."""
+    """The environment as it is.
+
+    Raises:
+        ValueError: it cannot be made, with the line of the user's file where there is one.
+    """
     folder = os.getcwd()
     if task.domain != GYMNASIUM and folder not in sys.path:
         sys.path.append(folder)  # As `python -m` has it; last, so that nothing there stands in for a library.
+    try:
+        env = _call(task, config, options)
+    except Exception:
+        # Where the renderer that MUJOCO_GL names is missing, MuJoCo cannot be imported at all, but without one it can.
+        if rendering.library()[1] is None:
+            raise
+        env = _call(task, config, options)
+    if not isinstance(env, gymnasium.Env):
+        raise ValueError(f'{task.name} makes a {type(env).__name__}, but a task must be a gymnasium.Env.')
+    return env
+
+
+def _call(task, config, options):
     try:
         module = importlib.import_module(task.domain)
     except ImportError as error:
         raise ValueError(f'The task {task.name!r} cannot be made, since {task.domain} cannot be imported here: '
                          f'{error}.') from error
+    except Exception as error:  # whatever a module may raise
+        raise located_error(task, 'import', error) from error
+    registered = task.domain == GYMNASIUM or not task.task.isidentifier()
+    if not registered and not hasattr(module, task.task):
+        raise ValueError(f'The task {task.name!r} cannot be made: {task.domain} has no {task.task}.')
     try:
-        if task.domain == GYMNASIUM or not task.task.isidentifier():
+        if registered:
             return gymnasium.make(task.task, max_episode_steps=config.steps, disable_env_checker=True, **options)
-        if not hasattr(module, task.task):
-            raise ValueError(f'The task {task.name!r} cannot be made: {task.domain} has no {task.task}.')
-        env = getattr(module, task.task)(**options)
+        return getattr(module, task.task)(**options)
     except (gymnasium.error.Error, ImportError) as error:
         raise ValueError(f'The task {task.name!r} cannot be made: {error}') from error
-    except TypeError as error:
-        if not options:
-            raise
-        raise ValueError(f'{task.name} observes no pictures and cannot be made with render_mode="rgb_array" '
-                         f'({error}): let it take that, or set --env.observation state.') from error
-    if not isinstance(env, gymnasium.Env):
-        raise ValueError(f'{task.name} makes a {type(env).__name__}, but a task must be a gymnasium.Env.')
-    return env
+    except Exception as error:  # whatever somebody else's code may raise
+        hint = ' Pictures are made with render_mode="rgb_array": let it take that, or set --env.observation state.'
+        raise located_error(task, 'making', error, hint if options else '') from error
+
+
+def _aim_anew(env):
+    """Point the camera of gymnasium's MuJoCo tasks as a new environment would.
+
+    Gymnasium points it once, at where the bodies are in the first frame it ever draws, so that an episode would look as
+    the first one's start decides.
+    """
+    renderer = getattr(env.unwrapped, 'mujoco_renderer', None)
+    viewer = getattr(renderer, 'viewer', None)
+    if hasattr(viewer, '_init_camera'):
+        viewer._init_camera()
+        renderer._set_cam_config()
+
+
+def _speed(told):
+    """Environment steps in a second, as the metadata tell them."""
+    return told if isinstance(told, (int, float)) and math.isfinite(told) and told > 0 else _SPEED
 
 
 def _limit(env):
@@ -164,18 +240,28 @@ def _is_vector(space):
     return isinstance(space, gymnasium.spaces.Box)
 
 
-def _bounds(name, space):
-    """Of the actions, float64 [A] each."""
+def _check_bounds(name, space):
     if not isinstance(space, gymnasium.spaces.Box) or not np.issubdtype(space.dtype, np.floating):
         raise ValueError(f'{name} has the action space {space}, but the planner needs a Box of real numbers: discrete '
                          f'and other actions cannot be planned.')
-    if not (np.isfinite(space.low).all() and np.isfinite(space.high).all()):
-        raise ValueError(f'{name} has the action space {space}, but the planner needs finite bounds: give it some, '
-                         f'as gymnasium.wrappers.TransformAction can.')
-    return space.low.ravel().astype(np.float64), space.high.ravel().astype(np.float64)
+    if not math.prod(space.shape):
+        raise ValueError(f'{name} has the action space {space}, but a task needs at least one number to act with.')
+    if not (np.abs(space.low) <= _LARGEST_BOUND).all() or not (np.abs(space.high) <= _LARGEST_BOUND).all():
+        raise ValueError(f'{name} has the action space {space}, but the planner needs finite bounds, of '
+                         f'{_LARGEST_BOUND:.0e} at most: give it some, as gymnasium.wrappers.RescaleAction or '
+                         f'TransformAction can.')
 
 
 def _square(image, size):
     """uint8 [height, width, 3] as a new uint8 [size, size, 3], each pixel the mean of the area that it covers."""
     from PIL import Image
     return np.array(Image.fromarray(image).resize((size, size), Image.Resampling.BOX))
+
+
+def _resolve(name):
+    match = _NAME.fullmatch(name)
+    return Task(name, *match.groups(), 1) if match else None
+
+
+FAMILY = Family(_resolve, lambda: (), OwnTask)
+"""Whatever a module makes or gymnasium has registered, written MODULE:NAME."""

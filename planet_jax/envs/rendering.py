@@ -18,7 +18,7 @@ def library():
     """Import dm_control, once.
 
     Where its renderer cannot be loaded, dm_control cannot be imported at all; it is then imported without one, so that
-    all that needs no picture still works.
+    all that needs no picture still works. MuJoCo, which it imports first, is then without one for everybody.
 
     Returns:
         (the module `dm_control.suite`, why there is no renderer: a few words, or None if there is one)
@@ -60,7 +60,7 @@ def open_context(name: str, physics) -> None:
             cause = str(error).rstrip('.')
     if cause is not None:
         raise RuntimeError(f'Images of {name} cannot be rendered with MUJOCO_GL={os.environ.get("MUJOCO_GL", "")!r} '
-                           f'({cause}): {_remedy()}, and start again.') from None
+                           f'({cause}): {remedy()}, and start again.') from None
 
 
 def _is_headless():
@@ -70,7 +70,8 @@ def _is_headless():
         os.environ.get('DISPLAY') or os.environ.get('WAYLAND_DISPLAY'))
 
 
-def _remedy():
+def remedy() -> str:
+    """What to run where MuJoCo's pictures cannot be rendered."""
     if sys.platform != 'linux':
         return 'run `unset MUJOCO_GL`'
     commands = []

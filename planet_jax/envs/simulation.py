@@ -12,6 +12,7 @@ from typing import NamedTuple
 import gymnasium
 import numpy as np
 
+from planet_jax.envs import spaces
 from planet_jax.envs.suite import Suite
 
 
@@ -47,6 +48,7 @@ class Simulation:
             raise ValueError(f'{type(suite).__name__} has no simulator to plan with: choose a task of the suite.')
         import mujoco
         from mujoco import rollout
+        self._repeat = env.get_wrapper_attr('action_repeat')
         self._suite, self._physics = suite, suite.simulator.physics
         self._model = model = self._physics.model.ptr
         self._substeps = round(suite.simulator.control_timestep() / self._physics.timestep())
@@ -69,7 +71,7 @@ class Simulation:
         at_once = _AT_ONCE.get((self._suite.task.domain, self._suite.task.task))
         rewards = at_once(self._suite.simulator.task, _Batch(self._physics, states)) if at_once else self._each(states)
         rewards[~self._finished(states)] = np.nan
-        return rewards.reshape(*actions.shape[:2], self._suite.action_repeat).sum(-1)
+        return rewards.reshape(*actions.shape[:2], self._repeat).sum(-1)
 
     def simulate(self, actions: np.ndarray) -> States:
         """Where action sequences lead from the environment's present state, bit for bit as stepping it would.
@@ -84,11 +86,11 @@ class Simulation:
             ValueError: the actions have another shape, or a number is not within [-1, 1].
         """
         from mujoco import mjtState
-        size = self._suite.action_space.shape[0]
+        space, size = self._suite.action_space, self._suite.action_space.shape[0]
         if actions.ndim != 3 or actions.shape[2] != size or not np.all(np.abs(actions) <= 1):
             raise ValueError(f'The actions have shape {actions.shape} and lie from {actions.min()} to {actions.max()}, '
                              f'but must have shape (sequences, steps, {size}) and lie within [-1, 1].')
-        control = np.repeat(self._suite.control(actions), self._suite.action_repeat, 1)
+        control = np.repeat(spaces.rescale(actions, space.low, space.high), self._repeat, 1)
         each = np.repeat(control, self._substeps, 1)
         # A row of sensors belongs to the state before that row's step, so the last state needs a step more.
         each = np.concatenate([each, each[:, -1:]], 1)

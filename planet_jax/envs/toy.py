@@ -7,12 +7,14 @@ import numpy as np
 
 from planet_jax.config import Env
 from planet_jax.envs import spaces
-from planet_jax.envs.tasks import Task
+from planet_jax.envs.family import Family, Task
+
+TASK = Task('toy_point', 'toy', 'point', 1)
+"""The built-in task, which needs no simulator."""
 
 STEPS = 25
 """Environment steps in an episode."""
 
-_SECOND = 5
 _SPEED = 0.2
 _VIEW = 1.3
 _BACKGROUND = np.array([20, 20, 20])
@@ -33,60 +35,47 @@ class ToyPoint(gymnasium.Env):
     Observations: uint8 [size, size, 3], drawn with arithmetic that is the same on every machine (`supersample`,
     `camera` and `quality` have no meaning here); or the position of the dot, float32 [2].
 
+    It is a `family.Simulator`.
+
     Attributes:
-        steps: T
-        metadata: with `render_fps`, agent steps in a second, where one has 5 environment steps
+        steps: 25, environment steps in an episode
+        metadata: with `render_fps`, environment steps in a second
     """
 
-    def __init__(self, task: Task, config: Env):
+    steps = STEPS
+    metadata = {'render_fps': 5}
+
+    def __init__(self, task: Task, config: Env, blind: bool = False):
         """Make the task.
 
         Args:
-            task: for its action repeat.
-            config: what is observed, and the action repeat if there is one.
-
-        Raises:
-            ValueError: the action repeat is longer than an episode.
+            task: which there is only one of.
+            config: what is observed.
+            blind: whether nothing is observed.
         """
-        self._repeat = config.action_repeat or task.action_repeat
-        self.steps = spaces.episode_steps(STEPS, self._repeat, config.steps)
-        self.metadata = {'render_fps': _SECOND / self._repeat}
         self.action_space = spaces.actions(2)
         self._pixels = config.observation == 'pixels'
         self.observation_space = spaces.images(config.size) if self._pixels else spaces.vectors(2)
         self._grid = ((np.arange(config.size) + 0.5) / config.size * 2 - 1) * _VIEW
         self._background = _blend(_BACKGROUND, _TARGET, self._blob(np.zeros(2), 0.25))
         self._position = np.zeros(2)
-        self._left = 0
 
     def reset(self, *, seed=None, options=None):
-        """Begin an episode, which depends on the seed only: (observation, {})."""
-        super().reset(seed=None if seed is None else int(seed))
+        """Begin an episode, which depends on the seed only: (position [2], {})."""
+        super().reset(seed=seed)
         self._position = self.np_random.uniform(-1, 1, 2)
-        self._left = self.steps
-        return self._observe(), {}
+        return self._position, {}
 
     def step(self, action):
-        """One agent step, R environment steps: (observation, summed reward, False, whether it was step T, {}).
+        """One environment step: (position [2], reward, False, False, {})."""
+        self._position = np.clip(self._position + _SPEED * action, -1, 1)
+        return self._position, (1 - math.sqrt(self._position @ self._position / 2)) ** 2, False, False, {}
 
-        Raises:
-            ValueError: the action is not [2] within [-1, 1].
-            RuntimeError: the episode is over or has not begun.
-        """
-        action = spaces.check_action(action, 2)
-        if not self._left:
-            raise RuntimeError('The episode is over or has not begun: call reset before step.')
-        reward = 0.0
-        for _ in range(self._repeat):
-            self._position = np.clip(self._position + _SPEED * action, -1, 1)
-            reward += (1 - math.sqrt(self._position @ self._position / 2)) ** 2
-        self._left -= 1
-        return self._observe(), reward, False, self._left == 0, {}
-
-    def _observe(self):
+    def observe(self, raw):
+        """The picture, or the position as float32 [2]."""
         if not self._pixels:
-            return self._position.astype(np.float32)
-        image = _blend(self._background, _DOT, self._blob(self._position, 0.4))
+            return raw.astype(np.float32)
+        image = _blend(self._background, _DOT, self._blob(raw, 0.4))
         return np.round(image).astype(np.uint8)
 
     def _blob(self, centre, radius):
@@ -97,3 +86,7 @@ class ToyPoint(gymnasium.Env):
 
 def _blend(below, above, weight):
     return below + weight * (above - below)
+
+
+FAMILY = Family(lambda name: TASK if name == TASK.name else None, lambda: (TASK.name,), ToyPoint)
+"""The built-in task alone."""

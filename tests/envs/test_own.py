@@ -76,12 +76,6 @@ def counting():
     return limited(space=Discrete(4))
 
 
-def broken():
-    env = limited()
-    env.unwrapped.factor = np.nan
-    return env
-
-
 def number():
     return 3
 
@@ -142,7 +136,7 @@ def test_what_cannot_be_a_task(name, config, told):
 
 
 def test_without_pictures():
-    with pytest.raises(ValueError, match='observes no pictures.*render_mode'):
+    with pytest.raises(ValueError, match='render_mode.*making of test_own:joined.* let it take that, or set --env.obs'):
         envs.make(f'{HERE}:joined', Env(size=32))
 
 
@@ -196,11 +190,129 @@ def test_vectors_of_a_dict_in_the_order_of_its_space():
     assert start[1:].tolist() == [7, 7] and -1 <= start[0] <= 0
 
 
-def test_rewards_are_finite():
-    env = envs.make(f'{HERE}:broken', STATE)
-    env.reset(seed=0)
-    with pytest.raises(RuntimeError, match='The reward of test_own:broken is nan'):
-        env.step([1, 0])
+# Departures that are taken as they are meant.
+
+
+@pytest.mark.parametrize('metadata', [None, {}, {'render_fps': None}, {'render_fps': 0}, {'render_fps': '30'}])
+def test_metadata_that_tell_no_speed(metadata, monkeypatch):
+    monkeypatch.setattr(Walk, 'metadata', metadata)
+    assert envs.make(f'{HERE}:limited', STATE).metadata['render_fps'] == 20
+
+
+@pytest.mark.parametrize('given', [np.array([1.5], np.float32), np.float64(1.5), np.array([[1.5]])])
+def test_a_reward_is_one_number(given, monkeypatch):
+    env = odd(monkeypatch, lambda walk, action: (np.zeros((1, 2), np.float32), given, False, np.array([False]), {}))
+    assert env.step([0, 0])[1:4] == (1.5, False, False)
+
+
+def test_large_bounds_that_a_motor_may_have(monkeypatch):
+    monkeypatch.setattr(sys.modules[HERE], 'choices', lambda: limited(actions=Box(5e5, 1e6, (1,))))
+    assert envs.spec(f'{HERE}:choices', STATE).action_size == 1
+
+
+# Mistakes, told with the task, the method and the line of the file.
+
+
+def odd(monkeypatch, step=None, reset=None):
+    """An environment of which one method is another; it was reset, if that is not the one."""
+    if step:
+        monkeypatch.setattr(Walk, 'step', step)
+    if reset:
+        monkeypatch.setattr(Walk, 'reset', reset)
+    env = envs.make(f'{HERE}:limited', STATE)
+    if not reset:
+        env.reset(seed=0)
+    return env
+
+
+def place(method, line):
+    return rf'\({method} of test_own:limited, {Path(__file__)}:{line}\)'
+
+
+OBSERVATION = np.zeros((1, 2), np.float32)
+
+
+def raises(walk, action):
+    return np.linalg.inv(np.zeros((2, 2)))  # The innermost line is numpy's.
+
+
+FIRST = raises.__code__.co_firstlineno
+
+
+@pytest.mark.parametrize('step, told', [
+    (raises, 'LinAlgError: Singular matrix ' + place('step', FIRST + 1)),
+    (lambda walk, action: (OBSERVATION, 1.0, False, {}), r'ValueError: not enough values.*:\d+\): step returns \(obs'),
+    (lambda walk, action: (OBSERVATION, 1.0, False, False, 3), r'TypeError: info is int .*: step returns \(obs'),
+    (lambda walk, action: (OBSERVATION, None, False, False, {}), r'The reward of test_own:limited is None.*py:\d+\)'),
+    (lambda walk, action: (OBSERVATION, np.ones(2), False, False, {}), r'must be one number \(step of test_own'),
+    (lambda walk, action: (OBSERVATION, np.nan, False, False, {}), r'is nan, but must be a finite number \(step of'),
+    (lambda walk, action: (OBSERVATION, 1e39, False, False, {}), r'is 1e\+39, but must be a finite .* 3.4e\+38 at'),
+    (lambda walk, action: (np.zeros(3), 1.0, False, False, {}), 'has 3 numbers, but its space Box.* has 2'),
+    (lambda walk, action: (np.full((1, 2), 1e300), 1.0, False, False, {}), r'\[inf, inf\].* must be finite'),
+])
+def test_mistakes_in_step(step, told, monkeypatch):
+    env = odd(monkeypatch, step)
+    with pytest.raises(RuntimeError, match=told):
+        env.step([0, 0])
+    with pytest.raises(RuntimeError, match='call reset'):
+        env.step([0, 0])
+
+
+@pytest.mark.parametrize('reset, told', [
+    (lambda walk: (OBSERVATION, {}), "TypeError: .*argument 'seed'.*: reset takes seed and options by name"),
+    (lambda walk, *, seed=None, options=None: OBSERVATION, 'ValueError: not enough values.*: reset takes seed'),
+    (lambda walk, *, seed=None, options=None: np.zeros(2), r'TypeError: info is float64 .*: reset takes seed'),
+])
+def test_mistakes_in_reset(reset, told, monkeypatch):
+    env = odd(monkeypatch, reset=reset)
+    with pytest.raises(envs.TaskFailure, match=told) as caught:
+        env.reset(seed=0)
+    assert 'test_own:limited' in str(caught.value) and 'Traceback' in caught.value.trace
+
+
+def test_mistakes_in_making(monkeypatch):
+    def begin(walk):
+        raise ValueError('the gripper is not attached')
+
+    monkeypatch.setattr(Walk, '__init__', begin)
+    line = begin.__code__.co_firstlineno + 1
+    with pytest.raises(ValueError, match=rf'^ValueError: the gripper is not attached {place("making", line)}\.$'):
+        envs.spec(f'{HERE}:limited', STATE)
+
+
+def test_a_module_that_fails(tmp_path, monkeypatch):
+    (tmp_path / 'failing_module.py').write_text('import gymnasium\n\n{}["size"]\n')
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match=rf"KeyError: 'size' \(import of failing_module:It, {tmp_path}/.*py:3\)"):
+        envs.spec('failing_module:It', STATE)
+
+
+@pytest.mark.parametrize('low, high', [(-np.inf, np.inf), (0, np.inf), (-1e10, 1e10), (-1.7e308, 1.7e308)])
+def test_bounds_that_no_motor_has(low, high, monkeypatch):
+    monkeypatch.setattr(sys.modules[HERE], 'choices', lambda: limited(actions=Box(low, high, (1,), np.float64)))
+    with pytest.raises(ValueError, match=r'needs finite bounds, of 1e\+08 at most'):
+        envs.spec(f'{HERE}:choices', STATE)
+
+
+def test_without_actions(monkeypatch):
+    monkeypatch.setattr(sys.modules[HERE], 'choices', lambda: limited(actions=Box(-1, 1, (0,))))
+    with pytest.raises(ValueError, match='at least one number to act with'):
+        envs.spec(f'{HERE}:choices', STATE)
+
+
+# What is not observed.
+
+
+def test_pictures_need_no_vectors_and_nothing_is_observed_blindly(monkeypatch):
+    monkeypatch.setattr(sys.modules[HERE], 'choices', lambda **options: limited(space=Discrete(4), **options))
+    monkeypatch.setattr(Walk, '_observation', lambda walk: 3)
+    assert envs.spec(f'{HERE}:choices', Env(size=32)) == Spec((32, 32, 3), 'uint8', 2, 20)
+    assert envs.make(f'{HERE}:choices', Env(size=32)).reset(seed=0)[0].shape == (32, 32, 3)
+    monkeypatch.setattr(Walk, 'render', None)
+    vector = envs.make_vector([f'{HERE}:choices'], Env(size=32), blind=True)
+    assert vector.reset(seed=[1])[0].shape == (1, 0)
+    assert vector.step(np.ones((1, 2), np.float32))[1] == 3
+    vector.close()
 
 
 def test_beside_another_task_in_workers():

@@ -56,7 +56,7 @@ ARRANGE = {'reacher_easy': at_the_rim_of_the_target, 'reacher_hard': at_the_rim_
 ])
 def test_states_and_rewards_are_those_of_the_environment(task):
     env = begin(task)
-    physics, repeat = env.unwrapped.simulator.physics, env.unwrapped.action_repeat
+    physics, repeat = env.unwrapped.simulator.physics, env.get_wrapper_attr('action_repeat')
     simulation, actions = Simulation(env, threads=2), plans(env)
     everything = mujoco.mjtState.mjSTATE_INTEGRATION
     before = physics.get_state(everything)

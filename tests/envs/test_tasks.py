@@ -1,7 +1,7 @@
 import pytest
 
 from planet_jax import envs
-from planet_jax.envs import tasks
+from planet_jax.envs import suite_tasks
 
 
 @pytest.mark.parametrize('name, domain, task, repeat', [
@@ -25,7 +25,7 @@ def test_both_names_of_cup_catch_have_one_action_repeat():
 
 def test_the_written_table_is_that_of_the_suite():
     from dm_control import suite
-    written = {(domain, task) for domain, tasks_ in tasks._SUITE.items() for task in tasks_}
+    written = {(domain, task) for domain, tasks in suite_tasks.SUITE.items() for task in tasks}
     assert written == set(suite.ALL_TASKS)
 
 

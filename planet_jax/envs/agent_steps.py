@@ -1,0 +1,115 @@
+"""Agent steps of an environment: the action repeat, the sum of rewards and the scale of actions, for every family."""
+
+import contextlib
+
+import gymnasium
+import numpy as np
+
+from planet_jax.config import Env
+from planet_jax.envs import opengl, spaces
+from planet_jax.envs.family import Make, Task
+
+_LARGEST = float(np.finfo(np.float32).max)
+
+
+class AgentSteps(gymnasium.Wrapper):
+    """What an agent steps: actions [A] in [-1, 1], R environment steps for each, one observation after them.
+
+    It draws in an OpenGL context of its own, whoever else draws in this process (`opengl.Context`).
+
+    Attributes:
+        task: which task
+        action_repeat: R, environment steps per agent step
+        steps: T, agent steps in an episode
+        metadata: the environment's own, with `render_fps`, agent steps in a second
+    """
+
+    def __init__(self, task: Task, config: Env, make: Make, blind: bool = False):
+        """Make the environment.
+
+        Args:
+            task: which task.
+            config: what is observed; the action repeat and the length of an episode, if not the task's own.
+            make: of the task's family.
+            blind: observe nothing: float32 [0].
+
+        Raises:
+            ValueError: as `make`, or the action repeat or the length does not fit an episode.
+            RuntimeError: as `make`.
+        """
+        self.task = task
+        self._context, self._closed = opengl.Context(), False
+        with self._context:
+            super().__init__(make(task, config, blind))
+        self.action_repeat = config.action_repeat or task.action_repeat
+        self.steps = spaces.episode_steps(self.env.steps, self.action_repeat, config.steps)
+        self.metadata = {**self.env.metadata, 'render_fps': self.env.metadata['render_fps'] / self.action_repeat}
+        bounds = self.env.action_space
+        self._low, self._high = bounds.low.ravel().astype(np.float64), bounds.high.ravel().astype(np.float64)
+        self.action_space = spaces.actions(self._low.size)
+        self._blind = blind
+        if blind:
+            self.observation_space = spaces.vectors(0)
+        self._done = 0
+
+    def reset(self, *, seed=None, options=None):
+        """Begin an episode: (observation, {}).
+
+        Args:
+            seed: in 0 .. 2**32 - 1, the episode follows from it, whatever came before; none: it goes on drawing.
+            options: as the environment takes them.
+
+        Raises:
+            ValueError: the seed is out of range.
+            RuntimeError: images cannot be rendered here, or an observation is not finite.
+        """
+        with self._context:
+            raw, _ = self.env.reset(seed=None if seed is None else int(seed), options=options)
+            self._done = 0
+            return self._observe(raw), {}
+
+    def step(self, action):
+        """One agent step, R environment steps: (observation, summed reward, terminated, truncated, {}).
+
+        The repeat stops early where the environment ends the episode, which is truncated at step T at the latest.
+
+        Raises:
+            ValueError: the action is not [A] within [-1, 1].
+            RuntimeError: the reward or the observation is not finite.
+            dm_control.rl.control.PhysicsError: a simulation of the suite diverged; a reset repairs it.
+        """
+        control = spaces.rescale(spaces.check_action(action, self._low.size), self._low, self._high)
+        reward = 0.0
+        with self._context:
+            for _ in range(self.action_repeat):
+                raw, gained, terminated, truncated, _ = self.env.step(control)
+                reward += gained
+                if terminated or truncated:
+                    break
+            # Rewards are stored and learned as float32.
+            if not abs(reward) <= _LARGEST:
+                raise RuntimeError(f'The reward of {self.task.name} is {reward}, but must be a finite number of '
+                                   f'float32, of {_LARGEST:.1e} at most.')
+            self._done += 1
+            truncated = not terminated and (truncated or self._done >= self.steps)
+            return self._observe(raw), reward, bool(terminated), bool(truncated), {}
+
+    def render(self):
+        """What the environment draws by itself, as it is."""
+        with self._context:
+            return self.env.render()
+
+    def close(self):
+        """Free the renderer and the simulator. A second call does nothing."""
+        if not self._closed:
+            self._closed = True
+            with self._context:
+                self.env.close()
+
+    def __del__(self):
+        # What a renderer leaves to the garbage collector would be freed in whatever context is current then.
+        with contextlib.suppress(Exception):
+            self.close()
+
+    def _observe(self, raw):
+        return np.zeros(0, np.float32) if self._blind else self.env.observe(raw)
