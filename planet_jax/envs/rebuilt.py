@@ -1,9 +1,12 @@
 """A vector of environments that survives its faults: simulators that raise, workers that die or hang."""
 
 import contextlib
+import traceback
 from collections.abc import Callable
 
 from gymnasium.vector import AsyncVectorEnv, VectorEnv, VectorWrapper
+
+from planet_jax.envs.failures import TaskFailure
 
 
 class Fault(RuntimeError):
@@ -19,16 +22,19 @@ class Rebuilt(VectorWrapper):
         faults: so far; each has cost the episodes that were under way, one for each environment.
     """
 
-    def __init__(self, make: Callable[[], VectorEnv], timeout: float = 300.0):
+    def __init__(self, make: Callable[[], VectorEnv], timeout: float = 300.0,
+                 report: Callable[[str], None] = lambda text: None):
         """Make the first vector.
 
         Args:
             make: makes a vector, such as a `functools.partial` of `make_vector`.
             timeout: seconds after which a worker is taken to hang. Environments in this process cannot be interrupted.
+            report: called at every fault with what there is to tell of it: several lines, with the traceback of the
+                environment's own code.
         """
         super().__init__(make())
         self.faults = 0
-        self._make, self._timeout = make, timeout
+        self._make, self._timeout, self._report = make, timeout, report
         self._worked, self._usable = False, True
 
     def reset(self, *, seed=None, options=None):
@@ -73,9 +79,14 @@ class Rebuilt(VectorWrapper):
                 raise
             self.faults, self._usable = self.faults + 1, False
             _end(self.env)
+            told = f'the environments failed with {type(error).__name__}: {error}'
             if isinstance(error, (EOFError, ConnectionError)):
-                raise Fault('a process of the environments died') from error
-            raise Fault(f'the environments failed with {type(error).__name__}: {error}') from error
+                told = 'a process of the environments died'
+            elif isinstance(error, TaskFailure):
+                told = f'the environments failed with {error}'
+            trace = getattr(error, 'trace', '') or ''.join(traceback.format_exception(error))
+            self._report(f'{told}\n{trace}')
+            raise Fault(told) from error
 
 
 def _end(vector: VectorEnv) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv
 
-from planet_jax.envs import Fault, FixedLength, Rebuilt
+from planet_jax.envs import Fault, FixedLength, Rebuilt, TaskFailure
 
 STEPS = 4
 
@@ -91,6 +91,31 @@ def test_a_vector_that_raises_is_made_anew_by_the_next_reset(tmp_path):
     assert episode(vector, [1, 2]) == expected
     vector.close()
     vector.close()
+
+
+class Told(Faulty):
+    """Fails as an environment of the user's own does."""
+
+    def fails(self, how):
+        if how == 'raise' and [*self.folder.glob('raise*')]:
+            raise TaskFailure('OverflowError: it blew up (step of it, file.py:3)', 'Traceback: where')
+
+
+@pytest.mark.parametrize('workers', [0, pytest.param(2, marks=pytest.mark.slow)])
+def test_why_an_environment_failed_is_reported(tmp_path, workers):
+    makers, told = [functools.partial(make_told, tmp_path)] * 2, []
+    kind = functools.partial(AsyncVectorEnv, context='spawn') if workers else SyncVectorEnv
+    vector = Rebuilt(lambda: kind(makers, autoreset_mode=AutoresetMode.DISABLED), report=told.append)
+    vector.reset(seed=[1, 2])
+    (tmp_path / 'raise').touch()
+    with pytest.raises(Fault, match=r'^the environments failed with OverflowError: it blew up \(step of it, file'):
+        episode(vector, [1, 2])
+    vector.close()
+    assert told == ['the environments failed with OverflowError: it blew up (step of it, file.py:3)\nTraceback: where']
+
+
+def make_told(folder):
+    return FixedLength(Told(folder), STEPS)
 
 
 def test_what_has_never_worked_is_no_fault(tmp_path):
