@@ -269,23 +269,46 @@ def prepare_process() -> None:
     warnings.filterwarnings('ignore', 'Error reading persistent compilation cache')
 
 
-def _starting_point(arguments: Sequence[str]) -> tuple[str, str]:
-    """The preset to start from, and why, found before the command line is parsed in full."""
+def _starting_point(arguments: Sequence[str]) -> tuple[str, str, Config]:
+    """The preset to start from, why, and the settings, found before the command line is parsed in full.
+
+    Where the folder of the run is there, the settings are those of its config.json: the preset may have changed since.
+    """
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
     parser.add_argument('--task', nargs='+')
     parser.add_argument('--logdir', type=values.folder, default='logs')
     parser.add_argument('--seed', type=lambda text: [values.number(text, int)], default=[0], dest='seeds')
     parser.add_argument('--seeds', type=parse_seeds)
+    parser.add_argument('--model.cell', dest='cell')
     for name in ('preset', 'method'):
         parser.add_argument(f'--{name}')
+    unused = 'cpu', 'unused', preset('cpu')
     try:
         given = parser.parse_known_args(arguments)[0]
     except argparse.ArgumentError:
-        return 'cpu', 'unused'  # The full parser will say what is wrong.
-    if given.preset in PRESETS:
-        return given.preset, 'as asked'
-    if given.preset is not None or not given.task or {'-h', '--help'} & set(arguments):
-        return 'cpu', 'unused'
+        return unused  # The full parser will say what is wrong.
+    if {'-h', '--help'} & set(arguments):
+        name = given.preset if given.preset in PRESETS else 'cpu'
+        return name, 'unused', preset(name)
+    if not given.task or given.preset not in (None, *PRESETS):
+        return unused
+    name, why = (given.preset, 'as asked') if given.preset else _found_preset(given)
+    method = given.method or f'{given.cell or preset(name).model.cell}-{name}'
+    from planet_jax.storage.run_folder import read_config
+    there = [path for task in given.task for seed in given.seeds
+             if (path := given.logdir / envs.file_name(task) / method / str(seed) / 'config.json').exists()]
+    begun = {record['config'] for record in (read_config(path.parent, trust_task=True) for path in there)
+             if record['preset'] == name}
+    if len(begun) != 1:
+        return name, why, preset(name)
+    settings = begun.pop()
+    if settings != preset(name).resolve():
+        why += f'; with the settings of {there[0]}, which are not those that the preset has now'
+    return name, why, settings
+
+
+def _found_preset(given: argparse.Namespace) -> tuple[str, str]:
+    """That of the runs that are there, if they are of one method, else the device's."""
     runs = given.logdir / envs.file_name(given.task[0])
     seeds = {str(seed) for seed in given.seeds}
     found = [path for path in runs.glob('*/*/config.json')
@@ -307,8 +330,8 @@ def _parse(kind: type[T], arguments: Sequence[str], default: T | None = None) ->
 
 def _parse_options(kind: type[Options], arguments: Sequence[str], console: Console) -> Options:
     """A command line of `train` or `sweep`, its preset found and said."""
-    name, why = _starting_point(arguments)
-    command = _parse(kind, arguments, kind(task=tyro.MISSING, preset=name, config=preset(name)))
+    name, why, settings = _starting_point(arguments)
+    command = _parse(kind, arguments, kind(task=tyro.MISSING, preset=name, config=settings))
     for names in [command.task] if isinstance(command.task, str) else command.task:
         for task in envs.resolve_several(names)[1]:
             if task.is_own:  # Whether there is one is only known when it is made.
@@ -414,8 +437,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if asked := {'-h', '--help'} & set(arguments):
             topic = arguments[arguments.index(asked.pop()) + 1:][:1]
-            settings = _starting_point(arguments)[0]
-            help.show(name, record, {'preset': settings, 'config': preset(settings)} if issubclass(record, Options)
+            name_of_preset, _, settings = _starting_point(arguments)
+            help.show(name, record, {'preset': name_of_preset, 'config': settings} if issubclass(record, Options)
                       else {}, topic[0] if topic and not topic[0].startswith('-') else None, Console())
             return 0
         return run(arguments[1:], Console())

@@ -66,8 +66,8 @@ class Model:
 
     cell: Literal['rssm', 'ssm', 'rnn', 'rnn_official'] = 'rssm'
     """Recurrent state-space model, its purely stochastic part, or its purely deterministic part (section 3). `rnn` has
-    std 1 and no noise, so its divergence is half the squared distance of the means; `rnn_official` is as released:
-    predicted std, no noise, and no divergence, so that nothing trains the prior which the planner uses."""
+    std 1 and no noise, so its divergence is a regression; `rnn_official` is as released: predicted std, no noise, and
+    no divergence, so nothing trains its prior."""
     stochastic: int = 30
     """Z, size of the stochastic part of the latent state."""
     deterministic: int = 200

@@ -1,0 +1,65 @@
+"""Which settings a command starts from: those of the run folder where there is one, else the preset's."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+
+from planet_jax import config
+from planet_jax.cli import main
+from planet_jax.cli.main import Train
+
+TASK = 'toy_point'
+
+
+@pytest.fixture
+def begun(tmp_path):
+    """Writes config.json of a run of preset cpu that was begun before some fields were there; returns its settings."""
+    def write(method='rssm-cpu', seed=0, task=TASK, **learner):
+        settings = dataclasses.replace(
+            config.preset('cpu'), objective=config.Objective(), learner=config.Learner(batch=16, **learner)).resolve()
+        values = config.to_dict(settings)
+        for name in ('image_scale', 'kl_balance'):
+            del values['objective'][name]
+        path = tmp_path / task / method / str(seed) / 'config.json'
+        path.parent.mkdir(parents=True)
+        path.write_text(json.dumps({'task': task, 'preset': 'cpu', 'seed': seed, 'action_repeat': {task: 1},
+                                    'config': values}))
+        return settings
+    return write
+
+
+def start(tmp_path, *arguments):
+    return main._starting_point(['--task', TASK, '--logdir', str(tmp_path), *arguments])
+
+
+@pytest.mark.parametrize('arguments', [[], ['--preset', 'cpu'], ['--preset', 'cpu', '--seeds', '0:3'],
+                                       ['--method', 'rssm-cpu'], ['--learner.batch', '3']])
+def test_a_run_goes_on_with_the_settings_that_it_was_begun_with(begun, tmp_path, arguments):
+    settings = begun()
+    name, why, found = start(tmp_path, *arguments)
+    assert (name, found) == ('cpu', settings) and found.objective.kl_balance is None
+    assert str(Path(TASK, 'rssm-cpu', '0', 'config.json')) in why and 'not those that the preset has now' in why
+
+
+@pytest.mark.parametrize('arguments', [['--seed', '1', '--preset', 'cpu'], ['--preset', 'debug'],
+                                       ['--preset', 'cpu', '--method', 'other'],
+                                       ['--preset', 'cpu', '--model.cell', 'ssm']])
+def test_another_run_starts_from_the_preset(begun, tmp_path, arguments):
+    begun()
+    name, _, found = start(tmp_path, *arguments)
+    assert found == config.preset(name)
+
+
+def test_runs_of_different_settings_start_from_the_preset(begun, tmp_path):
+    begun()
+    begun(seed=1, chunk_length=9)
+    assert start(tmp_path, '--preset', 'cpu', '--seeds', '0:2')[2] == config.preset('cpu')
+
+
+def test_what_is_typed_is_still_another_run(begun, tmp_path):
+    settings = begun()
+    options = main._parse(Train, ['--task', TASK, '--preset', 'cpu', '--learner.batch', '3'],
+                          Train(task=TASK, preset='cpu', config=start(tmp_path)[2]))
+    assert options.config == dataclasses.replace(settings, learner=dataclasses.replace(settings.learner, batch=3))
