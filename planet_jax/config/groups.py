@@ -42,8 +42,9 @@ class Env:
     """Render at this multiple of `size` and average: smoother edges for small images."""
     camera: int = 0
     """Index of the MuJoCo camera."""
-    quality: Literal['suite', 'fast'] = 'suite'
-    """`suite`: as dm_control ships it; `fast`: no shadows, no multisampling, a small off-screen buffer."""
+    quality: Literal['suite', 'fast', 'coarse'] = 'suite'
+    """`suite`: as dm_control ships it; `fast`: no shadows, no multisampling, a small off-screen buffer; `coarse`: that,
+    and fewer facets of round shapes, so that cup_catch is drawn in a third (slack string) to half of the time."""
     action_repeat: int | None = None
     """R, environment steps per agent step; none: the task's own (the paper's appendix A for its six tasks)."""
     steps: int | None = None

@@ -35,7 +35,7 @@ class Suite(gymnasium.Env):
     no OpenGL, but for quadruped_escape, which hands its random terrain to the renderer at every reset.
 
     Quality 'suite' renders as shipped, 'fast' without shadows and multisampling and into a buffer no larger than the
-    image.
+    image, 'coarse' as that, with fewer facets of round shapes and slack strings (`rendering.COARSE`).
 
     Attributes:
         task: which task

@@ -300,6 +300,26 @@ def test_without_actions(monkeypatch):
         envs.spec(f'{HERE}:choices', STATE)
 
 
+# MuJoCo without its renderer.
+
+
+@pytest.mark.parametrize('settings, remedy', [
+    ({'MUJOCO_GL': 'egl', 'PYOPENGL_PLATFORM': 'osmesa'}, '`unset PYOPENGL_PLATFORM`'),
+    ({'MUJOCO_GL': 'bogus'}, '`export MUJOCO_GL=egl`'),
+])
+def test_gymnasiums_mujoco_without_a_renderer(settings, remedy, fresh_python):
+    printed = fresh_python(
+        'import planet_jax.envs as envs; from planet_jax.config import Env\n'
+        'task = "gymnasium:InvertedPendulum-v5"\n'
+        'env = envs.make(task, Env(observation="state"))\n'
+        'print(env.reset(seed=0)[0].shape, env.step([0.0])[1], envs.spec(task, Env()).action_size)\n'
+        'try: envs.make(task, Env()).reset(seed=0)\n'
+        'except RuntimeError as error: print(error)\n', **settings).splitlines()
+    assert printed[0] == '(4,) 1.0 1'
+    assert len(printed) == 2 and printed[1].startswith('Pictures of gymnasium:InvertedPendulum-v5 cannot be rendered')
+    assert remedy in printed[1]
+
+
 # What is not observed.
 
 

@@ -184,6 +184,20 @@ def test_images_of_quality_suite_are_those_of_dm_control():
     assert 0 < np.abs(image.astype(int) - cheap).mean() < 40
 
 
+def test_coarse_images_are_nearly_those_of_fast_and_of_fewer_facets():
+    images, facets = [], []
+    for quality in ('fast', 'coarse'):
+        env = envs.make('cup_catch', Env(size=64, quality=quality))
+        images.append(env.reset(seed=0)[0].astype(int))
+        capsules = env.unwrapped._camera.scene.ngeom
+        shape = env.unwrapped.simulator.physics.model.vis.quality
+        facets.append(capsules * shape.numslices * shape.numstacks)
+        env.close()
+    difference = np.abs(images[0] - images[1])
+    assert 0 < difference.mean() < 0.2 and (difference.max(-1) > 8).sum() < 20
+    assert facets[1] < 0.25 * facets[0]
+
+
 @pytest.mark.parametrize('factor', [2, 3])
 def test_supersampling_averages_a_larger_image(factor):
     small, large = (envs.make('walker_walk', Env(size=size, supersample=count, quality='fast'))
