@@ -10,7 +10,7 @@ import gymnasium
 import numpy as np
 
 from planet_jax.config import Env
-from planet_jax.envs import rendering, spaces
+from planet_jax.envs import images, rendering, spaces
 from planet_jax.envs.failures import located, located_error, wrong
 from planet_jax.envs.family import Family, Task
 
@@ -31,8 +31,9 @@ class OwnTask(gymnasium.Wrapper):
     """A `gymnasium.Env` as a `family.Simulator`.
 
     Observations are uint8 [size, size, 3]: the environment's own if they are uint8 [height, width, 3], else what it
-    renders with `render_mode='rgb_array'`; either is stretched to a square by averaging areas. Or they are float32 [n]:
-    its own, flattened; a Dict of Boxes is joined in the order of its space.
+    renders with `render_mode='rgb_array'`, else its own if they are other images (`images.converter`); each is
+    stretched to a square by averaging areas. Or they are float32 [n]: its own, flattened; the parts of a Dict are
+    joined in the order of its space, and what is discrete is one-hot.
 
     What it tells in `info` is dropped. An episode follows from its seed if the environment draws from nothing but
     `self.np_random` and keeps nothing of earlier episodes.
@@ -60,16 +61,17 @@ class OwnTask(gymnasium.Wrapper):
         if steps is None:
             raise ValueError(f'{task.name} does not tell how long its episodes may be: set --env.steps, register it '
                              f'with max_episode_steps, or wrap it in gymnasium.wrappers.TimeLimit.')
-        space = env.observation_space
-        self._is_image = isinstance(space, gymnasium.spaces.Box) and space.dtype == np.uint8 and (
-            len(space.shape) == 3 and space.shape[2] == 3)
-        pixels = config.observation == 'pixels'
-        if pixels and not blind and not self._is_image and env.render_mode != 'rgb_array':
+        space, pixels = env.observation_space, config.observation == 'pixels'
+        self._convert = _convert(env) if pixels else None
+        if pixels and not blind and not self._convert and env.render_mode != 'rgb_array':
             env.close()
             env = _make(task, config, render_mode='rgb_array')
+        if not pixels and _is_vector(space) and not gymnasium.spaces.flatdim(space):
+            raise ValueError(f'{task.name} has the observation space {space}, but a vector needs at least one number.')
         if not pixels and not _is_vector(space):
-            raise ValueError(f'{task.name} has the observation space {space}, but vectors are made of a Box, or of a '
-                             f'Dict of nothing else.')
+            raise ValueError(f'{task.name} has the observation space {space}, but vectors are made of Box, Discrete, '
+                             f'MultiDiscrete and MultiBinary, and of a Dict or Tuple of these: set --env.observation '
+                             f'pixels, or leave the rest out, as gymnasium.wrappers.FilterObservation can.')
         super().__init__(env)
         self.steps = steps
         told = env.metadata or {}
@@ -125,7 +127,7 @@ class OwnTask(gymnasium.Wrapper):
             RuntimeError: pictures cannot be rendered here.
         """
         if self._size is not None:
-            return _square(self._image(raw) if self._is_image else self._render(), self._size)
+            return _square(self._image(raw) if self._convert else self._render(), self._size)
         space = self.env.observation_space
         with located(self._task, 'step', self.env), np.errstate(over='ignore'):
             vector = gymnasium.spaces.flatten(space, raw).astype(np.float32)
@@ -146,10 +148,11 @@ class OwnTask(gymnasium.Wrapper):
 
     def _image(self, raw):
         image, space = np.asarray(raw), self.env.observation_space
-        if image.shape != space.shape or image.dtype.kind not in 'iu':
+        kinds = 'iu' if space.dtype == np.uint8 else 'f'
+        if image.shape != space.shape or image.dtype.kind not in kinds:
             raise wrong(self._task, 'step', self.env, f'An observation of {self._task.name} is {image.dtype} '
-                                                      f'{image.shape}, but its space says uint8 {space.shape}')
-        return image.astype(np.uint8)
+                                                      f'{image.shape}, but its space says {space.dtype} {space.shape}')
+        return self._convert(image.astype(space.dtype))
 
     def _render(self):
         try:
@@ -234,10 +237,21 @@ def _limit(env):
     return env.get_wrapper_attr('_max_episode_steps') if env.has_wrapper_attr('_max_episode_steps') else None
 
 
+def _convert(env):
+    """How its own observations become pictures; none: they do not, and it is to render them."""
+    modes = (env.metadata or {}).get('render_modes') or ()
+    if images.is_rgb(env.observation_space) or 'rgb_array' not in modes:
+        return images.converter(env.observation_space)
+    return None
+
+
 def _is_vector(space):
     if isinstance(space, gymnasium.spaces.Dict):
         return all(map(_is_vector, space.values()))
-    return isinstance(space, gymnasium.spaces.Box)
+    if isinstance(space, gymnasium.spaces.Tuple):
+        return all(map(_is_vector, space))
+    return isinstance(space, (gymnasium.spaces.Box, gymnasium.spaces.Discrete, gymnasium.spaces.MultiDiscrete,
+                              gymnasium.spaces.MultiBinary))
 
 
 def _check_bounds(name, space):
@@ -246,7 +260,7 @@ def _check_bounds(name, space):
                          f'and other actions cannot be planned.')
     if not math.prod(space.shape):
         raise ValueError(f'{name} has the action space {space}, but a task needs at least one number to act with.')
-    if not (np.abs(space.low) <= _LARGEST_BOUND).all() or not (np.abs(space.high) <= _LARGEST_BOUND).all():
+    if not all((np.abs(bound.astype(np.float64)) <= _LARGEST_BOUND).all() for bound in (space.low, space.high)):
         raise ValueError(f'{name} has the action space {space}, but the planner needs finite bounds, of '
                          f'{_LARGEST_BOUND:.0e} at most: give it some, as gymnasium.wrappers.RescaleAction or '
                          f'TransformAction can.')

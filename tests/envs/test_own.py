@@ -72,10 +72,6 @@ def whole_numbers():
     return limited(actions=Box(0, 9, (2,), np.int64))
 
 
-def counting():
-    return limited(space=Discrete(4))
-
-
 def number():
     return 3
 
@@ -122,7 +118,6 @@ def test_specs():
     (f'{HERE}:choices', STATE, r'action space Discrete\(3\).*cannot be planned'),
     (f'{HERE}:whole_numbers', STATE, 'needs a Box of real numbers'),
     (f'{HERE}:unbounded', STATE, 'needs finite bounds'),
-    (f'{HERE}:counting', STATE, r'observation space Discrete\(4\)'),
     (f'{HERE}:number', STATE, 'makes a int, but a task must be a gymnasium.Env'),
     (f'{HERE}:Wlak', STATE, f"'{HERE}:Wlak' cannot be made: {HERE} has no Wlak"),
     ('no.such.module:Walk', STATE, "no.such.module cannot be imported here: No module named 'no'"),
