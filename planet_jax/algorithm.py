@@ -19,7 +19,8 @@ class Unit(NamedTuple):
 
     Attributes:
         state: after it; the state given to the next unit is donated, so keep none of its arrays.
-        metrics: of a call of `learn`, [P, updates] each; of an episode, the planner's expected return [P, E].
+        metrics: of a call of `learn`, [P, updates] each, and with the last before an episode `Steps.shares`, [P, 1]; of
+            an episode, the planner's expected return [P, E].
         episodes: [P, E, T+1, ...], or none after a call of `learn`.
     """
 
@@ -85,7 +86,8 @@ def make_steps(config: Config, spec: Spec, *, slots: int, updates_per_call: int,
         act=random if config.collector.agent == 'random' else agent.make_act(model, plan, config.collector.noise),
         evaluate=agent.make_act(model, evaluation_plan, 0.0),
         draw=learner.make_draw(config.learner, updates_per_call),
-        learn=learner.make_learn(update, config.learner, updates_per_call), add=add).items()},
+        learn=learner.make_learn(update, config.learner, updates_per_call),
+        shares=learner.make_shares(model, config.objective, config.learner), add=add).items()},
         updates_per_call=updates_per_call)
 
 
@@ -111,7 +113,10 @@ def train(steps: Steps, envs: gymnasium.vector.VectorEnv, state: TrainState, con
                 left = owed(rounds, config.collector, tasks) - updates
                 # Not one update more than there is to do, or whatever is due at that moment would be stepped over.
                 state, metrics = steps.learn(state, updates=min(left, steps.updates_per_call))
-                yield Unit(state, jax.tree.map(np.asarray, metrics), None)
+                metrics = jax.tree.map(np.asarray, metrics)
+                if left <= steps.updates_per_call:  # Once for each episode, since it costs as much as an update.
+                    metrics |= {name: np.asarray(values)[:, None] for name, values in steps.shares(state).items()}
+                yield Unit(state, metrics, None)
                 continue
             case 'seed':  # Line 1: seed episodes with random actions.
                 act = steps.random

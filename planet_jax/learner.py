@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import optax
 
 from planet_jax import config, keys, objective, replay
-from planet_jax.types import Draw, LearnerState, Metrics, Params, TrainState, Trajectory, WorldModel
+from planet_jax.types import Draw, LearnerState, Metrics, TrainState, Trajectory, WorldModel
 
 Update = Callable[[LearnerState, jax.Array, Trajectory], tuple[LearnerState, Metrics]]
 """(learner, key, batch with leading [B, L]) -> (learner, metrics)."""
@@ -53,27 +53,6 @@ def make_update(model: WorldModel, optimizer: optax.GradientTransformation, sett
         return LearnerState(params, opt_state, learner.updates + 1), metrics
 
     return update
-
-
-def make_shares(model: WorldModel, settings: config.Objective,
-                ) -> Callable[[Params, jax.Array, Trajectory], Metrics]:
-    """How much each term of the objective decides where the parameters go.
-
-    Args:
-        model: the world model.
-        settings: of the objective.
-
-    Returns:
-        (params, key, batch with leading [B, L]) -> `image_share`, `reward_share` and `divergence_share`: the norm of
-        the term's gradient, divided by the sum of the three norms. Terms whose gradients are all zero have NaN.
-    """
-
-    def shares(params, key, batch):
-        gradients = objective.term_gradients(model, params, key, batch, settings)
-        norms = {f'{term}_share': optax.tree.norm(gradient) for term, gradient in gradients.items()}
-        return {name: norm / sum(norms.values()) for name, norm in norms.items()}
-
-    return shares
 
 
 def _keys(state: TrainState, number: jax.Array | int) -> jax.Array:
@@ -139,3 +118,29 @@ def make_learn(update: Update, settings: config.Learner, updates_per_call: int,
         return state.replace(learner=learner), metrics
 
     return learn
+
+
+def make_shares(model: WorldModel, objectives: config.Objective, settings: config.Learner,
+                ) -> Callable[..., Metrics]:
+    """How much each term of the objective decides where the parameters go.
+
+    Args:
+        model: the world model.
+        objectives: settings of the objective.
+        settings: B and L.
+
+    Returns:
+        (state, batch) -> `image_share`, `reward_share` and `divergence_share`, on the batch of the next update: the
+        norm of the term's gradient, divided by the sum of the three norms; NaN where all are zero. The batch is the
+        first of `make_draw`'s; where none is given, it is cut out of the state's replays.
+    """
+
+    def shares(state, batch=None):
+        if batch is None:
+            batch = replay.cut(state.replay, draw(state, state.learner.updates, settings)[1])
+        key = _keys(state, state.learner.updates)[1]
+        gradients = objective.term_gradients(model, state.learner.params, key, batch, objectives)
+        norms = {f'{term}_share': optax.tree.norm(gradient) for term, gradient in gradients.items()}
+        return {name: norm / sum(norms.values()) for name, norm in norms.items()}
+
+    return shares

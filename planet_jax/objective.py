@@ -171,11 +171,13 @@ def _overshooting(model: WorldModel, params: Params, key: jax.Array, posteriors:
     """Latent overshooting at distances 2 to O (equation 7).
 
     The posteriors that are predicted are stopped, the samples that a rollout starts from are not. Entries that would
-    start before the chunk, or end past its valid rows, count neither above nor below the line of a mean.
+    start before the chunk, or end past its valid rows, count nothing. A distance's sum over the others is divided by L,
+    as the divergence itself is, so that each entry weighs the same, however few a distance has (equation 7).
 
     Returns:
-        the weighted mean over distances of the divergence beyond the free nats; its value without weights and free nats
-        as a metric; and the loss of the rewards predicted on the way, zero if they are not asked for.
+        the weighted mean over distances of the divergence beyond the free nats; the mean divergence of the entries that
+        count, without weights and free nats, as a metric; and the loss of the rewards predicted on the way, zero if
+        they are not asked for.
     """
     priors, mask = world_model.overshoot(model, params, key, posteriors, chunk.action, config.overshooting_distance)
     priors, counted = jax.tree.map(lambda rows: rows[1:], priors), mask[1:] & valid
@@ -183,7 +185,7 @@ def _overshooting(model: WorldModel, params: Params, key: jax.Array, posteriors:
     divergences = _distribution(jax.lax.stop_gradient(targets)).kl_divergence(_distribution(priors))
 
     def by_distance(entries):
-        return jnp.where(counted, entries, 0).sum(1) / jnp.maximum(counted.sum(1), 1)
+        return jnp.where(counted, entries, 0).sum(1)
 
     betas = jnp.array(config.overshooting_betas or [1.0] * len(counted))
     beyond = betas * by_distance(jnp.maximum(divergences - config.free_nats, 0))
@@ -191,4 +193,5 @@ def _overshooting(model: WorldModel, params: Params, key: jax.Array, posteriors:
     if config.overshooting_reward:
         predicted = jax.vmap(jax.vmap(model.reward, (None, 0)), (None, 0))(params, priors.features)
         rewards = betas * by_distance(0.5 * config.reward_scale * jnp.square(chunk.reward - predicted))
-    return beyond.mean(), {'overshooting_divergence': by_distance(divergences).mean()}, rewards.mean()
+    metric = (by_distance(divergences) / jnp.maximum(counted.sum(1), 1)).mean()
+    return beyond.mean() / len(valid), {'overshooting_divergence': metric}, rewards.mean() / len(valid)

@@ -1,11 +1,13 @@
 """Seeds over devices: the same steps with [P] in front. The only file that knows of devices."""
 
+import contextlib
 import functools
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Literal
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, PartitionSpec
 
@@ -15,7 +17,11 @@ from planet_jax.types import Metrics, Replay, Steps, TrainState, Trajectory
 
 def _on_devices(function: Callable, devices: Sequence[jax.Device], seeds: int, donate: tuple[int, ...],
                 options: dict[str, str] | None) -> Callable:
-    """Compiles for leaves [P], which stay in place: one seed on each device unbatched, several vmapped there."""
+    """Compiles for leaves [P], which stay in place: one seed on each device unbatched, several vmapped there.
+
+    Within somebody else's transformation (`jit`, `scan`, `vmap`, `export`) it becomes a part of that program, whose
+    device and options of the compiler are then the caller's: XLA takes options for a whole program only.
+    """
 
     def single(*arguments):
         # Inside the jit, which keeps the donation.
@@ -23,23 +29,31 @@ def _on_devices(function: Callable, devices: Sequence[jax.Device], seeds: int, d
         return jax.tree.map(lambda leaf: leaf[None], outputs)
 
     mapped = jax.vmap(function) if seeds > len(devices) else single
+    device = contextlib.nullcontext
     if seeds > 1:
         axis = PartitionSpec('seed')
         mapped = jax.shard_map(mapped, mesh=Mesh(np.array(devices), ('seed',)), in_specs=axis, out_specs=axis,
                                check_vma=False)
-        return jax.jit(mapped, donate_argnums=donate, compiler_options=options)
-
-    compiled = jax.jit(mapped, donate_argnums=donate, compiler_options=options)
+    else:
+        device = functools.partial(jax.default_device, devices[0])
+    compiled, inner = jax.jit(mapped, donate_argnums=donate, compiler_options=options), jax.jit(mapped)
 
     def call(*arguments):
-        with jax.default_device(devices[0]):
+        if _within_a_trace(arguments):
+            return inner(*arguments)
+        with device():
             return compiled(*arguments)
 
     return call
 
 
+def _within_a_trace(arguments: Any) -> bool:
+    """Whether a transformation of JAX is under way, even if all arguments are constants of it."""
+    return any(isinstance(leaf, jax.core.Tracer) for leaf in [*jax.tree.leaves(arguments), jnp.zeros(())])
+
+
 class _HostReplay:
-    """`init`, `learn` and `add` for replays in the host's memory, NumPy arrays [P, N, ...] that are never copied.
+    """What `Steps` has for replays in the host's memory, NumPy arrays [P, N, ...] that are never copied.
 
     What the next call of `learn` draws follows from the key, the number of updates and the episodes so far. So a thread
     cuts and sends its batches while the device computes; an episode that is added in between makes them void.
@@ -52,6 +66,7 @@ class _HostReplay:
         self._draw = functools.cache(lambda updates: jax.jit(jax.vmap(functools.partial(steps.draw, updates=updates))))
         self._send = compiled(lambda batches: batches)
         self._learn = _of_any_length(steps, compiled)
+        self._shares = compiled(lambda state, batches: steps.shares(state, jax.tree.map(lambda leaf: leaf[0], batches)))
         self._thread = ThreadPoolExecutor(1)
         self._ahead: tuple[Any, bytes, int, Future] | None = None
 
@@ -73,6 +88,12 @@ class _HostReplay:
         done = known.learner.updates + length
         self._cut_ahead(replays, known.replace(learner=known.learner.replace(updates=done)), length)
         return state.replace(replay=replays), metrics
+
+    def shares(self, state: TrainState) -> Metrics:
+        """Cuts the batch for it alone."""
+        known = jax.tree.map(np.array, state.replace(
+            learner=state.learner.replace(params=None, opt_state=None), replay=()))
+        return self._shares(state.replace(replay=()), self._batches(state.replay, known, 1))
 
     def add(self, state: TrainState, episodes: Trajectory) -> TrainState:
         """Writes into the arrays; the replays that it returns are other records of them, with other counts."""
@@ -147,11 +168,12 @@ def over_seeds(steps: Steps, devices: Sequence[jax.Device], seeds: int | None = 
     made = Steps(
         init=compiled(steps.init), begin=compiled(steps.begin), random=side_by_side(steps.random),
         act=side_by_side(steps.act), evaluate=side_by_side(steps.evaluate), draw=compiled(steps.draw),
-        learn=_of_any_length(steps, compiled), add=compiled(steps.add, (0,)), updates_per_call=steps.updates_per_call)
+        learn=_of_any_length(steps, compiled), shares=compiled(steps.shares), add=compiled(steps.add, (0,)),
+        updates_per_call=steps.updates_per_call)
     if placement == 'device':
         return made
     on_host = _HostReplay(steps, compiled, seeds)
-    return made._replace(init=on_host.init, learn=on_host.learn, add=on_host.add)
+    return made._replace(init=on_host.init, learn=on_host.learn, shares=on_host.shares, add=on_host.add)
 
 
 def rounds(seeds: Sequence[int], devices: int, seeds_per_device: int) -> Iterator[list[int]]:

@@ -190,6 +190,8 @@ class Steps(NamedTuple):
         learn: (state, batches, updates) -> (state, metrics [updates]): that many updates, `updates_per_call` if none
             are given. Batches, with leading [updates, B, L], are the chunks of `draw`; where none are given, they are
             cut out of the replays
+        shares: (state, batch) -> metrics: the share of each term of the objective in the gradient's norm, on the next
+            update's batch, with leading [B, L]; where none is given, it is cut out of the replays
         add: (state, episodes [E]) -> state: one episode of each task, in the order of the tasks
         updates_per_call: updates in a call of `learn`, but for the last one before an episode, which may be shorter
     """
@@ -201,5 +203,6 @@ class Steps(NamedTuple):
     evaluate: Callable[..., Belief]
     draw: Callable[..., Draw]
     learn: Callable[..., tuple[TrainState, Metrics]]
+    shares: Callable[..., Metrics]
     add: Callable[..., TrainState]
     updates_per_call: int

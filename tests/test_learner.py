@@ -309,3 +309,18 @@ def test_a_learned_model_beats_the_zero_predictor(setting, learned):
         assert reward[:, rows].mean() < 0.5 * min(zero_reward[:, rows].mean(), constant_reward[:, rows].mean())
         assert observation[:, rows].mean() < 0.5 * zero_observation[:, rows].mean()
     assert metrics['loss'][-1] < 0.5 * setting.learn(setting.state, 10)[1]['loss'][0]
+
+
+def test_shares_are_those_of_the_terms_in_the_gradient_of_the_next_update(setting):
+    state = setting.state
+    shares = jax.jit(learner.make_shares(setting.model, OBJECTIVE, SETTINGS))
+    found = {name: float(value) for name, value in shares(state).items()}
+    assert set(found) == {'image_share', 'reward_share', 'divergence_share'}
+    assert sum(found.values()) == pytest.approx(1) and min(found.values()) > 0.001
+    key, draws = jax.jit(lambda state: learner.draw(state, 0, SETTINGS))(state)
+    batch = replay.cut(state.replay, draws)
+    assert {name: float(value) for name, value in shares(state, batch).items()} == pytest.approx(found, rel=1e-4)
+    gradients = jax.jit(lambda *given: objective.term_gradients(setting.model, *given, OBJECTIVE))(
+        state.learner.params, key, batch)
+    norms = {name: float(optax.tree.norm(gradient)) for name, gradient in gradients.items()}
+    assert found['reward_share'] == pytest.approx(norms['reward'] / sum(norms.values()), rel=1e-3)

@@ -66,10 +66,10 @@ class Case:
         q, p = self.posteriors, self.rolled
         return (np.log(p.std / q.std) - 0.5 + (q.std**2 + (q.mean - p.mean)**2) / (2 * p.std**2)).sum(-1)
 
-    def means(self, free_nats=0.0):
-        """[DISTANCE], over the entries that have a start."""
-        beyond = np.where(self.mask, np.maximum(self.divergences() - free_nats, 0), 0)
-        return beyond.sum(1) / self.mask.sum(1)
+    def sums(self, free_nats=0.0, valid=LENGTH):
+        """[DISTANCE], over the entries that have a start and are valid."""
+        counted = self.mask & (np.arange(LENGTH) < valid)
+        return np.where(counted, np.maximum(self.divergences() - free_nats, 0), 0).sum(1)
 
 
 @pytest.fixture(scope='module', params=['rssm', 'ssm', 'rnn', 'rnn_official'])
@@ -106,24 +106,31 @@ def test_impossible_distances_are_refused(case, distance):
 
 
 @pytest.mark.parametrize('free_nats', [0.0, 1.0])
-def test_released_weights_add_the_mean_of_the_farther_distances(stochastic_case, free_nats):
-    plain, _ = stochastic_case.loss(free_nats=free_nats)
-    metrics, _ = stochastic_case.loss(free_nats=free_nats, overshooting_distance=DISTANCE)
-    np.testing.assert_allclose(metrics['loss'] - plain['loss'], stochastic_case.means(free_nats)[1:].mean(), rtol=1e-3)
-    np.testing.assert_allclose(metrics['overshooting_divergence'], stochastic_case.means()[1:].mean(), rtol=1e-4)
+@pytest.mark.parametrize('valid', [LENGTH, 5])
+def test_released_weights_divide_the_farther_distances_by_all_rows(stochastic_case, free_nats, valid):
+    chunk = stochastic_case.chunk.replace(length=np.int32(valid))
+    plain, _ = stochastic_case.loss(chunk, free_nats=free_nats)
+    metrics, _ = stochastic_case.loss(chunk, free_nats=free_nats, overshooting_distance=DISTANCE)
+    expected = stochastic_case.sums(free_nats, valid)[1:].sum() / (LENGTH * (DISTANCE - 1))
+    np.testing.assert_allclose(metrics['loss'] - plain['loss'], expected, rtol=1e-3)
+    means = stochastic_case.sums(0, valid) / (valid - np.arange(DISTANCE))
+    np.testing.assert_allclose(metrics['overshooting_divergence'], means[1:].mean(), rtol=1e-4)
 
 
-def test_paper_weights_are_the_mean_of_all_distances(stochastic_case):
-    plain, _ = stochastic_case.loss(divergence_scale=0.0)
-    metrics, _ = stochastic_case.loss(overshooting_distance=DISTANCE, overshooting_weights='paper')
-    np.testing.assert_allclose(metrics['loss'] - plain['loss'], stochastic_case.means().mean(), rtol=1e-3)
+@pytest.mark.parametrize('valid', [LENGTH, 5])
+def test_paper_weights_weigh_every_entry_of_every_distance_the_same(stochastic_case, valid):
+    chunk = stochastic_case.chunk.replace(length=np.int32(valid))
+    plain, _ = stochastic_case.loss(chunk, divergence_scale=0.0)
+    metrics, _ = stochastic_case.loss(chunk, overshooting_distance=DISTANCE, overshooting_weights='paper')
+    expected = stochastic_case.sums(0, valid).sum() / (LENGTH * DISTANCE)
+    np.testing.assert_allclose(metrics['loss'] - plain['loss'], expected, rtol=1e-3)
 
 
 def test_each_distance_has_its_weight(stochastic_case):
     plain, _ = stochastic_case.loss()
     metrics, _ = stochastic_case.loss(overshooting_distance=DISTANCE,
                                       overshooting_betas=[0.0, 3.0, 0.5])
-    expected = (stochastic_case.means()[1:] * [0.0, 3.0, 0.5]).mean()
+    expected = (stochastic_case.sums()[1:] * [0.0, 3.0, 0.5]).mean() / LENGTH
     np.testing.assert_allclose(metrics['loss'] - plain['loss'], expected, rtol=1e-3)
 
 
@@ -162,7 +169,7 @@ def test_rewards_on_the_way_add_to_the_loss_and_reach_the_head(stochastic_case):
     head = jax.vmap(jax.vmap(stochastic_case.model.reward, (None, 0)), (None, 0))
     errors = np.where(stochastic_case.mask[1:],
                       5 * np.square(stochastic_case.chunk.reward - head(stochastic_case.params, rolled.features)), 0)
-    expected = (errors.sum(1) / stochastic_case.mask[1:].sum(1)).mean()
+    expected = errors.sum(1).mean() / LENGTH
     np.testing.assert_allclose(metrics['reward_loss'] - plain['reward_loss'], expected, rtol=1e-3)
     assert any(np.any(a != b) for a, b in zip(jax.tree.leaves(before['reward']), jax.tree.leaves(after['reward'])))
 

@@ -187,6 +187,9 @@ def test_a_replay_on_the_host_gives_the_same_numbers_and_is_never_copied(name, d
                 pairs = [made.learn(state) for made, state in zip((on_device, on_host), states)]
                 assert_same(*jax.tree.map(np.array, pairs))
                 states = [state for state, _ in pairs]
+        shares = [jax.tree.map(np.array, made.shares(state)) for made, state in zip((on_device, on_host), states)]
+        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3), *shares)
+        np.testing.assert_allclose(sum(shares[0].values()), np.ones(count), rtol=1e-5)
         assert all(isinstance(leaf, np.ndarray) for leaf in jax.tree.leaves(states[1].replay))
         assert [leaf.ctypes.data for replay in states[1].replay for leaf in jax.tree.leaves(replay.data)] == stored
 
@@ -209,3 +212,44 @@ def test_a_remainder_of_the_seeds_comes_last(seeds, devices, each, expected):
     groups = list(rounds(range(10, 10 + seeds), devices, each))
     assert [len(group) for group in groups] == expected
     assert sum(groups, []) == list(range(10, 10 + seeds))
+
+
+# Within a program of somebody else's.
+
+
+def in_jit(step, key, belief):
+    return jax.jit(step)(key, belief)
+
+
+def in_scan(step, key, belief):
+    return jax.tree.map(lambda rows: rows[0], jax.lax.scan(
+        lambda carry, key: (carry, step(key, carry)), belief, key[None])[1])
+
+
+def in_vmap(step, key, belief):
+    return jax.tree.map(lambda rows: rows[1], jax.jit(jax.vmap(step, (0, None)))(jnp.stack([key, key]), belief))
+
+
+def with_constants(step, key, belief):
+    return jax.jit(lambda: step(key, belief))()
+
+
+def exported(step, key, belief):
+    leaves, tree = jax.tree.flatten((key, belief))  # Bare arrays, so that no record has to be registered.
+    program = jax.export.export(jax.jit(lambda *leaves: jax.tree.leaves(step(*jax.tree.unflatten(tree, leaves)))))
+    return jax.tree.unflatten(jax.tree.structure(belief), program(*leaves).call(*leaves))
+
+
+@pytest.mark.parametrize('way', [in_jit, in_scan, in_vmap, with_constants, exported])
+def test_a_step_is_a_part_of_any_program(one, way):
+    # On every CPU there are options of the compiler, which XLA takes for a whole program only.
+    assert planner.compiler_options('cpu')
+    params = one.init(ROOTS[:1]).learner.params
+    belief = jax.tree.map(lambda leaf: jnp.repeat(leaf[:, None], EPISODES, 1), one.begin(params))
+    observation, key = np.ones((1, EPISODES, 3), 'float32'), keys_of_steps(ROOTS[0])[None, 0]
+
+    def step(key, belief):
+        return one.evaluate(params, key, belief, observation)
+
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4),
+                 way(step, key, belief), step(key, belief))

@@ -181,7 +181,8 @@ class Objective:
     overshooting_distance: int = 1
     """O, steps that the prior is rolled ahead from a posterior for latent overshooting (equation 7); 1: off."""
     overshooting_weights: Literal['released', 'paper'] = 'released'
-    """`released`: the divergence, plus the mean of those at distances 2 to O; `paper`: the mean of all, 1 to O."""
+    """`released`: the divergence, plus the mean over distances 2 to O; `paper`: the mean over all, 1 to O. A distance
+    is its sum over rows, divided by L."""
     overshooting_betas: tuple[float, ...] = ()
     """Weights of distances 2 to O; none: 1 each."""
     overshooting_reward: bool = False
