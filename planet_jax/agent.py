@@ -89,6 +89,16 @@ def uniform(action_size: int) -> Act:
     return act
 
 
+def normal(action_size: int) -> Act:
+    """The same with actions from Normal(0, 1), clipped to [-1, 1], as in the released code: a third are at a bound."""
+
+    def act(params, key, belief, observation):
+        del params, observation
+        return belief.replace(action=jnp.clip(jax.random.normal(key, (action_size,)), -1, 1))
+
+    return act
+
+
 def zero(params: Params, key: jax.Array, belief: Belief, observation: jax.Array) -> Belief:
     """An agent whose actions are all zero, to compare with."""
     del params, key, observation

@@ -49,7 +49,7 @@ def make_steps(config: Config, spec: Spec, *, slots: int, updates_per_call: int,
     optimizer = learner.make_optimizer(config.learner)
     plan, evaluation_plan = (agent.make_plan(model, settings, spec.action_size) for settings in (
         config.planner, config.evaluation_planner.over(config.planner)))
-    random = agent.uniform(spec.action_size)
+    random = {'uniform': agent.uniform, 'normal': agent.normal}[config.collector.random](spec.action_size)
     task_steps = tuple(task_steps) or (spec.steps,)
     distinct_steps = sorted(set(task_steps))
 

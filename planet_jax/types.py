@@ -183,7 +183,7 @@ class Steps(NamedTuple):
     Attributes:
         init: key -> TrainState
         begin: params -> Belief: zero latent, zero action
-        random, act, evaluate: (params, key, belief, observation) -> Belief: uniform actions for the seed episodes;
+        random, act, evaluate: (params, key, belief, observation) -> Belief: random actions for the seed episodes;
             the collection's planner with exploration noise; the evaluation's planner
         draw: (state, updates) -> Draw with leading [updates, B]: the chunks of the next call of `learn`; of the
             replays, only counts and lengths are used

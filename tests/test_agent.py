@@ -215,3 +215,13 @@ def test_agents_without_a_model_leave_the_state_alone():
 
 def test_the_zero_agent_does_nothing():
     np.testing.assert_array_equal(agent.zero(None, KEY, belief(), OBSERVATION).action, np.zeros(2))
+
+
+def test_random_actions_are_uniform_or_normal_and_clipped():
+    belief = Belief(None, jnp.zeros(2), jnp.zeros(()))
+    drawn = {kind: np.asarray(jax.jit(jax.vmap(lambda key, kind=kind: kind(2)(None, key, belief, None).action))(
+        jax.random.split(jax.random.PRNGKey(0), 4000))) for kind in (agent.uniform, agent.normal)}
+    for actions, std, at_bounds in zip(drawn.values(), [3**-0.5, 0.7184], [0, 0.3173]):
+        assert np.abs(actions).max() <= 1
+        assert actions.std() == pytest.approx(std, rel=0.02)
+        assert (np.abs(actions) == 1).mean() == pytest.approx(at_bounds, abs=0.02)

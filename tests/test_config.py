@@ -57,7 +57,7 @@ def test_every_field_survives_json():
         planner=Planner(3, 4, 50, 6, 'mean_absolute', 'per_candidate'),
         learner=Learner(batch=7, chunk_length=8, learning_rate=0.1, adam_epsilon=0.2, adam_epsilon_hat=True,
                         clip_norm=10, most_skipped=3, updates_per_call=2), replay=Replay(20, 'host'),
-        collector=Collector(1, 4, 'all_tasks', 'random', 0.5),
+        collector=Collector(1, 4, 'all_tasks', 'random', 0.5, 'normal'),
         evaluation_planner=EvaluationPlanner(1, 2, 30, 4, 'std', 'shared'),
         evaluation=Evaluation(0, 3, False))
     for group in GROUPS:

@@ -335,16 +335,18 @@ class Collector:
     """How episodes are gathered (algorithm 1 of the paper)."""
 
     seed_episodes: int = 5
-    """S, episodes of uniform random actions before the first update."""
+    """S, episodes of random actions before the first update."""
     collect_interval: int = 100
     """C, updates between two collected episodes."""
     interval_counts: Literal['each_task', 'all_tasks'] = 'each_task'
     """With several tasks, an episode of each follows after C updates for each of them (released code: 600 for six) or
     after C in all (paper)."""
     agent: Literal['planet', 'random'] = 'planet'
-    """Who collects after the seed episodes: the planner with noise, or uniform random actions (figure 5)."""
+    """Who collects after the seed episodes: the planner with noise, or random actions (figure 5)."""
     noise: float = 0.3
     """Standard deviation of the Gaussian noise added to planned actions."""
+    random: Literal['uniform', 'normal'] = 'uniform'
+    """Random actions: uniform in their bounds (paper), or Normal(0, 1) clipped to them (released code)."""
 
     def __post_init__(self):
         choices('collector', self)

@@ -24,6 +24,7 @@ THEN = {
     'replay.placement': 'auto',
     'collector.interval_counts': 'each_task',
     'collector.agent': 'planet',
+    'collector.random': 'uniform',
     'evaluation.open_loop': True,
 }
 """What runs did before a field was there, for files that lack it. A new field gets a row, which never changes after:
