@@ -16,7 +16,7 @@ PYTEST := export JAX_COMPILATION_CACHE_DIR="$${JAX_COMPILATION_CACHE_DIR:-$$PWD/
 	--no-loadscope-reorder --durations 12
 
 .DEFAULT_GOAL := help
-.PHONY: help setup doctor train evaluate smoke bench test test-faults test-all docs lint
+.PHONY: help setup doctor train evaluate smoke bench test test-faults test-all test-newest docs lint
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
@@ -64,6 +64,13 @@ test-faults: setup ## what is promised about faults, tried on a large scale
 
 test-all: setup ## all tests
 	@$(PYTEST)
+
+# In a folder of its own, which is made anew: what is published today is what is tried.
+test-newest: ## the tests with the newest versions of everything, without constraints.txt
+	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && $${PYTHON:-python3} -m venv "$$folder/venv" && \
+		"$$folder/venv/bin/python" -m pip --disable-pip-version-check install -qq --upgrade -e '.[dev]' && \
+		export JAX_COMPILATION_CACHE_DIR="$$folder/jax" JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS=0 && set -f && \
+		"$$folder/venv/bin/python" -m pytest -n 2 --dist loadfile -m 'not slow and not faults' $$ARGS
 
 docs: setup ## the documentation as a site, in site/
 	@.venv/bin/python -m mkdocs build --clean

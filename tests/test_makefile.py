@@ -144,7 +144,7 @@ def test_what_is_missing_is_said_before_set_up(made, target, hint):
 def test_help_lists_every_target(made):
     result = run(made, 'make')
     for target in ('help', 'setup', 'doctor', 'train', 'evaluate', 'smoke', 'bench', 'test', 'test-faults', 'test-all',
-                   'lint'):
+                   'test-newest', 'lint'):
         assert f'make {target} ' in result.stdout
 
 

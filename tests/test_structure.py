@@ -132,7 +132,7 @@ def test_a_wrong_arrow_is_caught(file, addition, fault):
     ('orbax', {'storage'}), ('optax', {'learner'}),
     ('dm_control', {'envs'}), ('mujoco', {'envs'}), ('tyro', {'cli'}),
     ('rich', {'cli', 'runs', 'sweeps', 'pictures'}), ('ray', {'sweeps'}),
-    ('matplotlib', {'pictures'}), ('scipy', {'scores'}), ('docstring_parser', {'cli'}),
+    ('matplotlib', {'pictures'}), ('scipy', {'scores'}),
     ('PIL', {'pictures', 'envs', 'loggers'}), ('imageio_ffmpeg', {'pictures', 'cli'}),
     ('gymnasium', {'envs', 'collector', 'algorithm', 'runs', 'cli'}),
 ])

@@ -1,14 +1,17 @@
 """Help that fits a screen: a command's own options, and its groups of settings in a line or two each."""
 
+import ast
 import dataclasses
 import functools
+import inspect
+import itertools
 import re
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import NoneType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-import docstring_parser
 import tyro
 from rich.console import Console
 from rich.padding import Padding
@@ -83,16 +86,33 @@ def _groups(record: type, defaults: Mapping[str, Any], name: str | None) -> Iter
         else:
             options.append(_option(entry.name, hints[entry.name], value, texts[entry.name], name))
     if options:
-        yield Group(name, docstring_parser.parse(record.__doc__).short_description, tuple(options))
+        yield Group(name, _meaning(record), tuple(options))
     yield from below
 
 
 @functools.cache
 def _texts(record: type) -> dict[str, str]:
     """The text of each field, which of a record's bases too stands behind it in the source."""
-    return {entry.arg_name: ' '.join(entry.description.split()) for base in reversed(record.__mro__)
-            if dataclasses.is_dataclass(base) for entry in docstring_parser.parse_from_object(base).params
-            if entry.description}
+    found = {}
+    for base in reversed(record.__mro__):
+        body = _classes(base.__module__)[base.__name__].body if dataclasses.is_dataclass(base) else []
+        for entry, below in itertools.pairwise(body):
+            if isinstance(entry, ast.AnnAssign) and isinstance(below, ast.Expr) and isinstance(
+                    below.value, ast.Constant):
+                found[ast.unparse(entry.target)] = ' '.join(below.value.value.split())
+    return found
+
+
+@functools.cache
+def _classes(module: str) -> dict[str, ast.ClassDef]:
+    """The classes of a module, whose source is read once: to look for each of them takes longer than all the rest."""
+    source = Path(sys.modules[module].__file__).read_text(encoding='utf-8')
+    return {node.name: node for node in ast.parse(source).body if isinstance(node, ast.ClassDef)}
+
+
+def _meaning(record: type) -> str:
+    """The first paragraph of a record's docstring."""
+    return ' '.join(inspect.getdoc(record).split('\n\n')[0].split())
 
 
 def _option(name: str, hint: Any, default: Any, text: str, group: str | None) -> Option:
@@ -171,7 +191,7 @@ def show(command: str, record: type, defaults: Mapping[str, Any], topic: str | N
 def show_commands(records: Mapping[str, type], console: Console) -> None:
     """Prints what each command is for, by the record of its options."""
     console.print('usage: planet-jax COMMAND [OPTIONS]\n', style='bold', highlight=False, markup=False)
-    _print_rows([(name, docstring_parser.parse(record.__doc__).short_description) for name, record in records.items()],
+    _print_rows([(name, _meaning(record)) for name, record in records.items()],
                 console)
     console.print('\nplanet-jax COMMAND --help tells the options of a command.', highlight=False)
 

@@ -12,7 +12,6 @@ from rich.table import Table
 
 from planet_jax import config
 from planet_jax.cli.progress import duration
-from planet_jax.runs import run as runs
 from planet_jax.runs.clock import Clock, units_left
 from planet_jax.scores import published
 from planet_jax.scores import reading as scores
@@ -96,6 +95,8 @@ def read(directory: Path) -> Summary:
 
 def describe_installation(console: Console) -> None:
     """Versions and devices."""
+    from planet_jax.runs import run as runs  # It imports JAX, which takes longer than to read a run.
+
     for package, version in runs.versions().items():
         console.print(f'{package:<18}{version}', highlight=False)
     memory = runs.memory_bytes()
@@ -229,14 +230,14 @@ def describe_runs(directory: Path, found: list[Path], console: Console) -> None:
     table.add_column('run', overflow='fold', style='cyan')
     for name in ('episodes', 'last', 'best', 'zero', 'uniform', 'time left', 'written'):
         table.add_column(name, justify='right', no_wrap=True)
-    sentences, mixed, mujoco = [], [], set()
+    sentences, mixed, releases = [], [], set()
     for path in found:
         try:
             run = read(path)
         except (FolderError, OSError) as error:
             sentences.append(str(error))
             continue
-        mujoco.update(entry.mujoco for entry in run.scores if entry.mujoco)
+        releases.update(entry.mujoco for entry in run.scores if entry.mujoco)
         # Of several tasks the mean, as in scores.csv.
         if not published.one_scale(entry.task for entry in run.scores):
             mixed.append(str(path.relative_to(directory)))
@@ -255,7 +256,7 @@ def describe_runs(directory: Path, found: list[Path], console: Console) -> None:
     if mixed:
         sentences.append(f'The scores of {", ".join(mixed)} are means over tasks whose returns have different scales: '
                        f'planet-jax info RUN tells each.')
-    if mujoco:
-        sentences.append(f'Scores are of mujoco {" and ".join(sorted(mujoco))}.')
+    if releases:
+        sentences.append(f'Scores are of mujoco {" and ".join(sorted(releases))}.')
     for sentence in sentences:
         console.print(sentence, highlight=False, markup=False, soft_wrap=True)

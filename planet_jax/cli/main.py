@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 import tyro
 from rich.console import Console
 
-from planet_jax import envs, machine
+from planet_jax import machine
 from planet_jax.cli import help, values
 from planet_jax.config import PRESET_EPISODES, PRESETS, Config, preset
 from planet_jax.loggers.sinks import SinkName
@@ -95,6 +95,7 @@ class Options:
 
     def member(self, task: str, seed: int) -> 'tuple[runs.Run, Path]':
         """A run of these options, and its folder."""
+        from planet_jax import envs
         from planet_jax.runs import run as runs
         from planet_jax.storage.run_folder import run_directory
         name, _ = envs.resolve_several(task)
@@ -294,6 +295,7 @@ def _starting_point(arguments: Sequence[str]) -> tuple[str, str, Config]:
         return unused
     name, why = (given.preset, 'as asked') if given.preset else _found_preset(given)
     method = given.method or f'{given.cell or preset(name).model.cell}-{name}'
+    from planet_jax import envs
     from planet_jax.storage.run_folder import read_config
     there = [path for task in given.task for seed in given.seeds
              if (path := given.logdir / envs.file_name(task) / method / str(seed) / 'config.json').exists()]
@@ -309,6 +311,7 @@ def _starting_point(arguments: Sequence[str]) -> tuple[str, str, Config]:
 
 def _found_preset(given: argparse.Namespace) -> tuple[str, str]:
     """That of the runs that are there, if they are of one method, else the device's."""
+    from planet_jax import envs  # gymnasium is not needed to show a help.
     runs = given.logdir / envs.file_name(given.task[0])
     seeds = {str(seed) for seed in given.seeds}
     found = [path for path in runs.glob('*/*/config.json')
@@ -332,6 +335,7 @@ def _parse_options(kind: type[Options], arguments: Sequence[str], console: Conso
     """A command line of `train` or `sweep`, its preset found and said."""
     name, why, settings = _starting_point(arguments)
     command = _parse(kind, arguments, kind(task=tyro.MISSING, preset=name, config=settings))
+    from planet_jax import envs
     for names in [command.task] if isinstance(command.task, str) else command.task:
         for task in envs.resolve_several(names)[1]:
             if task.is_own:  # Whether there is one is only known when it is made.

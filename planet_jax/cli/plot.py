@@ -2,18 +2,20 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from rich.console import Console
 from rich.padding import Padding
 from rich.table import Table
 
-from planet_jax.pictures import curves as figures
 from planet_jax.scores import published, statistics, tables
 from planet_jax.scores.reading import Axis
 from planet_jax.scores.tables import LABELS, Collection
 from planet_jax.storage.files import write_text
 from planet_jax.storage.run_folder import FolderError
+
+if TYPE_CHECKING:
+    from planet_jax.pictures import curves as figures  # matplotlib takes longer than a table.
 
 TABLES = ('.md', '.csv')
 """Endings of files that are no pictures."""
@@ -21,7 +23,7 @@ PAPER = published.PUBLISHED[0]
 """The row of the published numbers that is drawn."""
 
 
-def make_panels(collection: Collection, statistic: Literal['median', 'iqm']) -> list[figures.Panel]:
+def make_panels(collection: Collection, statistic: Literal['median', 'iqm']) -> 'list[figures.Panel]':
     """A panel for each task; with several, one of the interquartile mean over all of them.
 
     Args:
@@ -29,6 +31,8 @@ def make_panels(collection: Collection, statistic: Literal['median', 'iqm']) -> 
         statistic: the curves of a task: median and percentiles of returns, or interquartile mean of seeds and its
             interval.
     """
+    from planet_jax.pictures import curves as figures
+
     where, panels = (collection.axis, collection.width), []
     for task, methods in collection.tasks.items():
         runs = [run for of_method in methods.values() for run in of_method]
@@ -46,8 +50,10 @@ def make_panels(collection: Collection, statistic: Literal['median', 'iqm']) -> 
     return panels
 
 
-def draw(collection: Collection, statistic: Literal['median', 'iqm'], title: str) -> figures.Figure:
+def draw(collection: Collection, statistic: Literal['median', 'iqm'], title: str) -> 'figures.Figure':
     """Curves with their caption; see `make_panels`."""
+    from planet_jax.pictures import curves as figures
+
     panels = make_panels(collection, statistic)
     iqm = 'interquartile mean (IQM) of the seeds, from two seeds on with its 95% bootstrap interval'
     told = f'{iqm[0].upper()}{iqm[1:]}' if statistic == 'iqm' else 'Median and 5 to 95 percentiles of the returns'
@@ -119,5 +125,7 @@ def plot(directories: Sequence[Path], *, out: Sequence[Path], table: bool, axis:
         if path.suffix.lower() in TABLES:
             write_text(path, tables.write_table(rows, collection.axis, path.suffix.lower()))
         else:
+            from planet_jax.pictures import curves as figures
+
             figures.save(draw(collection, statistic, title), path)
         say(f'Wrote {path}.')

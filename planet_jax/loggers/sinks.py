@@ -11,8 +11,6 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-import numpy as np
-
 SinkName = Literal['tensorboard', 'wandb']
 
 
@@ -40,6 +38,7 @@ def tensorboard(directory: Path, step: int) -> Sink:
         directory: of the run.
         step: environment steps so far; TensorBoard leaves out what an earlier process wrote after it.
     """
+    import numpy as np
     from PIL import Image
     from tensorboardX import summary
     from tensorboardX.event_file_writer import EventsWriter

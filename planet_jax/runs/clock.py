@@ -4,8 +4,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import jax
-
 from planet_jax.config import Config
 
 
@@ -51,6 +49,8 @@ class Clock:
         """Times a piece of work of so many units; one that raises counts nothing."""
         begun = time.monotonic()
         self._under_way, self._parts = (phase, begun, 0.0), {}
+        import jax  # Loaded long ago where something is measured; `info` only reckons.
+
         jax.monitoring.register_event_duration_secs_listener(self._listen)
         try:
             yield

@@ -5,7 +5,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import scipy.stats
 
 from planet_jax.scores.reading import Axis, Scores
 
@@ -64,6 +63,8 @@ def interquartile_curve(tasks: Mapping[str, Sequence[Scores]], axis: Axis = 'epi
         means = [np.array([np.mean(places[x]) for places in runs]) for runs in found]
         low = high = math.nan
         if all(len(of_task) > 1 for of_task in means):
+            import scipy.stats  # Takes longer than all the rest.
+
             low, high = scipy.stats.bootstrap(means, _interquartile_mean, n_resamples=RESAMPLES, method='percentile',
                                               rng=np.random.default_rng(0)).confidence_interval
         points.append(Point(x, min(map(len, means)), *map(float, (
@@ -73,6 +74,8 @@ def interquartile_curve(tasks: Mapping[str, Sequence[Scores]], axis: Axis = 'epi
 
 def _interquartile_mean(*tasks: np.ndarray, axis: int = -1) -> np.ndarray:
     """The mean of the middle half of all scores, whichever task they are of."""
+    import scipy.stats
+
     return scipy.stats.trim_mean(np.concatenate(tasks, axis), 0.25, axis)
 
 

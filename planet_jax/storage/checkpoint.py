@@ -14,14 +14,17 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import jax
 import numpy as np
-import orbax.checkpoint
 
 from planet_jax.storage import files
-from planet_jax.types import TrainState
+
+# JAX and orbax are imported where arrays are read or written: who verifies or lists checkpoints does without.
+if TYPE_CHECKING:
+    import orbax.checkpoint
+
+    from planet_jax.types import TrainState
 
 SCHEMA = 1
 """Of the folder; a checkpoint with another one is refused."""
@@ -37,7 +40,7 @@ class CheckpointError(ValueError):
     """A checkpoint is damaged, incomplete or of another version; the message is a sentence that says which and why."""
 
 
-def save(directory: Path, state: TrainState, progress: dict[str, Any]) -> None:
+def save(directory: Path, state: 'TrainState', progress: dict[str, Any]) -> None:
     """Saves one seed's state, so that the folder is either whole or absent, also after a crash.
 
     The folder gets its name only after everything was read back and found equal to what was to be saved.
@@ -68,8 +71,10 @@ def save(directory: Path, state: TrainState, progress: dict[str, Any]) -> None:
     os.replace(partial, directory)
 
 
-def _check_saved(partial: Path, state: TrainState, tree: dict[str, Any], progress: dict[str, Any]) -> None:
+def _check_saved(partial: Path, state: 'TrainState', tree: dict[str, Any], progress: dict[str, Any]) -> None:
     """Reads what was just written, and compares all of it."""
+    import jax
+
     try:
         restored, told = restore(partial, state)
     except CheckpointError as error:
@@ -84,7 +89,7 @@ def _check_saved(partial: Path, state: TrainState, tree: dict[str, Any], progres
 
 
 @contextlib.contextmanager
-def _orbax(directory: Path) -> Iterator[tuple[orbax.checkpoint.StandardCheckpointer, Path]]:
+def _orbax(directory: Path) -> 'Iterator[tuple[orbax.checkpoint.StandardCheckpointer, Path]]':
     """Orbax, and the path by which it is to know `directory / 'state'`.
 
     A path that it would take for something else is reached by a link of another name.
@@ -92,6 +97,8 @@ def _orbax(directory: Path) -> Iterator[tuple[orbax.checkpoint.StandardCheckpoin
     Raises:
         CheckpointError: no link can be made.
     """
+    import orbax.checkpoint
+
     with contextlib.ExitStack() as stack:
         directory = directory.absolute()
         if not LITERAL.fullmatch(str(directory)):
@@ -140,7 +147,7 @@ def verify(directory: Path) -> None:
                               f'one did so where the path has a character such as [ in it.')
 
 
-def restore(directory: Path, like: TrainState) -> tuple[TrainState, dict[str, Any]]:
+def restore(directory: Path, like: 'TrainState') -> 'tuple[TrainState, dict[str, Any]]':
     """Reads a checkpoint, after `verify`; the replay of `like` stays as it is, for its episodes to be added again.
 
     Args:
@@ -153,6 +160,8 @@ def restore(directory: Path, like: TrainState) -> tuple[TrainState, dict[str, An
     Raises:
         CheckpointError: it does not verify, or holds anything but arrays of the shapes and dtypes of `like`.
     """
+    import jax
+
     verify(directory)
     progress = _read_json(directory / 'progress.json')
     target = _saved(like, lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype))
@@ -169,12 +178,15 @@ def restore(directory: Path, like: TrainState) -> tuple[TrainState, dict[str, An
     return like.replace(learner=restored['learner'], key=restored['key']), progress
 
 
-def _saved(state: TrainState, leaf) -> dict[str, Any]:
+def _saved(state: 'TrainState', leaf) -> dict[str, Any]:
+    import jax
+
     return jax.tree.map(leaf, {'learner': state.learner, 'key': state.key})
 
 
 def _compare(directory: Path, stored: Any, target: Any) -> None:
     """Orbax casts another dtype in silence, so shapes and dtypes are compared before it may."""
+    import jax
 
     def described(tree):
         leaves = jax.tree_util.tree_flatten_with_path(tree)[0]

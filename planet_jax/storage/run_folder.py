@@ -22,14 +22,16 @@ import socket
 import uuid
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from planet_jax import config, envs
-from planet_jax.storage import checkpoint, episodes, files
+from planet_jax.storage import checkpoint, files
 from planet_jax.storage.files import read_lines
-from planet_jax.types import TrainState, Trajectory
+
+if TYPE_CHECKING:
+    from planet_jax.types import TrainState, Trajectory
 
 SETTLED = ('task', 'preset', 'seed', 'config')
 """What of `config.json` may not change when a run goes on; cadences in the configuration may."""
@@ -98,7 +100,7 @@ def checkpoints(directory: Path) -> list[Path]:
     return sorted(path for path in (directory / 'checkpoints').glob('[0-9]*-[0-9]*') if path.is_dir())
 
 
-def newest_checkpoint(directory: Path, like: TrainState) -> tuple[TrainState, dict[str, Any]]:
+def newest_checkpoint(directory: Path, like: 'TrainState') -> 'tuple[TrainState, dict[str, Any]]':
     """The newest checkpoint that verifies, for use without going on with the run; nothing is changed.
 
     Args:
@@ -242,7 +244,7 @@ class RunFolder:
         """Gives up the lock."""
         self._lock.close()
 
-    def restore(self, like: TrainState, say: Callable[[str], None]) -> tuple[TrainState, dict[str, Any]] | None:
+    def restore(self, like: 'TrainState', say: Callable[[str], None]) -> 'tuple[TrainState, dict[str, Any]] | None':
         """The newest checkpoint that verifies; damaged ones are set aside. Everything written after it is removed.
 
         Args:
@@ -275,7 +277,7 @@ class RunFolder:
         self._cut({'episodes': [], 'updates': 0}, say)
         return None
 
-    def save(self, state: TrainState, progress: dict[str, Any]) -> None:
+    def save(self, state: 'TrainState', progress: dict[str, Any]) -> None:
         """A checkpoint named by episodes and updates; all but the newest are removed. Nothing is done if it is there.
 
         Args:
@@ -293,16 +295,20 @@ class RunFolder:
         """Of the `number`-th episode, counted from 0."""
         return self.directory / 'episodes' / f'{number:06d}.npz'
 
-    def write_episode(self, number: int, episode: Trajectory) -> str:
+    def write_episode(self, number: int, episode: 'Trajectory') -> str:
         """Writes an episode and returns its digest."""
+        from planet_jax.storage import episodes  # Its records are JAX's.
+
         return episodes.write(self.episode_path(number), episode)
 
-    def read_episode(self, number: int, spec: config.Spec, digest: str) -> Trajectory:
+    def read_episode(self, number: int, spec: config.Spec, digest: str) -> 'Trajectory':
         """An episode that the checkpoint lists.
 
         Raises:
             FolderError: it is missing, damaged or changed.
         """
+        from planet_jax.storage import episodes
+
         path = self.episode_path(number)
         try:
             if episodes.digest(path) != digest:
