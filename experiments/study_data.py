@@ -146,7 +146,7 @@ def make(task: str, number: int, seed: int, settings: Search) -> tuple[Trajector
     rows = [[env.reset(seed=start)[0] for env in (seen, known)]]
     actions, rewards = [np.zeros(size, np.float32)], [0.0]
     plan = actions_of(number, stream, size, Simulation(known, envs.cores()), settings)
-    for _ in range(seen.unwrapped.steps):
+    for _ in range(seen.steps):
         actions.append(next(plan))
         image, *_ = seen.step(actions[-1])
         vector, reward, *_ = known.step(actions[-1])
