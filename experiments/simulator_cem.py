@@ -23,10 +23,10 @@ import tyro
 from rich.console import Console
 
 from planet_jax import envs, keys, planner
-from planet_jax.cli.main import prepare_process
 from planet_jax.cli.progress import Display, duration
 from planet_jax.config import Env, Planner
 from planet_jax.envs.simulation import Simulation
+from planet_jax.machine import prepare_process
 from planet_jax.runs import run as runs
 from planet_jax.runs.clock import Clock
 from planet_jax.scores import published

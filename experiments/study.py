@@ -30,7 +30,7 @@ from experiments import study_data
 from experiments.study_arms import ARMS, BASE, PIXELS_ONLY
 from experiments.study_fit import HORIZON, OBSERVATIONS, load, run
 from planet_jax import measures
-from planet_jax.cli.main import prepare_process
+from planet_jax.machine import prepare_process
 
 
 @dataclass(frozen=True)

@@ -22,9 +22,9 @@ import numpy as np
 import tyro
 
 from planet_jax import envs
-from planet_jax.cli.main import prepare_process
 from planet_jax.config import Env
 from planet_jax.envs.simulation import Simulation
+from planet_jax.machine import prepare_process
 from planet_jax.scores import published
 from planet_jax.storage import episodes
 from planet_jax.types import Trajectory

@@ -2,6 +2,8 @@
 
 import os
 import re
+import sys
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -54,6 +56,20 @@ def cache_folder() -> Path | None:
         return Path(os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache') / 'planet_jax'
     except RuntimeError:  # No HOME and no entry in passwd, as a container's arbitrary user.
         return None
+
+
+def prepare_process() -> None:
+    """Settles what must be known before a simulator or JAX is loaded; whatever the user has set stays."""
+    if hasattr(sys.stdout, 'reconfigure'):  # A letter that the terminal's encoding lacks is printed as a ?.
+        sys.stdout.reconfigure(errors='replace')
+    if sys.platform == 'linux':
+        os.environ.setdefault('MUJOCO_GL', 'egl')
+    if cache := cache_folder():
+        os.environ.setdefault('JAX_COMPILATION_CACHE_DIR', str(cache / 'jax'))
+    # A run compiles many small programs; JAX would keep only those that took a second or more.
+    os.environ.setdefault('JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS', '0')
+    # An entry that another process is just writing, or died while it wrote, is compiled anew.
+    warnings.filterwarnings('ignore', 'Error reading persistent compilation cache')
 
 
 def _groups(system: Path, controller: str) -> Iterator[Path]:

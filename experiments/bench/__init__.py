@@ -4,6 +4,6 @@ Importing this prepares the process as the command line does, before JAX is impo
 compilation cache.
 """
 
-from planet_jax.cli.main import prepare_process
+from planet_jax.machine import prepare_process
 
 prepare_process()

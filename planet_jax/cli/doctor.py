@@ -1,5 +1,6 @@
 """`planet-jax doctor`: whether this machine can train an agent on a task, and what to do if not."""
 
+import contextlib
 import importlib.metadata
 import json
 import os
@@ -226,6 +227,21 @@ def check_checkpoint(patient: Patient) -> Finding:
                          f'same')
 
 
+def check_cache(patient: Patient) -> Finding:
+    """What is kept of programs that were compiled, so that the next start is quick."""
+    del patient
+    folder = jax.config.jax_compilation_cache_dir
+    if not folder:
+        return Finding('warning', 'compiled programs are not kept, so every start compiles them anew',
+                       'export JAX_COMPILATION_CACHE_DIR=FOLDER')
+    size = 0
+    for path in Path(folder).glob('*'):
+        with contextlib.suppress(FileNotFoundError):  # A run that is going on may replace it.
+            size += path.stat().st_size
+    return Finding('ok', f'{size / 1e6:.0f} MB of compiled programs in {folder}; to empty it: '
+                         f'{shlex.join(["rm", "-r", folder])}')
+
+
 def check_video(patient: Patient) -> Finding:
     """A video of a few frames, written as `record` does, and read back."""
     del patient
@@ -292,7 +308,8 @@ def _least_seconds(call: Callable[[], object], times: int) -> float:
 
 CHECKS: dict[str, Callable[[Patient], Finding]] = {
     'versions': check_versions, 'devices': check_devices, 'rendering': check_rendering, 'memory': check_memory,
-    'disk': check_disk, 'checkpoint': check_checkpoint, 'video': check_video, 'speed': check_speed,
+    'disk': check_disk, 'cache': check_cache, 'checkpoint': check_checkpoint, 'video': check_video,
+    'speed': check_speed,
 }
 COLORS = {'ok': 'green', 'warning': 'yellow', 'failed': 'bold red'}
 

@@ -5,8 +5,8 @@ import sys
 import time
 
 from planet_jax import envs
-from planet_jax.cli.main import prepare_process
 from planet_jax.config import preset
+from planet_jax.machine import prepare_process
 
 FRAMES = 10
 """That are timed after the first."""

@@ -5,7 +5,6 @@ import os
 import re
 import sys
 import traceback
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,10 +13,10 @@ from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 import tyro
 from rich.console import Console
 
-from planet_jax import machine
 from planet_jax.cli import help, values
 from planet_jax.config import PRESET_EPISODES, PRESETS, Config, preset
 from planet_jax.loggers.sinks import SinkName
+from planet_jax.machine import prepare_process
 
 if TYPE_CHECKING:
     from planet_jax.runs import run as runs
@@ -254,20 +253,6 @@ class Doctor:
     """Where its run folders will be; it need not exist."""
     quick: bool = False
     """Leave out the timing of updates and plans, for which they must be compiled."""
-
-
-def prepare_process() -> None:
-    """Settles what must be known before a simulator or JAX is loaded; whatever the user has set stays."""
-    if hasattr(sys.stdout, 'reconfigure'):  # A letter that the terminal's encoding lacks is printed as a ?.
-        sys.stdout.reconfigure(errors='replace')
-    if sys.platform == 'linux':
-        os.environ.setdefault('MUJOCO_GL', 'egl')
-    if cache := machine.cache_folder():
-        os.environ.setdefault('JAX_COMPILATION_CACHE_DIR', str(cache / 'jax'))
-    # A run compiles many small programs; JAX would keep only those that took a second or more.
-    os.environ.setdefault('JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS', '0')
-    # An entry that another process is just writing, or died while it wrote, is compiled anew.
-    warnings.filterwarnings('ignore', 'Error reading persistent compilation cache')
 
 
 def _starting_point(arguments: Sequence[str]) -> tuple[str, str, Config]:

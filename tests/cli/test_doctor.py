@@ -82,3 +82,23 @@ def test_too_little_room(tmp_path):
 def test_tasks_that_there_are_not(capsys):
     assert main(['doctor', '--task', 'toy_poin', '--quick']) == 2
     assert "'toy_poin'" in capsys.readouterr().err
+
+
+@pytest.fixture
+def cache():
+    """Names the folder of compiled programs for a test."""
+    before = doctor.jax.config.jax_compilation_cache_dir
+    yield lambda folder: doctor.jax.config.update('jax_compilation_cache_dir', folder)
+    doctor.jax.config.update('jax_compilation_cache_dir', before)
+
+
+def test_the_cache_of_compiled_programs(tmp_path, cache):
+    cache(None)
+    assert doctor.check_cache(patient(tmp_path)).state == 'warning'
+    cache(str(tmp_path / 'a b'))
+    found = doctor.check_cache(patient(tmp_path))
+    assert (found.state, '0 MB of compiled programs' in found.told) == ('ok', True)
+    (tmp_path / 'a b').mkdir()
+    (tmp_path / 'a b' / 'program').write_bytes(bytes(3_000_000))
+    assert doctor.check_cache(patient(tmp_path)).told == (
+        f"3 MB of compiled programs in {tmp_path}/a b; to empty it: rm -r '{tmp_path}/a b'")

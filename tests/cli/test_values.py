@@ -8,7 +8,7 @@ import pytest
 
 from planet_jax import machine
 from planet_jax.cli import values
-from planet_jax.cli.main import COMMANDS, main, prepare_process
+from planet_jax.cli.main import COMMANDS, main
 
 
 @pytest.mark.parametrize('text, kind, value', [
@@ -82,7 +82,7 @@ def test_without_a_home_commands_work_without_a_cache(homeless, capsys):
 
 def test_a_cache_that_is_named_needs_no_home(homeless, monkeypatch, tmp_path):
     monkeypatch.setenv('JAX_COMPILATION_CACHE_DIR', str(tmp_path))
-    prepare_process()
+    machine.prepare_process()
     assert os.environ['JAX_COMPILATION_CACHE_DIR'] == str(tmp_path)
     monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path))
     assert machine.cache_folder() == tmp_path / 'planet_jax'
