@@ -20,8 +20,9 @@ def finished(tmp_path, write_scores):
 
 @pytest.mark.parametrize('arguments, unloaded', [
     ('["info", {run!r}]', ['jax', 'flax', 'orbax', 'scipy', 'matplotlib', 'mujoco']),
-    ('["plot", {run!r}, "--out", {out!r}]', ['jax', 'flax', 'orbax', 'mujoco']),
-    ('["plot", {run!r}, "--table"]', ['jax', 'flax', 'orbax', 'mujoco', 'matplotlib'])], ids=['info', 'plot', 'table'])
+    ('["plot", {run!r}, "--out", {out!r}]', ['jax', 'flax', 'orbax', 'mujoco', 'scipy']),
+    ('["plot", {run!r}, "--table"]', ['jax', 'flax', 'orbax', 'mujoco', 'matplotlib', 'scipy']),
+], ids=['info', 'plot', 'table'])
 def test_a_finished_run_is_told_of_without_jax(arguments, unloaded, finished, fresh_python):
     arguments = arguments.format(run=str(finished), out=str(finished / 'scores.png'))
     printed = fresh_python(f"""

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import scipy.stats
 
 from planet_jax.scores import reading, statistics
 
@@ -63,3 +64,10 @@ def test_interquartile_mean_and_its_interval():
     assert (point.middle, point.low, point.high) == (5, 5, 5)
     [point] = statistics.interquartile_curve({'cup_catch': [run(0, [3])]})
     assert point.middle == 3 and np.isnan([point.low, point.high]).all()
+
+
+@pytest.mark.parametrize('count', [1, 3, 4, 5, 10])
+def test_the_interquartile_mean_is_scipys_trimmed_mean(count):
+    scores = np.random.default_rng(count).normal(size=(3, count))
+    np.testing.assert_allclose(statistics._interquartile_mean(scores, axis=-1),
+                               scipy.stats.trim_mean(scores, 0.25, axis=-1))
