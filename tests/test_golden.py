@@ -3,6 +3,7 @@
 import importlib.util
 from pathlib import Path
 
+import chex
 import jax
 import numpy as np
 import pytest
@@ -29,8 +30,7 @@ def compared(request):
     model = make_world_model(Model(cell=cell), Spec((64, 64, 3), 'uint8', rule.ACTIONS, 50))
     params = traverse_util.unflatten_dict(flat, sep='/')
     shapes = jax.eval_shape(model.init, keys.root(0))
-    assert jax.tree.structure(shapes) == jax.tree.structure(params)
-    jax.tree.map(lambda leaf, like: np.testing.assert_equal(leaf.shape, like.shape), params, shapes)
+    chex.assert_trees_all_equal_shapes_and_dtypes(params, shapes)
 
     # The noise of a sample is found by the key that would have made it.
     chunk_keys = jax.random.split(keys.root(0), rule.BATCH)

@@ -1,5 +1,6 @@
 """The learner: the optimizer's formulae, and that its calls learn the same however they are split."""
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -53,7 +54,9 @@ class Setting:
 
     def learn(self, state, updates):
         if updates not in self.compiled:
-            self.compiled[updates] = jax.jit(learner.make_learn(self.update, SETTINGS, updates))
+            # Traced once for the whole module, however far the state is.
+            self.compiled[updates] = jax.jit(chex.assert_max_traces(
+                learner.make_learn(self.update, SETTINGS, updates), n=1))
         return jax.tree.map(np.asarray, self.compiled[updates](state))
 
 
@@ -116,7 +119,7 @@ def test_an_update_that_is_not_finite_changes_nothing_and_is_counted(setting, fi
     after, metrics = setting.update_once(before, KEY, setting.batch.replace(**{field: values}))
     assert metrics['skipped'] == 1 and not np.isfinite(metrics['gradient_norm'] + metrics['loss'])
     assert after.updates == before.updates + 1
-    jax.tree.map(np.testing.assert_array_equal, (after.params, after.opt_state), (before.params, before.opt_state))
+    chex.assert_trees_all_equal((after.params, after.opt_state), (before.params, before.opt_state), strict=True)
 
 
 def test_a_call_shows_every_update_it_skipped(setting):
