@@ -78,7 +78,7 @@ def print_table(rows: Sequence[dict[str, Any]], axis: Axis, console: Console) ->
         'IQM (95%)': lambda row: within(row, 'IQM', 'IQM low', 'IQM high'),
     }
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), collapse_padding=True)
-    table.add_column('agent')
+    table.add_column('agent', overflow='fold', min_width=16)
     for name in columns:
         table.add_column(name, justify='right', no_wrap=True)
     for number, row in enumerate(rows):

@@ -3,13 +3,17 @@
 Nothing here is needed to go on with a run, so a sink that fails is switched off after one warning.
 """
 
+import contextlib
 import json
 import os
+import sys
 import time
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
+
+from planet_jax.storage.files import read_text, write_text
 
 SinkName = Literal['tensorboard', 'wandb']
 
@@ -77,22 +81,39 @@ def wandb(directory: Path, step: int) -> Sink:
 
     Raises:
         ModuleNotFoundError: the package is not installed.
+        RuntimeError: nobody is logged in; the message names the settings.
     """
     import wandb
 
     (directory / 'wandb').mkdir(exist_ok=True)
     identity = directory / 'wandb' / 'id'
     if not identity.exists():
-        identity.write_text(uuid.uuid4().hex[:8])
-    run = wandb.init(
-        project=os.environ.get('WANDB_PROJECT', 'planet_jax'), dir=directory, name='-'.join(directory.parts[-3:]),
-        id=identity.read_text(), resume='allow', config=json.loads((directory / 'config.json').read_text()),
-        settings=wandb.Settings(silent=True, init_timeout=30))
+        write_text(identity, uuid.uuid4().hex[:8])
+    try:
+        run = wandb.init(
+            project=os.environ.get('WANDB_PROJECT', 'planet_jax'), dir=directory, name='-'.join(directory.parts[-3:]),
+            id=read_text(identity), resume='allow', config=json.loads(read_text(directory / 'config.json')),
+            settings=wandb.Settings(silent=True, init_timeout=30))
+    except wandb.errors.UsageError as error:  # No login: it would ask for one.
+        raise RuntimeError(f'{error} Run `wandb login` first, or set WANDB_API_KEY; WANDB_MODE=offline needs neither'
+                           ) from error
     run.define_metric('*', step_metric='env_steps')
     return Sink(
         lambda step, values: run.log({**values, 'env_steps': step}),
         lambda step, name, path: run.log({name: wandb.Image(str(path)), 'env_steps': step}),
         run.finish)
+
+
+@contextlib.contextmanager
+def _nobody_answers() -> Iterator[None]:
+    """While it lasts, a library that asks a question finds no terminal: it fails at once instead of waiting."""
+    before = sys.stdin
+    with open(os.devnull, encoding='utf-8') as nothing:
+        sys.stdin = nothing
+        try:
+            yield
+        finally:
+            sys.stdin = before
 
 
 OPENERS = {'tensorboard': tensorboard, 'wandb': wandb}
@@ -132,7 +153,8 @@ class Sinks:
 
     def _try(self, name: str, work: Callable[[], None]) -> None:
         try:
-            work()
+            with _nobody_answers():
+                work()
         except Exception as error:  # libraries and networks fail in ways of their own
             self._open.pop(name, None)
             self._say(f'{name} is switched off, and the run goes on without it: {type(error).__name__}: {error}.')

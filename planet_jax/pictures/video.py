@@ -3,7 +3,6 @@
 import contextlib
 import functools
 import itertools
-import os
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
@@ -12,6 +11,8 @@ from pathlib import Path
 import imageio_ffmpeg
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
+
+from planet_jax.storage.files import replacing
 
 BACKGROUND, INK, FAINT, ACCENT = (24, 24, 28), (236, 236, 236), (150, 150, 155), (255, 196, 0)
 """Colours of the page, of words, of words that matter less, and of what stands out."""
@@ -92,13 +93,8 @@ def write_whole(path: Path, write: Callable[[Path], None]) -> None:
         path: of the file; its folder is made if it is missing.
         write: takes the path of a file beside it.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f'.{path.stem}.partial{path.suffix}')  # ffmpeg goes by the ending
-    try:
+    with replacing(path) as partial:
         write(partial)
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def write_picture(path: Path, image: np.ndarray) -> None:
@@ -123,12 +119,14 @@ def write_video(path: Path, frames: Iterable[np.ndarray], frames_per_second: flo
     # Not by imageio's own writer, which forks this process to start ffmpeg; beside the threads of JAX that may hang.
     command = [imageio_ffmpeg.get_ffmpeg_exe(), '-loglevel', 'error', '-y', '-f', 'rawvideo', '-pix_fmt', 'rgb24',
                '-s', f'{width}x{height}', '-r', f'{frames_per_second}', '-i', '-', '-c:v', 'libx264', '-crf', '23',
-               '-preset', 'fast', '-pix_fmt', 'yuv420p', '-movflags', '+faststart', '-threads', '1']
+               '-preset', 'fast', '-pix_fmt', 'yuv420p', '-movflags', '+faststart', '-threads', '1', '-f', 'mp4']
 
     def write(partial):
+        # As a whole path behind a protocol: in a name alone, a colon would end a protocol, and a dash begin an option.
+        target = f'file:{partial.absolute()}'
         # A group of its own: Ctrl-C is for this process, which decides when to stop.
         with tempfile.TemporaryFile() as told, subprocess.Popen(
-                [*command, partial], stdin=subprocess.PIPE, stderr=told, process_group=0) as process:
+                [*command, target], stdin=subprocess.PIPE, stderr=told, process_group=0) as process:
             with contextlib.suppress(BrokenPipeError), process.stdin:
                 for frame in itertools.chain([first], frames):
                     process.stdin.write(frame.tobytes())

@@ -1,6 +1,8 @@
 """TensorBoard and W&B: what arrives there, and that a run goes on without them (fault case 19)."""
 
+import io
 import json
+import sys
 
 import numpy as np
 import pytest
@@ -79,6 +81,41 @@ def test_a_sink_that_fails_is_switched_off_and_the_run_goes_on(fails, tmp_path, 
     assert '3 episodes, 4 updates' in printed
     run = tmp_path / 'toy_point' / 'rssm-debug' / '0'
     assert len(read(run).Scalars('train/return')) == 3
+
+
+class Terminal(io.StringIO):
+    """Somebody may sit there, but nobody answers."""
+
+    def isatty(self):
+        return True
+
+    def readline(self, *limit):
+        raise AssertionError('somebody is asked')
+
+    read = readline
+
+
+def test_a_sink_that_asks_a_question_is_switched_off(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, 'stdin', Terminal())
+    monkeypatch.setitem(sinks.OPENERS, 'wandb', lambda directory, step: input('Enter your choice: '))
+    said = []
+    Sinks(['wandb'], tmp_path, 0, said.append).close()
+    assert len(said) == 1 and 'wandb is switched off, and the run goes on without it: EOFError' in said[0]
+    assert isinstance(sys.stdin, Terminal)
+
+
+@pytest.mark.slow
+def test_wandb_without_a_login_names_the_settings(tmp_path, monkeypatch):
+    for name in ('WANDB_API_KEY', 'WANDB_MODE'):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv('HOME', str(tmp_path))
+    monkeypatch.setattr(sys, 'stdin', Terminal())
+    run = tmp_path / 'task' / 'method' / '0'
+    run.mkdir(parents=True)
+    (run / 'config.json').write_text('{}')
+    said = []
+    Sinks(['wandb'], run, 0, said.append).close()
+    assert len(said) == 1 and 'WANDB_API_KEY; WANDB_MODE=offline' in said[0]
 
 
 def test_a_folder_that_cannot_hold_event_files_stops_nothing(tmp_path):

@@ -1,5 +1,8 @@
 """Pictures and videos are what they were given, and are never half there."""
 
+import io
+from pathlib import Path
+
 import imageio.v3
 import numpy as np
 import pytest
@@ -21,6 +24,16 @@ def test_a_video_holds_its_frames_in_order_at_its_speed(speed, tmp_path):
     np.testing.assert_allclose(read.mean((1, 2, 3)), [20 * number for number in range(11)], atol=4)
     assert imageio.v3.immeta(path)['fps'] == speed
     assert [path.name for path in path.parent.iterdir()] == ['video.mp4']
+
+
+@pytest.mark.parametrize('name', [
+    'gymnasium:Ant-v5.mp4', 'http:/a.mp4', '-y.mp4', 'a%03d.mp4', 'pipe:1.mp4', "[a]'| ö.mp4"])
+def test_no_name_of_a_video_is_taken_for_a_protocol_or_an_option(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    path = Path(name)
+    video.write_video(path, frames(2), 10)
+    assert [str(found.relative_to(tmp_path)) for found in tmp_path.rglob('*.mp4')] == [name]
+    assert imageio.v3.imread(io.BytesIO(path.read_bytes()), extension='.mp4').shape == (2, 34, 50, 3)
 
 
 @pytest.mark.parametrize('program, error', [('nowhere', FileNotFoundError), ('/bin/false', RuntimeError)])
