@@ -22,7 +22,7 @@ import numpy as np
 import tyro
 from rich.console import Console
 
-from planet_jax import envs, keys, planner
+from planet_jax import envs, keys, planning
 from planet_jax.cli.progress import Display, duration
 from planet_jax.config import Env, Planner
 from planet_jax.envs.simulation import Simulation
@@ -67,7 +67,7 @@ class Command:
 
 
 def plan(key: jax.Array, score: Callable[[np.ndarray], np.ndarray], action_size: int, settings: Planner) -> np.ndarray:
-    """`planner.search` with a score that no jitted function can give; the start of a search is known, never sampled.
+    """`planning.search` with a score that no jitted function can give; the start of a search is known, never sampled.
 
     Args:
         key: a random key.
@@ -87,8 +87,8 @@ def plan(key: jax.Array, score: Callable[[np.ndarray], np.ndarray], action_size:
     return np.asarray(mean)
 
 
-_propose = jax.jit(planner.propose, static_argnames='candidates')
-_refit = jax.jit(planner.refit, static_argnames=('elites', 'spread'))
+_propose = jax.jit(planning.propose, static_argnames='candidates')
+_refit = jax.jit(planning.refit, static_argnames=('elites', 'spread'))
 
 
 class Episode:

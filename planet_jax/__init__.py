@@ -10,8 +10,10 @@ _NAMES = {
     'Config': 'config', 'Spec': 'config', 'preset': 'config',
     'Belief': 'types', 'Latent': 'types', 'Replay': 'types', 'Steps': 'types', 'TrainState': 'types',
     'Trajectory': 'types', 'WorldModel': 'types',
-    'Plan': 'planner', 'cem': 'planner', 'compiler_options': 'planner', 'propose': 'planner', 'refit': 'planner',
-    'search': 'planner', 'make_world_model': 'networks', 'imagine': 'world_model', 'latent_dynamics': 'world_model',
+    'Plan': 'planning', 'PlanState': 'planning', 'cem': 'planning', 'compiler_options': 'planning',
+    'make_cem': 'planning', 'make_icem': 'planning', 'make_mppi': 'planning', 'make_random_shooting': 'planning',
+    'propose': 'planning', 'refit': 'planning', 'rollouts': 'planning', 'search': 'planning',
+    'make_world_model': 'networks', 'imagine': 'world_model', 'latent_dynamics': 'world_model',
     'observe': 'world_model', 'collect': 'collector', 'make_steps': 'algorithm', 'train': 'algorithm',
     'over_seeds': 'seeds', 'load': 'runs.trained',
 }

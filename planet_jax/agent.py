@@ -1,22 +1,36 @@
 """From an observation to an action: filter the belief, plan in it, explore."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
-from planet_jax import config, planner, world_model
+from planet_jax import config, planning, world_model
 from planet_jax.types import Belief, Latent, Params, WorldModel
 
-Plan = Callable[[Params, jax.Array, Latent], tuple[jax.Array, jax.Array]]
-"""(params, key, latent) -> (action [A], value []): what to do in a state, and the return expected of it."""
+Plan = Callable[[Params, jax.Array, Latent, Any], tuple[jax.Array, jax.Array, Any]]
+"""(params, key, latent, state) -> (action [A], value [], state): what to do in a latent, the return expected of it, and
+what the next plan begins from, a `planning.PlanState` or none."""
 Act = Callable[[Params, jax.Array, Belief, jax.Array], Belief]
 """(params, key, belief, observation) -> Belief, one agent step later."""
 
 
-def begin(model: WorldModel, action_size: int) -> Belief:
-    """The belief before an episode's first observation: a zero latent and a zero action."""
-    return Belief(model.initial(), jnp.zeros(action_size), jnp.zeros(()))
+class PlannerInModel(NamedTuple):
+    """A planner inside the world model, as a pair of pure functions.
+
+    Attributes:
+        init: () -> the state that an episode's first plan begins from; none where plans hand nothing on
+        plan: one plan
+    """
+
+    init: Callable[[], Any]
+    plan: Plan
+
+
+def begin(model: WorldModel, action_size: int, planners: Sequence[PlannerInModel] = ()) -> Belief:
+    """The belief before an episode's first observation: a zero latent, a zero action, and no plan before."""
+    return Belief(model.initial(), jnp.zeros(action_size), jnp.zeros(()), tuple(made.init() for made in planners))
 
 
 def filter(model: WorldModel, params: Params, key: jax.Array, belief: Belief, observation: jax.Array) -> Latent:
@@ -35,45 +49,62 @@ def filter(model: WorldModel, params: Params, key: jax.Array, belief: Belief, ob
     return model.posterior(params, posterior_key, prior, embedding)
 
 
-def make_plan(model: WorldModel, settings: config.Planner, action_size: int) -> Plan:
-    """The cross-entropy method inside the world model.
+def make_planner(model: WorldModel, settings: config.Planner, action_size: int, colour: float = 2.0) -> PlannerInModel:
+    """A sampling planner inside the world model.
+
+    Its action is the first of the sequence that its method carries out; the value is the mean return of the last
+    elites, over H steps.
 
     Args:
         model: the world model.
         settings: of the planner.
         action_size: A.
-
-    Returns:
-        the first action of the last elites' mean, and their mean return over H steps.
+        colour: of the noise, where the settings name none.
     """
-    dynamics = world_model.latent_dynamics(model)
+    sizes = dict(action_size=action_size, horizon=settings.horizon, candidates=settings.candidates)
+    fits = dict(iterations=settings.iterations, elites=settings.elites)
+    match settings.method:
+        case 'cem':
+            made = planning.make_cem(**sizes, **fits, spread=settings.spread)
+        case 'icem':
+            made = planning.make_icem(
+                **sizes, **fits, colour=colour if settings.colour is None else settings.colour, decay=settings.decay,
+                keep=settings.keep, momentum=settings.momentum, execute=settings.execute)
+        case 'mppi':
+            made = planning.make_mppi(**sizes, **fits, temperature=settings.temperature)
+        case 'random_shooting':
+            made = planning.make_random_shooting(**sizes)
+    dynamics = world_model.latent_dynamics(model, settings.rollout)
+    sample_root = model.resample if settings.start == 'per_candidate' else None
 
-    def plan(params, key, latent):
-        found = planner.cem(
-            params, key, latent, dynamics, action_size=action_size, horizon=settings.horizon,
-            iterations=settings.iterations, candidates=settings.candidates, elites=settings.elites,
-            spread=settings.spread, sample_root=model.resample if settings.start == 'per_candidate' else None)
-        return found.mean[0], found.returns[-1].mean()
+    def plan(params, key, latent, state):
+        if settings.rollout == 'mean' and sample_root is None:
+            latent = latent.replace(stochastic=latent.mean)
+        score = planning.rollouts(params, latent, dynamics, sample_root=sample_root)
+        found, state = made.step(key, score, state)
+        return found.actions[0], found.returns[-1].mean(), state
 
-    return plan
+    return PlannerInModel(made.init, plan)
 
 
-def make_act(model: WorldModel, plan: Plan, noise: float) -> Act:
+def make_act(model: WorldModel, plan: Plan, noise: float, index: int = 0) -> Act:
     """One step of the agent (algorithm 1, lines 9 to 13).
 
     Args:
         model: the world model that filters.
-        plan: chooses the action, from `make_plan`.
+        plan: chooses the action, from `make_planner`.
         noise: standard deviation of the exploration noise, added and clipped to [-1, 1]; 0 for none.
+        index: of the planner's state in the belief.
     """
 
     def act(params, key, belief, observation):
         filter_key, plan_key, noise_key = jax.random.split(key, 3)
         latent = filter(model, params, filter_key, belief, observation)
-        action, value = plan(params, plan_key, latent)
+        action, value, state = plan(params, plan_key, latent, belief.plans[index])
         if noise:
             action = jnp.clip(action + noise * jax.random.normal(noise_key, action.shape), -1, 1)
-        return Belief(latent, action, value)
+        plans = (*belief.plans[:index], state, *belief.plans[index + 1:])
+        return Belief(latent, action, value, plans)
 
     return act
 

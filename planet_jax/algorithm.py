@@ -30,7 +30,7 @@ class Unit(NamedTuple):
 
 
 def make_steps(config: Config, spec: Spec, *, slots: int, updates_per_call: int, task_steps: Sequence[int] = (),
-               ) -> Steps:
+               colour: float = 2.0) -> Steps:
     """The agent and its learning as pure functions.
 
     Args:
@@ -39,6 +39,7 @@ def make_steps(config: Config, spec: Spec, *, slots: int, updates_per_call: int,
         slots: N, episodes of each task that are kept.
         updates_per_call: updates in one call of `learn`; the last one before an episode may be shorter.
         task_steps: T of each of several tasks.
+        colour: of the planners' noise, where the configuration names none.
 
     Raises:
         RuntimeError: JAX is in a mode in which nothing is as it should be, see `keys.check_modes`.
@@ -47,8 +48,11 @@ def make_steps(config: Config, spec: Spec, *, slots: int, updates_per_call: int,
     config = config.resolve()
     model = make_world_model(config.model, spec)
     optimizer = learner.make_optimizer(config.learner)
-    plan, evaluation_plan = (agent.make_plan(model, settings, spec.action_size) for settings in (
-        config.planner, config.evaluation_planner.over(config.planner)))
+    settings = config.planner, config.evaluation_planner.over(config.planner)
+    # One where both are the same.
+    planners = {each: agent.make_planner(model, each, spec.action_size, colour) for each in settings}
+    act, evaluate = (agent.make_act(model, planners[each].plan, noise, list(planners).index(each))
+                     for each, noise in zip(settings, (config.collector.noise, 0.0)))
     random = {'uniform': agent.uniform, 'normal': agent.normal}[config.collector.random](spec.action_size)
     task_steps = tuple(task_steps) or (spec.steps,)
     distinct_steps = sorted(set(task_steps))
@@ -62,7 +66,7 @@ def make_steps(config: Config, spec: Spec, *, slots: int, updates_per_call: int,
 
     def begin(params):
         del params
-        return agent.begin(model, spec.action_size)
+        return agent.begin(model, spec.action_size, tuple(planners.values()))
 
     def add(state, episodes):
         replays = list(state.replay)
@@ -83,8 +87,7 @@ def make_steps(config: Config, spec: Spec, *, slots: int, updates_per_call: int,
     update = learner.make_update(model, optimizer, config.objective)
     return Steps(**{name: with_precision(function) for name, function in dict(
         init=init, begin=begin, random=random,
-        act=random if config.collector.agent == 'random' else agent.make_act(model, plan, config.collector.noise),
-        evaluate=agent.make_act(model, evaluation_plan, 0.0),
+        act=random if config.collector.agent == 'random' else act, evaluate=evaluate,
         draw=learner.make_draw(config.learner, updates_per_call),
         learn=learner.make_learn(update, config.learner, updates_per_call),
         shares=learner.make_shares(model, config.objective, config.learner), add=add).items()},

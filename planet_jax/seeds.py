@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, PartitionSpec
 
-from planet_jax import planner, replay
+from planet_jax import planning, replay
 from planet_jax.types import Metrics, Replay, Steps, TrainState, Trajectory
 
 
@@ -163,7 +163,7 @@ def over_seeds(steps: Steps, devices: Sequence[jax.Device], seeds: int | None = 
         return _on_devices(function, devices, seeds, donate, options)
 
     def side_by_side(act):
-        return compiled(jax.vmap(act, (None, 0, 0, 0)), options=planner.compiler_options(devices[0].platform))
+        return compiled(jax.vmap(act, (None, 0, 0, 0)), options=planning.compiler_options(devices[0].platform))
 
     made = Steps(
         init=compiled(steps.init), begin=compiled(steps.begin), random=side_by_side(steps.random),

@@ -3,10 +3,12 @@
 All functions are without a batch axis; `jax.vmap` adds it.
 """
 
+from typing import Literal
+
 import jax
 import jax.numpy as jnp
 
-from planet_jax.planner import Dynamics
+from planet_jax.planning import Dynamics
 from planet_jax.types import Latent, Params, WorldModel
 
 
@@ -120,8 +122,12 @@ def overshoot(model: WorldModel, params: Params, key: jax.Array, posteriors: Lat
     return priors, mask
 
 
-def latent_dynamics(model: WorldModel) -> Dynamics:
-    """The model as the planner takes it: one step of the prior, and the mean reward of the state it samples.
+def latent_dynamics(model: WorldModel, rollout: Literal['sample', 'mean'] = 'sample') -> Dynamics:
+    """The model as the planner takes it: one step of the prior, and the mean reward of the state that it gives.
+
+    Args:
+        model: the world model.
+        rollout: the state is a sample of the prior, or its mean.
 
     Returns:
         (params, key, Latent, action [A]) -> (Latent, reward []).
@@ -129,6 +135,8 @@ def latent_dynamics(model: WorldModel) -> Dynamics:
 
     def step(params, key, latent, action):
         latent = model.prior(params, key, latent, action)
+        if rollout == 'mean':
+            latent = latent.replace(stochastic=latent.mean)
         return latent, model.reward(params, latent.features)
 
     return step

@@ -31,12 +31,12 @@ def latent(seed=0):
 
 
 def belief(action=(0.5, -0.5), seed=0):
-    return Belief(latent(seed), np.array(action, 'float32'), np.float32(0))
+    return Belief(latent(seed), np.array(action, 'float32'), np.float32(0), (None,))
 
 
-def fixed_plan(params, key, latent):
+def fixed_plan(params, key, latent, state):
     """Takes 0.9 and -0.2, whatever the state."""
-    return jnp.array([0.9, -0.2]), jnp.float32(7)
+    return jnp.array([0.9, -0.2]), jnp.float32(7), state
 
 
 @pytest.fixture(scope='module')
@@ -49,8 +49,8 @@ def plans(rssm):
     model, params = rssm
 
     def make_plan(start):
-        plan = jax.jit(agent.make_plan(model, Planner(**SETTINGS, start=start), 2))
-        return lambda key, latent: tuple(map(np.asarray, plan(params, key, latent)))
+        plan = jax.jit(agent.make_planner(model, Planner(**SETTINGS, start=start), 2).plan)
+        return lambda key, latent: tuple(map(np.asarray, plan(params, key, latent, None)[:2]))
 
     return {start: make_plan(start) for start in ('shared', 'per_candidate')}
 
@@ -126,7 +126,8 @@ def test_a_plan_is_the_first_action_of_the_best_sequence():
     model = make()[0]._replace(prior=prior, reward=lambda params, features: -features[-1])
     settings = Planner(horizon=2, iterations=12, candidates=300, elites=30)
     start = latent().replace(deterministic=np.zeros(2, 'float32'))
-    action, value = jax.jit(agent.make_plan(model, settings, 2))(np.array([0.5, -0.5], 'float32'), KEY, start)
+    action, value, _ = jax.jit(agent.make_planner(model, settings, 2).plan)(
+        np.array([0.5, -0.5], 'float32'), KEY, start, None)
     np.testing.assert_allclose(action, [0.5, -0.5], atol=0.02)
     np.testing.assert_allclose(value, 0, atol=0.01)
 
@@ -149,15 +150,15 @@ def test_candidates_start_from_one_sample_or_from_one_each(plans):
 
 def test_evaluation_takes_the_planned_action(acts):
     after = acts[0.0](KEYS)
-    np.testing.assert_array_equal(after.action, np.tile(fixed_plan(None, None, None)[0], (2000, 1)))
+    np.testing.assert_array_equal(after.action, np.tile(fixed_plan(None, None, None, None)[0], (2000, 1)))
     assert (after.value == 7).all()
 
 
 def test_evaluation_plans_in_the_filtered_state(rssm):
     model, params = rssm
 
-    def plan(params, key, latent):
-        return latent.mean[:2], latent.stochastic[0]
+    def plan(params, key, latent, state):
+        return latent.mean[:2], latent.stochastic[0], state
 
     after = jax.jit(agent.make_act(model, plan, 0.0))(params, KEY, belief(), OBSERVATION)
     np.testing.assert_array_equal(after.action, after.latent.mean[:2])
@@ -180,12 +181,15 @@ def test_noise_acts_on_the_action_only(acts):
     assert (quiet.action != noisy.action).all()
 
 
-@pytest.mark.parametrize('cell', ['rssm', 'ssm', 'rnn', 'rnn_official'])
-def test_a_whole_step_of_every_cell(cell):
+@pytest.mark.parametrize('cell, method', [
+    ('rssm', 'cem'), ('ssm', 'cem'), ('rnn', 'icem'), ('rnn_official', 'random_shooting'), ('rssm', 'icem'),
+    ('rssm', 'mppi')])
+def test_a_whole_step_of_every_cell_and_planner(cell, method):
     model, params = make(cell)
-    act = jax.jit(agent.make_act(model, agent.make_plan(model, Planner(**SETTINGS), 2), 0.3))
+    planner = agent.make_planner(model, Planner(**SETTINGS, method=method), 2)
+    act = jax.jit(agent.make_act(model, planner.plan, 0.3))
 
-    first = act(params, KEY, agent.begin(model, 2), OBSERVATION)
+    first = act(params, KEY, agent.begin(model, 2, [planner]), OBSERVATION)
     second = act(params, KEY, first, OBSERVATION)
     assert jax.tree.map(jnp.shape, first) == jax.tree.map(jnp.shape, second)
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves((first, second)))

@@ -54,11 +54,13 @@ def test_every_field_survives_json():
         objective=Objective(image_scale=0.5, reward_scale=2, divergence_scale=0.5, free_nats=1.5, kl_balance=0.8,
                             overshooting_distance=3, overshooting_weights='paper', overshooting_betas=(0.5, 2),
                             overshooting_reward=True, global_prior_scale=0.1),
-        planner=Planner(3, 4, 50, 6, 'mean_absolute', 'per_candidate'),
+        planner=Planner(3, 4, 50, 6, 'mean_absolute', 'per_candidate', 'icem', 'mean', 1.5, 1.25, 2, 0.2, 'mean',
+                        0.7),
         learner=Learner(batch=7, chunk_length=8, learning_rate=0.1, adam_epsilon=0.2, adam_epsilon_hat=True,
                         clip_norm=10, most_skipped=3, updates_per_call=2), replay=Replay(20, 'host'),
         collector=Collector(1, 4, 'all_tasks', 'random', 0.5, 'normal'),
-        evaluation_planner=EvaluationPlanner(1, 2, 30, 4, 'std', 'shared'),
+        evaluation_planner=EvaluationPlanner(1, 2, 30, 4, 'std', 'shared', 'mppi', 'sample', 0.5, 1.1, 1, 0.3,
+                                             'best', 2.0),
         evaluation=Evaluation(0, 3, False))
     for group in GROUPS:
         for field in dataclasses.fields(GROUPS[group]):
@@ -136,6 +138,9 @@ AT_LEAST = [
     *[('objective', name, value, 0) for name in (
         'image_scale', 'reward_scale', 'divergence_scale', 'free_nats') for value in (-1.0, math.nan, math.inf)],
     *[('planner', name, value, 1) for name in ('horizon', 'iterations', 'candidates', 'elites') for value in (0, -1)],
+    *[('planner', name, value, 0) for name in ('colour', 'keep', 'momentum', 'temperature')
+      for value in (-1, math.nan)],
+    ('planner', 'decay', 0.9, 1),
     *[('evaluation_planner', name, value, 1) for name in ('horizon', 'iterations', 'candidates', 'elites')
       for value in (0, -1)],
     *[('learner', name, value, 1) for name in ('batch', 'chunk_length', 'most_skipped')
@@ -198,6 +203,8 @@ def test_words_that_are_no_choice_are_refused(group, name):
     *[(lambda share=share: Objective(kl_balance=share), [f'kl_balance is {share}', f'nearest valid value is {valid}'])
       for share, valid in [(1.5, 1), (-0.1, 0)]],
     (lambda: Planner(candidates=50), ['planner.elites is 100', 'planner.candidates is 50', 'of elites is 50']),
+    (lambda: Planner(method='icem', keep=101), ['planner.keep is 101', 'planner.elites 100', 'value of keep is 100']),
+    (lambda: Planner(momentum=1.0), ['planner.momentum is 1.0', 'below 1']),
     (lambda: Config(evaluation_planner=EvaluationPlanner(candidates=50)),
      ['evaluation_planner', 'planner.elites is 100', 'planner.candidates is 50', 'of elites is 50']),
     (lambda: Config(env=Env(size=65)), ['env.size is 65', 'makes images of 64 pixels', 'set env.size to 64']),
@@ -278,6 +285,15 @@ def test_evaluation_plans_as_collection_does_unless_told_otherwise():
     assert resolved.evaluation_planner.over(Planner()) == Planner(3, 1, 50, 6, 'mean_absolute', 'shared')
 
 
+def test_a_planner_of_an_older_config_is_the_cross_entropy_method():
+    # What config.json of an earlier version has; its run goes on as it began, whatever its preset is today.
+    older = {'horizon': 12, 'iterations': 5, 'candidates': 300, 'elites': 30, 'spread': 'std', 'start': 'shared'}
+    read = config.from_dict({'planner': older, 'evaluation_planner': older})
+    for planner in (read.planner, read.evaluation_planner.over(read.planner)):
+        assert planner == Planner(iterations=5, candidates=300, elites=30)
+        assert (planner.method, planner.rollout) == ('cem', 'sample')
+
+
 @pytest.mark.parametrize('counts, expected', [('each_task', 600), ('all_tasks', 100)])
 def test_updates_between_episodes_of_six_tasks(counts, expected):
     assert Collector(interval_counts=counts).interval(6) == expected
@@ -299,7 +315,7 @@ def test_planet_is_the_released_code():
     assert (model.reward_layers, model.reward_units) == (3, 300)
     assert planet.resolve().objective == Objective(image_scale=1, reward_scale=10, divergence_scale=1, free_nats=3,
                                                    kl_balance=None)
-    assert planet.planner == Planner(12, 10, 1000, 100, 'std', 'shared')
+    assert planet.planner == Planner(12, 10, 1000, 100, 'std', 'shared', 'cem', 'sample')
     learner = planet.learner
     assert (learner.batch, learner.chunk_length, learner.learning_rate) == (50, 50, 1e-3)
     assert (learner.adam_epsilon, learner.adam_epsilon_hat, learner.clip_norm) == (1e-4, False, 1000)
@@ -322,7 +338,7 @@ def test_cpu_is_smaller_and_whole():
     assert cpu.env.observation == 'pixels' and cpu.env.size >= 32 and cpu.env.quality == 'fast'
     assert cpu.objective == Objective(image_scale=None, kl_balance=0.8) and cpu.resolve().objective.free_nats == 1
     assert cpu.model.cell == 'rssm' and cpu.model.stochastic > 1 and cpu.model.deterministic > 1
-    assert cpu.planner.horizon == 12 and cpu.planner.iterations >= 5
+    assert cpu.planner == Planner(12, 3, 100, 10, method='icem', rollout='mean')
     assert cpu.evaluation.every == 10 and cpu.evaluation.episodes == 10
 
 

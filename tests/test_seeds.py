@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from planet_jax import algorithm, keys, planner
+from planet_jax import algorithm, keys, planning
 from planet_jax.config import Config, Env, Learner, Model, Objective, Planner, Spec
 from planet_jax.seeds import over_seeds, rounds
 from planet_jax.types import Trajectory
@@ -87,7 +87,7 @@ def without_axis(steps, root, episodes):
     params, beliefs = state.learner.params, []
     belief = jax.tree.map(lambda leaf: np.repeat(np.array(leaf)[None], EPISODES, 0), steps.begin(params))
     for number, act in enumerate((steps.random, steps.act)):
-        many = jax.jit(jax.vmap(act, (None, 0, 0, 0)), compiler_options=planner.compiler_options('cpu'))
+        many = jax.jit(jax.vmap(act, (None, 0, 0, 0)), compiler_options=planning.compiler_options('cpu'))
         for step in range(2):
             belief = many(params, keys_of_steps(root)[2 * number + step], belief, episodes.observation[:, step])
             beliefs.append(belief)
@@ -243,7 +243,7 @@ def exported(step, key, belief):
 @pytest.mark.parametrize('way', [in_jit, in_scan, in_vmap, with_constants, exported])
 def test_a_step_is_a_part_of_any_program(one, way):
     # On every CPU there are options of the compiler, which XLA takes for a whole program only.
-    assert planner.compiler_options('cpu')
+    assert planning.compiler_options('cpu')
     params = one.init(ROOTS[:1]).learner.params
     belief = jax.tree.map(lambda leaf: jnp.repeat(leaf[:, None], EPISODES, 1), one.begin(params))
     observation, key = np.ones((1, EPISODES, 3), 'float32'), keys_of_steps(ROOTS[0])[None, 0]

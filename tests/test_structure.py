@@ -15,7 +15,7 @@ import planet_jax
 PACKAGE = Path(planet_jax.__file__).parent
 FLOORS = {
     'types': 0, 'keys': 0, 'config': 0, 'ops': 0, 'machine': 0,
-    'networks': 1, 'planner': 1, 'planning': 1, 'replay': 1, 'envs': 1,
+    'networks': 1, 'planning': 1, 'replay': 1, 'envs': 1,
     'world_model': 2, 'seeds': 2, 'storage': 2,
     'objective': 3, 'agent': 3, 'measures': 3, 'open_loop': 3, 'scores': 3,
     'learner': 4, 'collector': 4, 'pictures': 4,
@@ -23,7 +23,19 @@ FLOORS = {
     'runs': 6, 'sweeps': 7, 'cli': 8, '__main__': 9, '__init__': 0,
 }
 """Files and folders of the package; each imports from lower floors only, or within its own folder without a circle."""
-FILES = {path.relative_to(PACKAGE).as_posix(): ast.parse(path.read_text()) for path in sorted(PACKAGE.rglob('*.py'))}
+
+
+def parsed(path):
+    """The tree of a file. Only `planning`, which is copied under any name, imports itself relatively."""
+    tree = ast.parse(path.read_text())
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.level:
+            assert path.parent == PACKAGE / 'planning' and node.level == 1, 'relative imports hide what is imported'
+            node.module, node.level = '.'.join(filter(None, ['planet_jax.planning', node.module])), 0
+    return tree
+
+
+FILES = {path.relative_to(PACKAGE).as_posix(): parsed(path) for path in sorted(PACKAGE.rglob('*.py'))}
 MODULES = {'.'.join(['planet_jax', *file.removesuffix('.py').removesuffix('/__init__').split('/')]): file
            for file in FILES if file != '__init__.py'}
 
@@ -39,7 +51,6 @@ def imports(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, 'relative imports hide what is imported'
             yield from (f'{node.module}.{alias.name}' for alias in node.names)
         elif isinstance(node, ast.Constant) and isinstance(node.value, str) and (
                 re.fullmatch(r'planet_jax(\.\w+)+', node.value)):
@@ -141,7 +152,7 @@ def test_each_library_has_its_place(library, allowed):
 
 
 @pytest.mark.parametrize('file, allowed', [
-    ('planner.py', {'jax', 'flax'}), ('ops/images.py', {'jax'}), ('ops/slices.py', {'jax'}), ('keys.py', {'jax'}),
+    ('ops/images.py', {'jax'}), ('ops/slices.py', {'jax'}), ('keys.py', {'jax'}),
     ('ops/convolutions.py', {'jax', 'planet_jax'}), ('types.py', {'jax', 'flax'}),
     ('config/groups.py', {'planet_jax'}), ('config/checks.py', set()), ('config/presets.py', {'planet_jax'}),
     ('storage/episodes.py', {'numpy', 'planet_jax'}),
@@ -151,9 +162,16 @@ def test_the_lowest_files_need_little(file, allowed):
     assert used <= allowed
 
 
-def test_the_planner_takes_only_struct_from_flax():
-    for file in ('planner.py', 'types.py'):
-        assert {name for name in imports(FILES[file]) if name.startswith('flax')} == {'flax.struct'}
+def test_planners_need_jax_and_flax_struct_only():
+    names = {name for file in FILES if part(file) == 'planning' for name in imports(FILES[file])}
+    libraries = {name.split('.')[0] for name in names} - set(sys.stdlib_module_names)
+    assert libraries == {'jax', 'flax', 'numpy', 'planet_jax'}  # jax brings numpy
+    assert {part(MODULES[module].split('/')[0]) for name in names if (module := module_of(name))} == {'planning'}
+
+
+def test_records_take_only_struct_from_flax():
+    for file in [file for file in FILES if part(file) == 'planning'] + ['types.py']:
+        assert {name for name in imports(FILES[file]) if name.startswith('flax')} <= {'flax.struct'}
 
 
 @pytest.mark.parametrize('file', [file for file in FILES if part(file) == 'envs'])
@@ -240,7 +258,7 @@ def test_every_public_name_resolves(name):
 
 
 def test_public_names_are_their_modules():
-    assert planet_jax.cem is importlib.import_module('planet_jax.planner').cem
+    assert planet_jax.cem is importlib.import_module('planet_jax.planning').cem
     assert planet_jax.Config is importlib.import_module('planet_jax.config').Config
     with pytest.raises(AttributeError, match="no attribute 'plan'"):
         planet_jax.plan  # noqa: B018

@@ -6,7 +6,7 @@ import jax
 import numpy as np
 import pytest
 
-from planet_jax import planner, world_model
+from planet_jax import planning, world_model
 from planet_jax.config import Model, Spec
 from planet_jax.networks import make_world_model
 
@@ -141,7 +141,7 @@ def test_a_batch_is_its_rows_one_by_one(case):
 
 
 def test_the_planner_takes_it(case):
-    plan = compiled(lambda: planner.cem(case.params, IMAGINE_KEY, case.start, case.dynamics, action_size=2, horizon=3,
+    plan = compiled(lambda: planning.cem(case.params, IMAGINE_KEY, case.start, case.dynamics, action_size=2, horizon=3,
                                         iterations=2, candidates=8, elites=2))()
     assert np.isfinite(plan.mean).all() and np.abs(plan.mean).max() <= 1
     assert np.isfinite(plan.returns).all()

@@ -10,7 +10,7 @@ from experiments.bench import meter as meters
 from experiments.bench import programs, results
 from experiments.bench.options import Options, Row
 from experiments.bench.update import spec_of
-from planet_jax import agent, keys, planner
+from planet_jax import agent, keys, planning
 from planet_jax.config import Config, preset
 from planet_jax.networks import make_world_model
 
@@ -29,10 +29,11 @@ def measure(config: Config, states: int, meter: meters.Meter, repeats: int) -> R
     """One row: as many states as given, in one program."""
     spec = spec_of(config)
     model = make_world_model(config.model, spec)
-    plan = jax.vmap(agent.make_plan(model, config.planner, spec.action_size), (None, 0, 0))
+    planner = agent.make_planner(model, config.planner, spec.action_size)
+    plan = jax.vmap(planner.plan, (None, 0, 0, 0))
     arguments = (jax.jit(model.init)(keys.root(0)), jax.random.split(keys.root(1), states),
-                 jax.vmap(lambda _: model.initial())(jax.numpy.arange(states)))
-    program, row = programs.compile(plan, *arguments, options=planner.compiler_options(jax.default_backend()))
+                 *jax.vmap(lambda _: (model.initial(), planner.init()))(jax.numpy.arange(states)))
+    program, row = programs.compile(plan, *arguments, options=planning.compiler_options(jax.default_backend()))
     return meters.with_ratio({**row, **meter.time(lambda: program(*arguments), repeats)})
 
 

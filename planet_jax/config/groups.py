@@ -231,7 +231,7 @@ class Objective:
 
 @dataclass(frozen=True)
 class Planner:
-    """The cross-entropy method (algorithm 2 of the paper)."""
+    """How an action is searched for (algorithm 2 of the paper)."""
 
     horizon: int = 12
     """H, agent steps that a plan looks ahead."""
@@ -244,7 +244,25 @@ class Planner:
     spread: Literal['std', 'mean_absolute'] = 'std'
     """Refit the population standard deviation (released code) or the mean absolute deviation (paper)."""
     start: Literal['shared', 'per_candidate'] = 'shared'
-    """One sample of the belief for all candidates (released code) or one for each (paper)."""
+    """One sample of the belief for all candidates (released code) or one for each (paper); with `rollout` mean, its
+    mean for all or one sample for each."""
+    method: Literal['cem', 'icem', 'mppi', 'random_shooting'] = 'cem'
+    """The cross-entropy method (the paper), its sample-efficient form (iCEM), path integral control (MPPI), or the best
+    of random sequences."""
+    rollout: Literal['sample', 'mean'] = 'sample'
+    """A candidate's states are samples of the prior (the paper) or its means."""
+    colour: float | None = None
+    """icem: exponent of the noise's spectrum, 0 white, 2 red; none: the task's own."""
+    decay: float = 1.0
+    """icem: each iteration has J divided by this of the one before, but at least 2 K."""
+    keep: int = 3
+    """icem: elites that stay among the next candidates, also those of the next plan."""
+    momentum: float = 0.1
+    """icem: share of the old mean and spread in a refit."""
+    execute: Literal['mean', 'best'] = 'best'
+    """icem: carry out the last mean, or the best candidate of the last iteration."""
+    temperature: float = 0.5
+    """mppi: factor of the returns before the exponential that weighs the elites."""
 
     def __post_init__(self):
         choices('planner', self)
@@ -253,6 +271,16 @@ class Planner:
             raise ValueError(f'planner.elites is {self.elites} and planner.candidates is {self.candidates}, but the '
                              f'elites are some of the candidates: the nearest valid value of elites is '
                              f'{self.candidates}.')
+        at_least('planner', {'colour': self.colour or 0, 'momentum': self.momentum, 'keep': self.keep,
+                             'temperature': self.temperature}, 0)
+        at_least('planner', {'decay': self.decay}, 1)
+        if self.momentum >= 1:
+            raise ValueError(f'planner.momentum is {self.momentum}, but must be below 1, or nothing is ever refitted.')
+        most = min(self.elites, self.candidates - 1)
+        if self.method == 'icem' and self.keep > most:
+            raise ValueError(f'planner.keep is {self.keep}, planner.elites {self.elites} and planner.candidates '
+                             f'{self.candidates}, but only elites are kept, and the mean takes one candidate: the '
+                             f'nearest valid value of keep is {most}.')
 
 
 @dataclass(frozen=True)
@@ -271,6 +299,23 @@ class EvaluationPlanner:
     """Refit the population standard deviation or the mean absolute deviation."""
     start: Literal['shared', 'per_candidate'] | None = None
     """One sample of the belief for all candidates or one for each."""
+    method: Literal['cem', 'icem', 'mppi', 'random_shooting'] | None = None
+    """The cross-entropy method (the paper), its sample-efficient form (iCEM), path integral control (MPPI), or the best
+    of random sequences."""
+    rollout: Literal['sample', 'mean'] | None = None
+    """A candidate's states are samples of the prior (the paper) or its means."""
+    colour: float | None = None
+    """icem: exponent of the noise's spectrum, 0 white, 2 red; none: as in `planner`."""
+    decay: float | None = None
+    """icem: each iteration has J divided by this of the one before, but at least 2 K."""
+    keep: int | None = None
+    """icem: elites that stay among the next candidates, also those of the next plan."""
+    momentum: float | None = None
+    """icem: share of the old mean and spread in a refit."""
+    execute: Literal['mean', 'best'] | None = None
+    """icem: carry out the last mean, or the best candidate of the last iteration."""
+    temperature: float | None = None
+    """mppi: factor of the returns before the exponential that weighs the elites."""
 
     def __post_init__(self):
         choices('evaluation_planner', self)

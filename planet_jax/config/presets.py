@@ -22,7 +22,7 @@ def _cpu() -> Config:
         model=Model(deterministic=128, hidden=128, encoder_channels=(16, 32, 64), decoder_channels=(32, 16),
                     decoder_kernels=(5, 6, 6), decoder_units=256, reward_layers=2, reward_units=128),
         objective=Objective(image_scale=None, kl_balance=0.8),
-        planner=Planner(iterations=5, candidates=300, elites=30),
+        planner=Planner(iterations=3, candidates=100, elites=10, method='icem', rollout='mean'),
         learner=Learner(batch=16, chunk_length=32),
         evaluation=Evaluation(every=10),
     )

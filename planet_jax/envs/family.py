@@ -18,12 +18,14 @@ class Task:
         domain: of `dm_control.suite`; 'toy' for the built-in task; the module of a task of the user's own.
         task: of that domain; what is behind the colon of a task of the user's own.
         action_repeat: R, environment steps per agent step, where the configuration asks for none.
+        colour: exponent of the planner's noise, where the configuration asks for none.
     """
 
     name: str
     domain: str
     task: str
     action_repeat: int
+    colour: float = 2.0
 
     @property
     def is_own(self) -> bool:

@@ -32,23 +32,23 @@ SUITE = {
 }
 
 PAPER = (
-    Task('cartpole_swingup', 'cartpole', 'swingup', 8),
-    Task('reacher_easy', 'reacher', 'easy', 4),
-    Task('cheetah_run', 'cheetah', 'run', 4),
-    Task('finger_spin', 'finger', 'spin', 2),
-    Task('cup_catch', 'ball_in_cup', 'catch', 4),
-    Task('walker_walk', 'walker', 'walk', 2),
+    Task('cartpole_swingup', 'cartpole', 'swingup', 8, 0.25),
+    Task('reacher_easy', 'reacher', 'easy', 4, 2.5),
+    Task('cheetah_run', 'cheetah', 'run', 4, 0.25),
+    Task('finger_spin', 'finger', 'spin', 2, 2.5),
+    Task('cup_catch', 'ball_in_cup', 'catch', 4, 2.5),
+    Task('walker_walk', 'walker', 'walk', 2, 2.5),
 )
-"""The six tasks of the paper (its appendix A)."""
+"""The six tasks of the paper (its appendix A), with the colours that iCEM's authors planned with inside PlaNet."""
 
-_NAMED = {task.name: task for task in (*PAPER, Task('cartpole_balance', 'cartpole', 'balance', 8))}
+_NAMED = {task.name: task for task in (*PAPER, Task('cartpole_balance', 'cartpole', 'balance', 8, 0.25))}
 
-# The suite's own name of cup_catch is the same task, so it has the same action repeat.
-_REPEATS = {(task.domain, task.task): task.action_repeat for task in _NAMED.values()}
+# The suite's own name of cup_catch is the same task, so it has the same action repeat and colour.
+_TRAITS = {(task.domain, task.task): (task.action_repeat, task.colour) for task in _NAMED.values()}
 
 # Names are matched whole: both halves may contain underscores, so they cannot be split.
 _TASKS = _NAMED | {
-    f'{domain}_{task}': Task(f'{domain}_{task}', domain, task, _REPEATS.get((domain, task), DEFAULT_ACTION_REPEAT))
+    f'{domain}_{task}': Task(f'{domain}_{task}', domain, task, *_TRAITS.get((domain, task), (DEFAULT_ACTION_REPEAT,)))
     for domain, tasks in SUITE.items() for task in tasks
 }
 

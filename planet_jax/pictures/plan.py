@@ -14,11 +14,11 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from rich.console import Console
 
-from planet_jax import config, envs, planner, world_model
+from planet_jax import config, envs, planning, world_model
 from planet_jax.cli.record import decoder, new_file
 from planet_jax.ops import images
 from planet_jax.pictures import video
-from planet_jax.planner import Dynamics
+from planet_jax.planning import Dynamics
 from planet_jax.runs.trained import Agent, Trained
 
 WIDTH, TILE = 1340, 80
@@ -53,16 +53,16 @@ class Iteration:
 
 def search(params: Any, key: jax.Array, root: Any, dynamics: Dynamics, *, action_size: int, settings: config.Planner,
            sample_root: Callable[[jax.Array, Any], Any] | None = None) -> list[Iteration]:
-    """`planner.cem` with the same random numbers, one iteration at a time, so that everything can be looked at.
+    """`planning.cem` with the same random numbers, one iteration at a time, so that everything can be looked at.
 
     Args:
         params: handed to the dynamics.
         key: a random key.
         root: the state to plan from.
-        dynamics: see `planner.cem`.
+        dynamics: see `planning.cem`.
         action_size: A.
         settings: of the planner.
-        sample_root: see `planner.cem`.
+        sample_root: see `planning.cem`.
     """
     candidates, horizon = settings.candidates, settings.horizon
 
@@ -85,10 +85,10 @@ def search(params: Any, key: jax.Array, root: Any, dynamics: Dynamics, *, action
     @jax.jit
     def iterate(key, root, mean, std):
         propose_key, score_key = jax.random.split(key)
-        actions = planner.propose(propose_key, mean, std, candidates=candidates)
+        actions = planning.propose(propose_key, mean, std, candidates=candidates)
         states, rewards = rollout(score_key, root, actions)
         returns = rewards.sum(1)
-        mean, std, _ = planner.refit(actions, returns, elites=settings.elites, spread=settings.spread)
+        mean, std, _ = planning.refit(actions, returns, elites=settings.elites, spread=settings.spread)
         return Iteration(actions, states, rewards, returns, mean, std)
 
     mean, std = jnp.zeros((horizon, action_size)), jnp.ones((horizon, action_size))

@@ -69,6 +69,12 @@ class Run:
         return {name: self.config.env.action_repeat or envs.resolve(name).action_repeat for name in self.tasks}
 
     @property
+    def colour(self) -> float:
+        """Of the planner's noise: the task's own, or that of most tasks where several have different ones."""
+        colours = {envs.resolve(name).colour for name in self.tasks}
+        return colours.pop() if len(colours) == 1 else envs.Task.colour
+
+    @property
     def spec(self) -> config.Spec:
         """What the model must know of the tasks; T is the longest."""
         return _spec(self.tasks, self.config.env)
@@ -90,7 +96,8 @@ class Run:
         """
         return over_seeds(
             algorithm.make_steps(self.config, self.spec, slots=slots, updates_per_call=self.updates_per_call,
-                                 task_steps=self.task_steps), devices or available_devices()[:1], seeds, placement)
+                                 task_steps=self.task_steps, colour=self.colour),
+            devices or available_devices()[:1], seeds, placement)
 
     @property
     def model(self) -> WorldModel:

@@ -82,8 +82,8 @@ def test_arithmetic_of_the_paper_s_sizes():
     state = jax.eval_shape(steps.init, keys.root(0))
     assert gigaflops(steps.learn, state) == pytest.approx(590, rel=0.01)
     model = make_world_model(config.model, spec)
-    plan = agent.make_plan(model, config.planner, spec.action_size)
-    counted = gigaflops(plan, state.learner.params, keys.root(0), model.initial())
+    plan = agent.make_planner(model, config.planner, spec.action_size).plan
+    counted = gigaflops(plan, state.learner.params, keys.root(0), model.initial(), None)
     # Layer before the GRU, its three gates, hidden layer, mean and standard deviation; reward head.
     weights = 36 * 200 + 3 * 400 * 200 + 200 * 200 + 2 * 200 * 30 + 230 * 300 + 2 * 300 * 300 + 300
     assert counted == pytest.approx(2 * weights * 12 * 10 * 1000 / 1e9) == pytest.approx(132, rel=0.01)

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from experiments import simulator_cem
-from planet_jax import keys, planner
+from planet_jax import keys, planning
 from planet_jax.config import Planner
 
 TINY = ['--task', 'reacher_easy', '--horizon', '3', '--iterations', '2', '--candidates', '20', '--elites', '4']
@@ -45,7 +45,7 @@ def test_the_loop_is_the_search_of_the_planner():
 
     key = keys.root(3)
     found = simulator_cem.plan(key, score, 2, settings)
-    expected = planner.search(jax.random.wrap_key_data(key), lambda key, actions: score(actions), action_size=2,
+    expected = planning.search(jax.random.wrap_key_data(key), lambda key, actions: score(actions), action_size=2,
                               horizon=3, iterations=3, candidates=64, elites=8).mean
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
     assert jnp.abs(expected - 0.4).max() < 0.3

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from planet_jax import planner
+from planet_jax import planning
 from planet_jax.config import Planner
 from planet_jax.pictures import plan as imagine
 
@@ -22,7 +22,7 @@ def dynamics(params, key, state, action):
 def test_it_is_cem(spread, sample_root):
     options = {'horizon': 3, 'iterations': 4, 'candidates': 24, 'elites': 5, 'spread': spread}
     key, root = jax.random.PRNGKey(1), jnp.asarray(7.0)
-    plan = jax.jit(lambda key: planner.cem(2.0, key, root, dynamics, action_size=2, sample_root=sample_root,
+    plan = jax.jit(lambda key: planning.cem(2.0, key, root, dynamics, action_size=2, sample_root=sample_root,
                                            **options))(key)
     found = imagine.search(2.0, key, root, dynamics, action_size=2, settings=Planner(**options),
                            sample_root=sample_root)

@@ -1,9 +1,6 @@
-"""The planner: problems with a known answer, its formulae, its edges, and that it stands alone."""
+"""The cross-entropy method: problems with a known answer, its formulae and its edges."""
 
 import functools
-import shutil
-import subprocess
-import sys
 
 import jax
 import jax.numpy as jnp
@@ -12,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from planet_jax import planner
+from planet_jax import planning
+from planet_jax.planning import methods
 
 KEY = jax.random.PRNGKey(0)
 
@@ -23,9 +21,9 @@ def compiled(function, **options):
 
 
 sizes = ('action_size', 'horizon', 'iterations', 'candidates', 'elites')
-refit = compiled(planner.refit, static_argnames=('elites', 'spread'))
-search = compiled(planner.search, static_argnames=('score', 'spread', *sizes))
-cem = compiled(planner.cem, static_argnames=('dynamics', 'sample_root', *sizes))
+refit = compiled(planning.refit, static_argnames=('elites', 'spread'))
+search = compiled(planning.search, static_argnames=('score', 'spread', *sizes))
+cem = compiled(planning.cem, static_argnames=('dynamics', 'sample_root', *sizes))
 
 
 def walk(params, key, state, action):
@@ -39,7 +37,7 @@ walk_options = dict(action_size=2, horizon=3, iterations=2, candidates=32, elite
 
 
 def plan_walk(key, state):
-    return planner.cem(3.0, key, state, walk, **walk_options)
+    return planning.cem(3.0, key, state, walk, **walk_options)
 
 
 # Problems with a known answer.
@@ -61,7 +59,7 @@ def follow(dynamics, start, steps, **options):
     """Replans at every step and takes the first action of each plan; returns all states."""
 
     def step(state, key):
-        plan = planner.cem(None, key, state, dynamics, action_size=1, **options)
+        plan = planning.cem(None, key, state, dynamics, action_size=1, **options)
         state, _ = dynamics(None, key, state, plan.mean[0])
         return state, state
 
@@ -102,8 +100,8 @@ def test_swings_a_pendulum_up():
 
 def test_one_iteration_with_one_elite_is_random_shooting(monkeypatch):
     proposed = np.random.default_rng(0).uniform(-1, 1, (16, 4, 2)).astype('float32')
-    monkeypatch.setattr(planner, 'propose', lambda *arguments, **options: jnp.asarray(proposed))
-    plan = compiled(lambda: planner.cem(3.0, KEY, jnp.float32(0), walk, action_size=2, horizon=4, iterations=1,
+    monkeypatch.setattr(methods, 'propose', lambda *arguments, **options: jnp.asarray(proposed))
+    plan = compiled(lambda: planning.cem(3.0, KEY, jnp.float32(0), walk, action_size=2, horizon=4, iterations=1,
                                         candidates=16, elites=1))()
     returns = -np.abs(np.sign(proposed).sum(2).cumsum(1) - 3).sum(1)
     np.testing.assert_array_equal(plan.mean, proposed[returns.argmax()])
@@ -113,7 +111,7 @@ def test_one_iteration_with_one_elite_is_random_shooting(monkeypatch):
 
 def test_proposals_are_normal_and_clipped():
     mean, std = np.full((2, 1), 0.5, 'float32'), np.array([[0.1], [2.0]], 'float32')
-    actions = compiled(lambda: planner.propose(KEY, mean, std, candidates=4000))()
+    actions = compiled(lambda: planning.propose(KEY, mean, std, candidates=4000))()
     assert actions.shape == (4000, 2, 1)
     np.testing.assert_allclose([actions[:, 0].mean(), actions[:, 0].std()], [0.5, 0.1], atol=0.01)
     # P(x > 1) and P(x < -1) of Normal(0.5, 2).
@@ -222,7 +220,7 @@ def test_many_states_at_once_are_many_plans():
 
 def test_jit_changes_nothing():
     def plan():
-        return planner.search(KEY, lambda key, actions: jnp.sign(actions).sum((1, 2)), action_size=1, horizon=3,
+        return planning.search(KEY, lambda key, actions: jnp.sign(actions).sum((1, 2)), action_size=1, horizon=3,
                               iterations=2, candidates=8, elites=3)
 
     with jax.disable_jit():
@@ -234,7 +232,7 @@ def test_jit_changes_nothing():
 
 
 def test_other_keys_make_other_plans():
-    first, second = compiled(lambda: [planner.propose(key, jnp.zeros((2, 1)), jnp.full((2, 1), 0.1), candidates=3)
+    first, second = compiled(lambda: [planning.propose(key, jnp.zeros((2, 1)), jnp.full((2, 1), 0.1), candidates=3)
                                       for key in jax.random.split(KEY)])()
     assert not np.isin(first, second).any()
 
@@ -244,7 +242,7 @@ def test_other_keys_make_other_plans():
 
 @functools.partial(compiled, static_argnames='spread')
 def plan_with(key, returns, mean, std, low, high, spread):
-    return planner.search(key, lambda key, actions: returns, action_size=2, horizon=2, iterations=3, candidates=5,
+    return planning.search(key, lambda key, actions: returns, action_size=2, horizon=2, iterations=3, candidates=5,
                           elites=3, low=low, high=high, mean=mean, std=std, spread=spread)
 
 
@@ -265,7 +263,7 @@ def test_actions_stay_finite_and_inside_their_bounds(returns, first, second, mea
     assert (plan.mean >= low).all() and (plan.mean <= high).all()
 
 
-refit_three = compiled(functools.partial(planner.refit, elites=3), static_argnames='spread')
+refit_three = compiled(functools.partial(planning.refit, elites=3), static_argnames='spread')
 
 
 @settings(max_examples=60, deadline=None, derandomize=True, database=None)
@@ -299,78 +297,17 @@ def test_the_mean_of_elites_at_a_bound_is_that_bound_exactly_at_most(elites):
 @pytest.mark.parametrize('options, message', [
     (dict(elites=5), 'There are 4 candidates, so elites must be 1 to 4, not 5'),
     (dict(elites=0), 'elites must be 1 to 4, not 0'),
-    (dict(horizon=0), 'must be at least 1, not 0 and 2'),
-    (dict(iterations=0), 'must be at least 1, not 3 and 0'),
+    (dict(horizon=0), 'horizon and the action size must be at least 1, not 0 and 1'),
+    (dict(iterations=0), 'iterations must be at least 1, not 0'),
     (dict(spread='variance'), "must be 'std' or 'mean_absolute', not 'variance'"),
 ])
 def test_impossible_settings_are_refused(options, message):
     options = dict(action_size=1, horizon=3, iterations=2, candidates=4, elites=2) | options
     with pytest.raises(ValueError, match=message):
-        planner.search(KEY, lambda key, actions: actions.sum((1, 2)), **options)
+        planning.search(KEY, lambda key, actions: actions.sum((1, 2)), **options)
 
 
 @pytest.mark.parametrize('score', [lambda key, actions: actions.sum(), lambda key, actions: actions.sum(2)])
 def test_scores_of_another_shape_are_refused(score):
     with pytest.raises(ValueError, match='one number for each of the 4 candidates'):
-        planner.search(KEY, score, action_size=1, horizon=3, iterations=1, candidates=4, elites=2)
-
-
-# Alone in the world.
-
-
-def test_the_file_alone_plans(tmp_path):
-    shutil.copy(planner.__file__, tmp_path)
-    program = """
-import sys
-
-class Refuse:
-    def find_spec(self, name, path=None, target=None):
-        if name.split('.')[0] in ('planet_jax', 'distrax', 'gymnasium', 'dm_control', 'mujoco'):
-            raise AssertionError(f'{name} was imported')
-
-sys.meta_path.insert(0, Refuse())
-import planner
-import jax, jax.numpy as jnp
-
-def dynamics(params, key, position, action):
-    position = position + 0.1 * action
-    return position, -jnp.square(position - params).sum()
-
-plan = planner.cem(jnp.array([0.3, -0.2]), jax.random.key(0), jnp.zeros(2), dynamics, action_size=2, horizon=5)
-position = 0.1 * plan.mean.sum(0)
-assert planner.__file__ == sys.argv[1], planner.__file__
-assert jnp.abs(position - jnp.array([0.3, -0.2])).max() < 0.02, position
-"""
-    path = str(tmp_path / 'planner.py')
-    ran = subprocess.run([sys.executable, '-c', program, path], cwd=tmp_path, capture_output=True, text=True)
-    assert ran.returncode == 0, ran.stderr
-
-
-# Compilation.
-
-
-@pytest.fixture
-def asked_anew():
-    planner.compiler_options.cache_clear()
-    yield
-    planner.compiler_options.cache_clear()
-
-
-def test_options_of_the_compiler_are_known_to_it_and_leave_others_in_peace(asked_anew, monkeypatch):
-    assert planner.compiler_options('gpu') == planner.compiler_options('tpu') == {}
-    (name, value), = planner.compiler_options('cpu').items()
-    shapes = jax.ShapeDtypeStruct((1000, 40), 'float32'), jax.ShapeDtypeStruct((40, 30), 'float32')
-    programs = [jax.jit(jnp.matmul, compiler_options=options).lower(*shapes).compile().as_text()
-                for options in ({}, {name: value})]
-    # If the first no longer holds, nobody needs the option any more.
-    assert ['ynn_fusion' in program for program in programs] == [True, False]
-    planner.compiler_options.cache_clear()
-    monkeypatch.setenv('XLA_FLAGS', f'--{name}=LIBRARY_FUSION_TYPE_DOT')
-    assert planner.compiler_options('cpu') == {}
-
-
-def test_a_compiler_without_the_option_is_asked_for_nothing(asked_anew, monkeypatch):
-    jit = jax.jit
-    monkeypatch.setattr(jax, 'jit', lambda function, compiler_options: jit(
-        function, compiler_options={'xla_cpu_no_such_option': ''}))
-    assert planner.compiler_options('cpu') == {}
+        planning.search(KEY, score, action_size=1, horizon=3, iterations=1, candidates=4, elites=2)

@@ -1,0 +1,56 @@
+"""One plan of the cross-entropy method, from nothing."""
+
+from collections.abc import Callable
+from typing import Any, Literal
+
+import jax
+
+from .methods import make_cem
+from .records import Dynamics, Plan, Score
+from .rollouts import rollouts
+
+
+def search(key: jax.Array, score: Score, *, action_size: int, horizon: int = 12, iterations: int = 10,
+           candidates: int = 1000, elites: int = 100, low: Any = -1.0, high: Any = 1.0, mean: Any = None,
+           std: Any = None, spread: Literal['std', 'mean_absolute'] = 'std') -> Plan:
+    """Searches for the action sequence with the highest score (algorithm 2 of the PlaNet paper).
+
+    Whatever the scores are, also none of them a number, the plan's mean is finite and inside the bounds.
+
+    Args:
+        key: a random key.
+        score: (key, actions [J, H, A]) -> returns [J].
+        action_size: A.
+        horizon: H.
+        iterations: I; with one iteration and one elite this is random shooting.
+        candidates: J.
+        elites: K.
+        low: smallest action, a scalar or [A].
+        high: largest action, a scalar or [A].
+        mean: of the first proposal, a scalar or [H, A]; none: the middle of the bounds.
+        std: of the first proposal, a scalar or [H, A]; none: half of their width.
+        spread: see `refit`.
+
+    Raises:
+        ValueError: horizon or iterations below one, more elites than candidates, bounds that hold no action, or scores
+            of another shape than [J].
+    """
+    planner = make_cem(action_size=action_size, horizon=horizon, iterations=iterations, candidates=candidates,
+                       elites=elites, low=low, high=high, mean=mean, std=std, spread=spread)
+    return planner.step(key, score, planner.init())[0]
+
+
+def cem(params: Any, key: jax.Array, root: Any, dynamics: Dynamics, *,
+        sample_root: Callable[[jax.Array, Any], Any] | None = None, **options: Any) -> Plan:
+    """Plans from a state by rollouts of a dynamics function: `search` for the largest sum of rewards.
+
+    Args:
+        params: handed to the dynamics.
+        key: a random key.
+        root: the state to plan from, any pytree.
+        dynamics: (params, key, state, action [A]) -> (next state, reward []), pure and without batch axes.
+        sample_root: (key, root) -> state gives each candidate a start of its own, where the root is a belief; without
+            it the root is the start of all.
+        **options: those of `search`; `action_size` is required.
+    """
+    return search(key, rollouts(params, root, dynamics, sample_root=sample_root), **options)
