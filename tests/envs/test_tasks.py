@@ -4,23 +4,23 @@ from planet_jax import envs
 from planet_jax.envs import suite_tasks
 
 
-@pytest.mark.parametrize('name, domain, task, repeat', [
-    ('cartpole_swingup', 'cartpole', 'swingup', 8),
-    ('reacher_easy', 'reacher', 'easy', 4),
-    ('cheetah_run', 'cheetah', 'run', 4),
-    ('finger_spin', 'finger', 'spin', 2),
-    ('cup_catch', 'ball_in_cup', 'catch', 4),
-    ('walker_walk', 'walker', 'walk', 2),
-    ('cartpole_balance', 'cartpole', 'balance', 8),
-    ('cartpole_balance_sparse', 'cartpole', 'balance_sparse', 2),
-    ('humanoid_CMU_run', 'humanoid_CMU', 'run', 2),
+@pytest.mark.parametrize('name, domain, task, repeat, colour', [
+    ('cartpole_swingup', 'cartpole', 'swingup', 8, 0.25),
+    ('reacher_easy', 'reacher', 'easy', 4, 2.5),
+    ('cheetah_run', 'cheetah', 'run', 4, 0.25),
+    ('finger_spin', 'finger', 'spin', 2, 2.5),
+    ('cup_catch', 'ball_in_cup', 'catch', 4, 2.5),
+    ('walker_walk', 'walker', 'walk', 2, 2.5),
+    ('cartpole_balance', 'cartpole', 'balance', 8, 0.25),
+    ('cartpole_balance_sparse', 'cartpole', 'balance_sparse', 2, 2.0),
+    ('humanoid_CMU_run', 'humanoid_CMU', 'run', 2, 2.0),
 ])
-def test_names_of_the_table_and_of_the_suite(name, domain, task, repeat):
-    assert envs.resolve(name) == envs.Task(name, domain, task, repeat)
+def test_names_of_the_table_and_of_the_suite(name, domain, task, repeat, colour):
+    assert envs.resolve(name) == envs.Task(name, domain, task, repeat, colour)
 
 
-def test_both_names_of_cup_catch_have_one_action_repeat():
-    assert envs.resolve('ball_in_cup_catch') == envs.Task('ball_in_cup_catch', 'ball_in_cup', 'catch', 4)
+def test_both_names_of_cup_catch_have_one_action_repeat_and_colour():
+    assert envs.resolve('ball_in_cup_catch') == envs.Task('ball_in_cup_catch', 'ball_in_cup', 'catch', 4, 2.5)
 
 
 def test_the_written_table_is_that_of_the_suite():
