@@ -16,10 +16,10 @@ PYTEST := export JAX_COMPILATION_CACHE_DIR="$${JAX_COMPILATION_CACHE_DIR:-$$PWD/
 	--no-loadscope-reorder --durations 12
 
 .DEFAULT_GOAL := help
-.PHONY: help setup doctor train evaluate smoke bench test test-faults test-all test-newest docs lint
+.PHONY: help setup doctor train evaluate smoke bench verify-device test test-faults test-all test-newest docs lint
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' Makefile
 	@echo
 	@echo 'PRESET, SEED, EPISODES, LOGDIR, METHOD and TIME_LIMIT (minutes) may follow; ARGS="..." holds further options.'
 	@echo 'EXTRA=cuda12 or EXTRA=cuda13 installs JAX for NVIDIA GPUs; PYTHON=... names the interpreter.'
@@ -52,9 +52,13 @@ smoke: setup ## a whole tiny run, in a temporary folder
 # A cache of its own, empty, so that compilation is measured too.
 bench: setup ## the benchmarks, and a table of them in LOGDIR/bench; ARGS goes to each of them
 	@set -f; folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && export JAX_COMPILATION_CACHE_DIR="$$folder" && \
-		out="$${LOGDIR:-logs}/bench" && for name in update planner collect render guards train; do \
+		out="$${LOGDIR:-logs}/bench" && for name in update variants planner collect render guards train; do \
 			.venv/bin/python -m "experiments.bench.$$name" "--out=$$out" $$ARGS || exit; \
 		done && .venv/bin/python -m experiments.bench.results "--out=$$out"
+
+verify-device: setup ## try this machine's accelerator (or CPU), in steps of a few minutes: tests, speeds, a short training
+	@set -f; exec $(PROGRAM) verify $${TASK:+"--task=$$TASK"} $${PRESET:+"--preset=$$PRESET"} \
+		$${LOGDIR:+"--out=$$LOGDIR/verify"} $$ARGS
 
 test: setup ## the tests, but for the slow ones and those of faults on a large scale
 	@$(PYTEST) -m 'not slow and not faults'

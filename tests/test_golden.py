@@ -14,6 +14,7 @@ from planet_jax.config import Model, Spec
 from planet_jax.networks import make_world_model
 from planet_jax.types import Trajectory
 
+pytestmark = pytest.mark.device
 FOLDER = Path(__file__).parent / 'golden'
 TOLERANCE, OF_GRADIENTS = 1e-5, 1e-4
 """Of the loss and an output's largest value, and of a gradient's norm, where 2e-5 was measured: float32's rounding."""
@@ -60,7 +61,8 @@ def compared(request):
             model, params, keys.root(0), batch, config.preset('planet').resolve().objective), has_aux=True)(params)
         return jax.vmap(filtered)(observe_keys, batch), value
 
-    outputs, ((loss, metrics), gradient) = jax.tree.map(np.asarray, ours(params))
+    with jax.default_matmul_precision('float32'):  # Which an accelerator may not have by default.
+        outputs, ((loss, metrics), gradient) = jax.tree.map(np.asarray, ours(params))
     gradient = traverse_util.flatten_dict(gradient, sep='/')
     with np.load(FOLDER / f'official_{cell}.npz') as official:
         return dict(official), outputs, loss, metrics, gradient, flat

@@ -124,6 +124,13 @@ def test_the_doctor_looks_at_what_is_to_be_trained(made):
         '-m', 'planet_jax', 'doctor', '--task=walker_walk', '--preset=cpu', '--logdir=my logs', '--quick']]
 
 
+def test_verify_device_hands_its_settings_on(made):
+    settings = ('TASK=walker_walk', 'LOGDIR=my logs', 'ARGS=--steps tests')
+    assert run(made, 'make', 'verify-device', *settings).returncode == 0
+    assert calls(made) == [['-m', 'planet_jax', 'verify', '--task=walker_walk', '--out=my logs/verify', '--steps',
+                            'tests']]
+
+
 def test_every_benchmark_is_run_into_one_folder(made):
     assert run(made, 'make', 'bench', 'LOGDIR=my logs', 'ARGS=--repeats 1').returncode == 0
     *benchmarks, table = calls(made)
@@ -143,8 +150,8 @@ def test_what_is_missing_is_said_before_set_up(made, target, hint):
 
 def test_help_lists_every_target(made):
     result = run(made, 'make')
-    for target in ('help', 'setup', 'doctor', 'train', 'evaluate', 'smoke', 'bench', 'test', 'test-faults', 'test-all',
-                   'test-newest', 'lint'):
+    for target in ('help', 'setup', 'doctor', 'train', 'evaluate', 'smoke', 'bench', 'verify-device', 'test',
+                   'test-faults', 'test-all', 'test-newest', 'lint'):
         assert f'make {target} ' in result.stdout
 
 

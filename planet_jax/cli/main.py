@@ -3,6 +3,7 @@
 import argparse
 import os
 import re
+import subprocess
 import sys
 import traceback
 from collections.abc import Sequence
@@ -255,6 +256,30 @@ class Doctor:
     """Leave out the timing of updates and plans, for which they must be compiled."""
 
 
+@dataclass(frozen=True)
+class Verify:
+    """Try an accelerator: the tests marked for it, speeds, a short training, and a page that tells of them all."""
+
+    out: Path = Path('logs/verify')
+    """Folder of what is found; the same command goes on with it."""
+    preset: PresetName | None = None
+    """Whose sizes are measured; none: planet on an accelerator, cpu without one."""
+    task: str = 'cheetah_run'
+    """That is trained."""
+    minutes: float = 7.0
+    """Of the training, at most 8."""
+    steps: tuple[Literal['tests', 'update', 'plan', 'collect', 'variants', 'train'], ...] = (
+        'tests', 'update', 'plan', 'collect', 'variants', 'train')
+    """What to do, in this order; each takes less than nine minutes."""
+    again: bool = False
+    """Do steps once more that are done."""
+
+    def __post_init__(self):
+        if not 0 < self.minutes <= 8:
+            raise ValueError(f'minutes is {self.minutes}, but must be above 0 and at most 8, so that no step takes '
+                             f'nine.')
+
+
 def _starting_point(arguments: Sequence[str]) -> tuple[str, str, Config]:
     """The preset to start from, why, and the settings, found before the command line is parsed in full.
 
@@ -396,9 +421,19 @@ def _doctor(arguments: Sequence[str], console: Console) -> int:
     return 0 if examine(command.task, command.preset, command.logdir, command.quick, console) else 1
 
 
+def _verify(arguments: Sequence[str], console: Console) -> int:
+    _parse(Verify, arguments)
+    checkout = Path(__file__).resolve().parents[2]
+    if not all((checkout / part).is_file() for part in ('experiments/bench/verify.py', 'tests/test_device.py')):
+        raise ValueError('verify runs the tests and benchmarks of a checkout, which an installed package lacks: clone '
+                         'the repository, and run it there.')
+    return subprocess.call([sys.executable, '-m', 'experiments.bench.verify', *arguments], env={
+        **os.environ, 'PYTHONPATH': os.pathsep.join([str(checkout), *filter(None, [os.environ.get('PYTHONPATH')])])})
+
+
 COMMANDS = {'train': (Train, _train), 'sweep': (Sweep, _sweep), 'evaluate': (Evaluate, _evaluate),
             'record': (Record, _record), 'imagine': (Imagine, _imagine), 'plot': (Plot, _plot),
-            'info': (Info, _info), 'doctor': (Doctor, _doctor)}
+            'info': (Info, _info), 'doctor': (Doctor, _doctor), 'verify': (Verify, _verify)}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -31,6 +31,9 @@ def run(name, *arguments):
     # The preset's own batch and candidates, so that these rows are not compiled again.
     pytest.param('update', ['--seeds', 1, 2, '--batches', 4],
                  ['seeds 1', 'seeds 2', 'batch 4', 'encoder', 'decoder'], PROGRAM, marks=pytest.mark.slow),
+    pytest.param('variants', ['--precisions', 'bfloat16'],
+                 ['default, replay on the device', 'default, replay on the host', 'bfloat16, replay on the device'],
+                 TIMED | {'image_loss', 'relative'}, marks=pytest.mark.slow),
     ('planner', ['--states', 1, 2, '--candidates', 20], ['states 1', 'states 2', 'candidates 20'], PROGRAM),
     ('collect', ['--tasks', 'toy_point', '--steps', 3], ['toy_point, 1 side by side', 'toy_point, 2 side by side'],
      TIMED | {'plan_seconds', 'simulate_and_render_seconds', 'rest_seconds', 'relative'}),
