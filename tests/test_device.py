@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from planet_jax import algorithm, keys, objective, planner, replay, seeds, world_model
+from planet_jax import algorithm, keys, objective, planning, replay, seeds, world_model
 from planet_jax.config import Spec, preset
 from planet_jax.networks import make_world_model
 from planet_jax.ops import convolutions
@@ -235,7 +235,7 @@ def test_a_search_is_the_cpu_s():
         places = jnp.arange(actions.shape[0])
         return -jnp.abs(jnp.round(actions[:, :, 0] * 64)).sum(1) * 1024 - places
 
-    search = partial(planner.search, score=score, action_size=2, horizon=4, iterations=3, candidates=100, elites=10)
+    search = partial(planning.search, score=score, action_size=2, horizon=4, iterations=3, candidates=100, elites=10)
     plans = [on(where, lambda key: search(key), np.asarray(keys.root(2))) for where in (device(), cpu())]
     np.testing.assert_allclose(plans[0].mean, plans[1].mean, atol=1e-5)
     np.testing.assert_array_equal(plans[0].returns, plans[1].returns)
