@@ -53,6 +53,7 @@ def evaluate_run(directory: Path, episodes: int, agent: str, console: Console, t
         mean, deviation, least, most = map(significant, (of_task.mean(), of_task.std(), of_task.min(), of_task.max()))
         console.print(f'{task}, {agent} agent{told}: mean {mean}, standard deviation {deviation}, from {least} to '
                       f'{most}', highlight=False, soft_wrap=True)
-    if len(returns) > 1 and published.one_scale(run.tasks):
-        console.print(f'mean over {len(returns)} tasks: {significant(np.mean(returns))}', highlight=False)
+    if len(returns) > 1:
+        console.print(f'mean over {len(returns)} tasks: {significant(np.mean(returns))}' if
+                      published.one_scale(run.tasks) else published.no_mean(len(returns)), highlight=False)
     return np.array(returns)

@@ -17,10 +17,10 @@ from planet_jax import algorithm, envs, keys, learner, replay
 from planet_jax.algorithm import Unit
 from planet_jax.cli.progress import Display, duration
 from planet_jax.loggers.sinks import Sinks
-from planet_jax.pictures.open_loop import OpenLoop
 from planet_jax.runs import evaluator as evaluation
 from planet_jax.runs import run as runs
 from planet_jax.runs.clock import Clock, units_left
+from planet_jax.runs.open_loop import OpenLoop
 from planet_jax.runs.stop import Stop, Stopped
 from planet_jax.storage import episodes
 from planet_jax.storage.run_folder import KEPT, FolderError, RunFolder, check_space, read_config

@@ -48,3 +48,8 @@ def one_scale(tasks: Iterable[str]) -> bool:
     """Whether a mean over tasks means something: it is one task, or all are of the suite."""
     tasks = list(tasks)
     return len(tasks) < 2 or all(map(in_suite, tasks))
+
+
+def no_mean(tasks: int) -> str:
+    """A sentence for where a mean over a number of tasks would stand."""
+    return f'There is no mean over the {tasks} tasks, since their returns have different scales.'

@@ -174,8 +174,7 @@ def notes(collection: Collection) -> list[str]:
     told, where = [], (collection.axis, collection.width)
     places = f'{LABELS[collection.axis]}; --bin takes places together that lie close'
     if len(collection.tasks) > 1 and not published.one_scale(collection.tasks):
-        told.append(f'There is no mean over the {len(collection.tasks)} tasks, since their returns have different '
-                    f'scales.')
+        told.append(published.no_mean(len(collection.tasks)))
     for task, methods in collection.tasks.items():
         told += [f'The seeds of {label} on {task} were never all evaluated at the same number of {places}.'
                  for label, runs in methods.items() if statistics.last(runs, *where) is None]

@@ -12,6 +12,7 @@ import pytest
 
 from planet_jax.cli.main import main
 from planet_jax.runs import run as runs
+from planet_jax.scores.numbers import significant
 
 
 @pytest.fixture(scope='module')
@@ -41,9 +42,9 @@ def evaluations(run):
 
 def told(returns):
     """What the command prints of these returns."""
-    lines = [f'episode {number}: {value:.1f}' for number, value in enumerate(returns, 1)]
-    return lines, (f'mean {np.mean(returns):.1f}, standard deviation {np.std(returns):.1f}, from {min(returns):.1f} to '
-                   f'{max(returns):.1f}')
+    lines = [f'episode {number}: {significant(value)}' for number, value in enumerate(returns, 1)]
+    mean, deviation, least, most = map(significant, (np.mean(returns), np.std(returns), min(returns), max(returns)))
+    return lines, f'mean {mean}, standard deviation {deviation}, from {least} to {most}'
 
 
 def test_the_trained_agent_scores_as_in_its_last_evaluation(run, run_planet_jax, tmp_path):
@@ -98,8 +99,9 @@ def test_info_of_a_run(run, monkeypatch, capsys):
     assert facts['task'] == 'toy_point (action repeat 1)'
     assert facts['method'] == 'rssm, preset debug, seed 0'
     assert facts['settings'] == 'replay.capacity 6 (preset: None)'
+    mujoco = json.loads((run / 'config.json').read_text())['versions']['mujoco']
     assert facts['made by'].startswith('planet-jax ') and facts['made by'].endswith(
-        f'jax {jax.__version__} on {runs.device_name()}')
+        f'jax {jax.__version__} and mujoco {mujoco} on {runs.device_name()}')
     assert facts['progress'].startswith('6 of 6 episodes, 16 updates, 150 environment steps; written ')
     assert re.search(r'learn \d+ s \(\d+%\)', facts['time']) and 'each' not in facts['time']
     assert re.match(r'an update \S+ s, a collected episode \S+ s, an evaluation \S+ s$', facts['pace'])
@@ -110,8 +112,9 @@ def test_info_of_a_run(run, monkeypatch, capsys):
                                for line in evaluations(run)]
     best = max(trained, key=lambda entry: entry[1])
     assert facts['score'] == (
-        f'{trained[-1][1]:.1f} after 6 episodes (from {min(trained[-1][2]):.1f} to {max(trained[-1][2]):.1f}), best '
-        f'{best[1]:.1f} after {best[0]}; zero actions {zero[1]:.1f}; uniform actions {uniform[1]:.1f}')
+        f'{significant(trained[-1][1])} after 6 episodes (from {significant(min(trained[-1][2]))} to '
+        f'{significant(max(trained[-1][2]))}), best {significant(best[1])} after {best[0]}; zero actions '
+        f'{significant(zero[1])}; uniform actions {significant(uniform[1])}')
 
 
 def test_info_of_a_run_under_way(run, tmp_path, monkeypatch, capsys):
@@ -140,10 +143,11 @@ def test_info_of_several_runs(run, tmp_path, monkeypatch, capsys):
         (tmp_path / 'toy_point' / 'a' / str(number) / 'metrics.jsonl').write_text(damage)
     monkeypatch.setenv('COLUMNS', '100')
     assert main(['info', str(tmp_path)]) == 0
-    head, line, *damaged = capsys.readouterr().out.splitlines()
+    head, line, *damaged, version = capsys.readouterr().out.splitlines()
     assert line.split()[:2] == ['toy_point/a/0', '6/6'] and ' done ' in line
-    zero, uniform, *trained = [f'{np.mean(entry["returns"]):.1f}' for entry in evaluations(run)]
+    zero, uniform, *trained = [significant(np.mean(entry['returns'])) for entry in evaluations(run)]
     assert line.split()[2:6] == [trained[-1], max(trained, key=float), zero, uniform]
+    assert version.startswith('Scores are of mujoco ')
     assert len(damaged) == 3 and all('metrics.jsonl cannot be read: ' in sentence for sentence in damaged)
     assert main(['info', str(tmp_path / 'toy_point' / 'a' / '1')]) == 2
 

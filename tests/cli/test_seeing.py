@@ -13,9 +13,10 @@ import pytest
 import planet_jax
 from planet_jax.cli import record
 from planet_jax.cli.main import main
-from planet_jax.pictures.open_loop import OpenLoop
 from planet_jax.runs import evaluator as evaluation
+from planet_jax.runs.open_loop import OpenLoop
 from planet_jax.runs.trained import Trained
+from planet_jax.scores.numbers import significant
 from planet_jax.storage.run_folder import FolderError, RunFolder
 
 TASK, STEPS = 'toy_point', 25
@@ -82,10 +83,11 @@ def test_the_example_of_the_docs_is_an_evaluation(run, capsys):
     text = (Path(__file__).parents[2] / 'docs' / 'seeing.md').read_text()
     example, = re.findall(r'^```python\n(.*?)^```', text, re.DOTALL | re.MULTILINE)
     assert 'logs/cartpole_swingup/rssm-cpu/0' in example
-    exec(example.replace('logs/cartpole_swingup/rssm-cpu/0', str(run)), {})
-    told = capsys.readouterr().out
+    names = {}
+    exec(example.replace('logs/cartpole_swingup/rssm-cpu/0', str(run)), names)
+    assert capsys.readouterr().out == f'return {names["total"]:.1f}\n'
     assert main(['evaluate', '--run', str(run), '--episodes', '1']) == 0
-    assert told == capsys.readouterr().out.splitlines()[0].replace('episode 1: ', 'return ') + '\n'
+    assert capsys.readouterr().out.splitlines()[0] == f'episode 1: {significant(names["total"])}'
 
 
 def test_what_an_agent_refuses(run, tmp_path):

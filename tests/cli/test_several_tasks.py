@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from planet_jax.cli.main import main
+from planet_jax.scores.numbers import significant
 
 COMMAND = ['train', '--task', 'toy_point,cartpole_balance', '--preset', 'debug', '--replay.capacity', '4',
            '--env.action-repeat', '20', '--checkpoint-minutes', '0']
@@ -83,13 +84,13 @@ def test_evaluate_and_info_tell_of_each_task(finished, capsys):
     assert main(['evaluate', '--run', str(finished), '--episodes', '2']) == 0
     printed = capsys.readouterr().out
     toy, cartpole = (np.mean(line['returns']) for line in lines(finished / 'evaluations.jsonl')[-2:])
-    assert f'toy_point, planet agent after 4 episodes and 16 updates: mean {toy:.1f}' in printed
-    assert f'cartpole_balance, planet agent after 4 episodes and 16 updates: mean {cartpole:.1f}' in printed
-    assert f'mean over 2 tasks: {np.mean([toy, cartpole]):.1f}' in printed
+    assert f'toy_point, planet agent after 4 episodes and 16 updates: mean {significant(toy)}' in printed
+    assert f'cartpole_balance, planet agent after 4 episodes and 16 updates: mean {significant(cartpole)}' in printed
+    assert 'There is no mean over the 2 tasks, since their returns have different scales.' in printed
     assert main(['info', str(finished)]) == 0
     printed = capsys.readouterr().out
     assert 'toy_point (action repeat 20), cartpole_balance (action repeat 20)' in ' '.join(printed.split())
-    assert re.search(rf'score on cartpole_balance +{cartpole:.1f} after 4', printed)
+    assert re.search(rf'score on cartpole_balance +{significant(cartpole)} after 4', printed)
 
 
 def test_a_task_cannot_be_named_twice(tmp_path, capsys):

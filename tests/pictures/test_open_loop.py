@@ -4,8 +4,8 @@ import imageio.v3
 import numpy as np
 import pytest
 
+from planet_jax.open_loop import CONTEXT, Prediction
 from planet_jax.pictures import open_loop
-from planet_jax.pictures.open_loop import CONTEXT, Prediction
 
 
 def prediction(length, shape):

@@ -1,0 +1,95 @@
+"""Open-loop prediction: what the model foresees of an episode that it has not learned from (section 5 of the paper).
+
+It filters the first five rows of the episode, then predicts all others from the actions alone.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import numpy as np
+
+from planet_jax import world_model
+from planet_jax.types import Params, Trajectory, WorldModel
+
+CONTEXT = 5
+"""Rows that are filtered (the paper's context frames)."""
+HORIZONS = (1, 2, 5, 10, 20, 50, 100, 200, 500)
+"""Agent steps ahead at which errors are told, as far as the episode goes."""
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """An episode beside what was predicted of it, up to its length l.
+
+    Attributes:
+        observation: float32 [l, ...], true; images from 0, black, to 1.
+        predicted: the same, by the model; the first `CONTEXT` rows are reconstructions.
+        reward: [l], true.
+        predicted_reward: [l], by the model.
+    """
+
+    observation: np.ndarray
+    predicted: np.ndarray
+    reward: np.ndarray
+    predicted_reward: np.ndarray
+
+    @property
+    def images(self) -> bool:
+        """Whether there is something to see."""
+        return self.observation.ndim == 4
+
+    def ahead(self, choice: tuple[int, ...]) -> list[int]:
+        """Those of the steps ahead that the episode is long enough for."""
+        return [step for step in choice if CONTEXT + step <= len(self.reward)]
+
+    def errors(self) -> dict[str, Any]:
+        """Numbers for a line of the run.
+
+        Returns:
+            `context`; `horizon`, a list of agent steps ahead; and for each of them `observation_error`, the squared
+            error, averaged over pixels and channels, where 0 is black and 1 is full, or over a vector's entries;
+            `still_error`, the same for the last row of the context, as if nothing moved; and `reward_error`, the
+            absolute error of the reward.
+        """
+        horizon = self.ahead(HORIZONS)
+        rows = [CONTEXT - 1 + step for step in horizon]
+        true = self.observation[rows]
+        error, still = (np.square(guess - true, dtype=np.float64).mean(tuple(range(1, true.ndim))) for guess in (
+            self.predicted[rows], self.observation[CONTEXT - 1]))
+        reward = np.abs(self.predicted_reward[rows].astype(np.float64) - self.reward[rows])
+        return {'context': CONTEXT, 'horizon': horizon, 'observation_error': error.tolist(),
+                'still_error': still.tolist(), 'reward_error': reward.tolist()}
+
+    @classmethod
+    def of(cls, episode: Trajectory, predicted: jax.Array, rewards: jax.Array) -> 'Prediction':
+        """An episode beside what `predict` returned for it.
+
+        Args:
+            episode: without batch axes, longer than the context.
+            predicted: means of the observations [T+1, ...], as the decoder makes them.
+            rewards: [T+1].
+        """
+        length = int(episode.length)
+        true, predicted = np.asarray(episode.observation)[:length], np.asarray(predicted)[:length]
+        if true.dtype == np.uint8:
+            true, predicted = true.astype(np.float32) / 255, predicted + 0.5
+        return cls(true, predicted, np.asarray(episode.reward)[:length], np.asarray(rewards)[:length])
+
+
+def predict(model: WorldModel, params: Params, key: jax.Array, observations: jax.Array, actions: jax.Array,
+            ) -> tuple[jax.Array, jax.Array]:
+    """Decodes what `world_model.open_loop` foresees.
+
+    Args:
+        model: the world model.
+        params: its parameters.
+        key: a random key.
+        observations: [L, ...].
+        actions: [L, A].
+
+    Returns:
+        means of the observations [L, ...], as the decoder makes them, and of the rewards [L].
+    """
+    features = world_model.open_loop(model, params, key, observations, actions, CONTEXT).features
+    return tuple(jax.vmap(head, (None, 0))(params, features) for head in (model.decode, model.reward))

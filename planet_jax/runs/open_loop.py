@@ -1,0 +1,81 @@
+"""What a run records of its open-loop predictions: a line with the errors, and pictures."""
+
+import functools
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from planet_jax import envs, keys
+from planet_jax.open_loop import CONTEXT, Prediction, predict
+from planet_jax.pictures.open_loop import write_pictures
+from planet_jax.runs import run as runs
+from planet_jax.storage.run_folder import RunFolder
+from planet_jax.types import Params, Trajectory
+
+
+class OpenLoop:
+    """Predicts episodes of a run, and writes down errors and pictures."""
+
+    def __init__(self, run: runs.Run, say: Callable[[str], None]):
+        """Nothing is compiled before the first episode.
+
+        Args:
+            run: whose model predicts.
+            say: called once, with a sentence, if pictures cannot be written.
+        """
+        self._run, self._say = run, say
+        self._predict = run.compiled(functools.partial(predict, run.model))
+
+    def of(self, params: Params, root: jax.Array, episode: Trajectory) -> Prediction | None:
+        """Predicts an episode, always with the same noise.
+
+        Args:
+            params: of the model.
+            root: root key of the seed, [2].
+            episode: without batch axes.
+
+        Returns:
+            none if the episode ends with the context.
+        """
+        if int(episode.length) <= CONTEXT:
+            return None
+        return Prediction.of(episode, *self._predict(
+            params, keys.stream(root, 'open_loop'), episode.observation, episode.action))
+
+    def record(self, folder: RunFolder, line: dict[str, Any], params: Params, root: jax.Array, episode: Trajectory,
+               frames_per_second: float) -> tuple[dict[str, Any], Path | None]:
+        """Predicts an evaluation's episode, writes its pictures, and adds a line to `open_loop.jsonl`.
+
+        A failure to write a picture is said once and is no reason to stop.
+
+        Args:
+            folder: of the run.
+            line: with 'task', 'episodes' and 'updates', which say which evaluation it is; the errors are added. If
+                there is such a line already, no other one is written.
+            params: see `of`.
+            root: see `of`.
+            episode: see `of`.
+            frames_per_second: of the video.
+
+        Returns:
+            the errors, see `Prediction.errors`, none if the episode ends with the context; and the PNG, if any.
+        """
+        prediction, picture = self.of(params, root, episode), None
+        if prediction is None:
+            return {}, None
+        task = line['task']
+        name = f'{line["episodes"]:06d}' + f'-{envs.file_name(task)}' * (len(self._run.tasks) > 1)
+        title = f'{task} after {line["episodes"]} episodes'
+        try:
+            picture = write_pictures(folder.directory / 'open_loop' / name, prediction, title, frames_per_second)
+        except Exception as error:  # whatever ffmpeg, its Python side or the disk may raise
+            self._say(f'The open-loop prediction could not be drawn ({type(error).__name__}: {error}); training goes '
+                      f'on, and --evaluation.open-loop False leaves it out.')
+            self._say = lambda sentence: None
+        errors = prediction.errors()
+        if not any(all(line[name] == there[name] for name in ('task', 'episodes', 'updates'))
+                   for there in folder.lines('open_loop.jsonl')):
+            folder.append('open_loop.jsonl', line | errors)
+        return errors, picture
