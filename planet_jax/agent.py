@@ -49,6 +49,44 @@ def filter(model: WorldModel, params: Params, key: jax.Array, belief: Belief, ob
     return model.posterior(params, posterior_key, prior, embedding)
 
 
+def planners_of(settings: config.Config) -> tuple[tuple[config.Planner, ...], tuple[int, int]]:
+    """The distinct planners of an agent, and which of them collection and evaluation take: their plans' places."""
+    both = settings.planner, settings.evaluation_planner.over(settings.planner)
+    distinct = tuple(dict.fromkeys(both))
+    return distinct, (distinct.index(both[0]), distinct.index(both[1]))
+
+
+def make_method(settings: config.Planner, action_size: int, colour: float = 2.0) -> planning.Planner:
+    """The planner of the settings, over any score.
+
+    Args:
+        settings: of the planner.
+        action_size: A.
+        colour: of the noise, where the settings name none.
+    """
+    sizes = dict(action_size=action_size, horizon=settings.horizon, candidates=settings.candidates)
+    fits = dict(iterations=settings.iterations, elites=settings.elites)
+    match settings.method:
+        case 'cem':
+            return planning.make_cem(**sizes, **fits, spread=settings.spread)
+        case 'icem':
+            return planning.make_icem(
+                **sizes, **fits, colour=colour if settings.colour is None else settings.colour, decay=settings.decay,
+                keep=settings.keep, momentum=settings.momentum, execute=settings.execute)
+        case 'mppi':
+            return planning.make_mppi(**sizes, **fits, temperature=settings.temperature)
+        case 'random_shooting':
+            return planning.make_random_shooting(**sizes)
+
+
+def rollout_arguments(model: WorldModel, settings: config.Planner, latent: Latent) -> tuple[tuple[Any, ...], dict]:
+    """What `planning.rollouts` and `planning.visited` are given after the parameters."""
+    sample_root = model.resample if settings.start == 'per_candidate' else None
+    if settings.rollout == 'mean' and sample_root is None:
+        latent = latent.replace(stochastic=latent.mean)
+    return (latent, world_model.latent_dynamics(model, settings.rollout)), {'sample_root': sample_root}
+
+
 def make_planner(model: WorldModel, settings: config.Planner, action_size: int, colour: float = 2.0) -> PlannerInModel:
     """A sampling planner inside the world model.
 
@@ -61,26 +99,11 @@ def make_planner(model: WorldModel, settings: config.Planner, action_size: int, 
         action_size: A.
         colour: of the noise, where the settings name none.
     """
-    sizes = dict(action_size=action_size, horizon=settings.horizon, candidates=settings.candidates)
-    fits = dict(iterations=settings.iterations, elites=settings.elites)
-    match settings.method:
-        case 'cem':
-            made = planning.make_cem(**sizes, **fits, spread=settings.spread)
-        case 'icem':
-            made = planning.make_icem(
-                **sizes, **fits, colour=colour if settings.colour is None else settings.colour, decay=settings.decay,
-                keep=settings.keep, momentum=settings.momentum, execute=settings.execute)
-        case 'mppi':
-            made = planning.make_mppi(**sizes, **fits, temperature=settings.temperature)
-        case 'random_shooting':
-            made = planning.make_random_shooting(**sizes)
-    dynamics = world_model.latent_dynamics(model, settings.rollout)
-    sample_root = model.resample if settings.start == 'per_candidate' else None
+    made = make_method(settings, action_size, colour)
 
     def plan(params, key, latent, state):
-        if settings.rollout == 'mean' and sample_root is None:
-            latent = latent.replace(stochastic=latent.mean)
-        score = planning.rollouts(params, latent, dynamics, sample_root=sample_root)
+        arguments, options = rollout_arguments(model, settings, latent)
+        score = planning.rollouts(params, *arguments, **options)
         found, state = made.step(key, score, state)
         return found.actions[0], found.returns[-1].mean(), state
 

@@ -48,11 +48,10 @@ def make_steps(config: Config, spec: Spec, *, slots: int, updates_per_call: int,
     config = config.resolve()
     model = make_world_model(config.model, spec)
     optimizer = learner.make_optimizer(config.learner)
-    settings = config.planner, config.evaluation_planner.over(config.planner)
-    # One where both are the same.
-    planners = {each: agent.make_planner(model, each, spec.action_size, colour) for each in settings}
-    act, evaluate = (agent.make_act(model, planners[each].plan, noise, list(planners).index(each))
-                     for each, noise in zip(settings, (config.collector.noise, 0.0)))
+    settings, places = agent.planners_of(config)
+    planners = [agent.make_planner(model, each, spec.action_size, colour) for each in settings]
+    act, evaluate = (agent.make_act(model, planners[place].plan, noise, place)
+                     for place, noise in zip(places, (config.collector.noise, 0.0)))
     random = {'uniform': agent.uniform, 'normal': agent.normal}[config.collector.random](spec.action_size)
     task_steps = tuple(task_steps) or (spec.steps,)
     distinct_steps = sorted(set(task_steps))
@@ -66,7 +65,7 @@ def make_steps(config: Config, spec: Spec, *, slots: int, updates_per_call: int,
 
     def begin(params):
         del params
-        return agent.begin(model, spec.action_size, tuple(planners.values()))
+        return agent.begin(model, spec.action_size, planners)
 
     def add(state, episodes):
         replays = list(state.replay)

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import matplotlib
 import numpy as np
 from flax import struct
@@ -14,11 +13,11 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from rich.console import Console
 
-from planet_jax import config, envs, planning, world_model
+from planet_jax import agent as acting
+from planet_jax import envs, planning
 from planet_jax.cli.record import decoder, new_file
 from planet_jax.ops import images
 from planet_jax.pictures import video
-from planet_jax.planning import Dynamics
 from planet_jax.runs.trained import Agent, Trained
 
 WIDTH, TILE = 1340, 80
@@ -27,14 +26,14 @@ WIDTH, TILE = 1340, 80
 
 @struct.dataclass
 class Iteration:
-    """One iteration of the cross-entropy method, with all its candidates.
+    """One iteration of a search, with all its candidates.
 
     Attributes:
         actions: [J, H, A], the candidates
         states: their rollouts, any pytree with leading [J, H]
         rewards: [J, H]
         returns: [J]
-        mean: [H, A], refitted to the elites
+        mean: [H, A], of the refit
         std: [H, A]
     """
 
@@ -51,52 +50,30 @@ class Iteration:
         return np.argsort(-np.nan_to_num(self.returns, nan=-np.inf), kind='stable')
 
 
-def search(params: Any, key: jax.Array, root: Any, dynamics: Dynamics, *, action_size: int, settings: config.Planner,
-           sample_root: Callable[[jax.Array, Any], Any] | None = None) -> list[Iteration]:
-    """`planning.cem` with the same random numbers, one iteration at a time, so that everything can be looked at.
+def search(params: Any, key: jax.Array, root: Any, dynamics: planning.Dynamics, planner: planning.Planner,
+           state: planning.PlanState | None,
+           sample_root: Callable[[jax.Array, Any], Any] | None = None) -> tuple[planning.Plan, list[Iteration]]:
+    """One plan with the planner's own random numbers, and everything that it looked at on the way.
 
     Args:
         params: handed to the dynamics.
         key: a random key.
         root: the state to plan from.
-        dynamics: see `planning.cem`.
-        action_size: A.
-        settings: of the planner.
-        sample_root: see `planning.cem`.
+        dynamics: see `planning.rollouts`.
+        planner: what searches.
+        state: what the last plan left.
+        sample_root: see `planning.rollouts`.
     """
-    candidates, horizon = settings.candidates, settings.horizon
-
-    def rollout(key, root, actions):
-        start_key, key = jax.random.split(key)
-        if sample_root is None:
-            start = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (candidates, *jnp.shape(leaf))), root)
-        else:
-            start = jax.vmap(sample_root, (0, None))(jax.random.split(start_key, candidates), root)
-
-        def advance(state, inputs):
-            key, action = inputs
-            state, reward = jax.vmap(dynamics, (None, 0, 0, 0))(params, jax.random.split(key, candidates), state,
-                                                                action)
-            return state, (state, reward)
-
-        found = jax.lax.scan(advance, start, (jax.random.split(key, horizon), actions.swapaxes(0, 1)))[1]
-        return jax.tree.map(lambda leaf: leaf.swapaxes(0, 1), found)
 
     @jax.jit
-    def iterate(key, root, mean, std):
-        propose_key, score_key = jax.random.split(key)
-        actions = planning.propose(propose_key, mean, std, candidates=candidates)
-        states, rewards = rollout(score_key, root, actions)
-        returns = rewards.sum(1)
-        mean, std, _ = planning.refit(actions, returns, elites=settings.elites, spread=settings.spread)
-        return Iteration(actions, states, rewards, returns, mean, std)
+    def run(key, root, state):
+        model = params, root, dynamics
+        plan, _ = planner.step(key, planning.rollouts(*model, sample_root=sample_root), state, record=True)
+        look = planning.visited(*model, sample_root=sample_root)
+        return plan, [Iteration(seen.actions, *look(seen.key, seen.actions), seen.returns, seen.mean, seen.std)
+                      for seen in plan.record]
 
-    mean, std = jnp.zeros((horizon, action_size)), jnp.ones((horizon, action_size))
-    found = []
-    for iteration_key in jax.random.split(key, settings.iterations):
-        found.append(iterate(iteration_key, root, mean, std))
-        mean, std = found[-1].mean, found[-1].std
-    return jax.device_get(found)
+    return jax.device_get(run(key, root, state))
 
 
 def imagine_run(directory: Path, step: int, task: str | None, out: Path | None, console: Console,
@@ -135,32 +112,33 @@ def imagine_run(directory: Path, step: int, task: str | None, out: Path | None, 
         for _ in range(step):
             observation, *_ = env.step(agent.act(observation))
         plan_key = jax.random.split(agent.step_keys[0, 0], 3)[1]  # as `agent.make_act` splits it
+        settings, (_, index) = acting.planners_of(run.config.resolve())
+        state = agent.belief.plans[index]
         agent.act(observation)
-        settings = run.config.resolve().evaluation_planner.over(run.config.planner)
-        latent = jax.tree.map(lambda leaf: leaf[0], agent.belief.latent)
-        params, latent = jax.tree.map(lambda leaf: leaf[0], (trained.params, latent))
+        params, latent, state = jax.tree.map(lambda leaf: leaf[0], (
+            trained.params, *jax.tree.map(lambda leaf: leaf[0], (agent.belief.latent, state))))
+        planner = acting.make_method(settings[index], run.spec.action_size, run.colour)
+        arguments, options = acting.rollout_arguments(run.model, settings[index], latent)
         with jax.default_matmul_precision(run.config.model.precision):
-            found = search(params, plan_key, latent, world_model.latent_dynamics(run.model),
-                           action_size=run.spec.action_size, settings=settings,
-                           sample_root=run.model.resample if settings.start == 'per_candidate' else None)
+            plan, found = search(params, plan_key, *arguments, planner, state, **options)
         # What becomes of the plan: the agent itself would plan anew after the first action.
-        plan = np.clip(found[-1].mean, -1, 1)
-        carried_out = [env.step(action)[:2] for action in plan[:steps - step]]
+        carried_out = [env.step(action)[:2] for action in plan.actions[:steps - step]]
     title = f'{task} {trained.progress}: the plan at step {step} of {steps}'
-    picture = _plots(found, settings.elites, title)
+    elites = plan.returns.shape[1]
+    picture = _plots(found, elites, planner.parts.begin(state).std, title)
     if observation.ndim == 3:
         decode = run.compiled(jax.vmap(lambda latent: images.restore(run.model.decode(params, latent.features))))
         picture = np.concatenate([picture, _strip(found, decode, observation, decoder(trained)(agent), carried_out)])
     video.write_picture(path, picture)
     first, last = found[0], found[-1]
-    console.print(f'{path}: imagined return of the elites {first.returns[first.order[:settings.elites]].mean():.2f} '
-                  f'in iteration 1, {last.returns[last.order[:settings.elites]].mean():.2f} in iteration {len(found)}; '
+    console.print(f'{path}: imagined return of the elites {first.returns[first.order[:elites]].mean():.2f} '
+                  f'in iteration 1, {last.returns[last.order[:elites]].mean():.2f} in iteration {len(found)}; '
                   f'spread of the plan {first.std.mean():.2f}, then {last.std.mean():.2f}', highlight=False,
                   markup=False, soft_wrap=True)
     return path
 
 
-def _plots(found: list[Iteration], elites: int, title: str) -> np.ndarray:
+def _plots(found: list[Iteration], elites: int, before: np.ndarray, title: str) -> np.ndarray:
     """Returns and spreads over the iterations, uint8 [height, WIDTH, 3]."""
     figure = Figure((WIDTH / 100, 4), dpi=100, layout='constrained')
     ink, faint, paper, accent = (tuple(part / 255 for part in color) for color in (
@@ -183,7 +161,7 @@ def _plots(found: list[Iteration], elites: int, title: str) -> np.ndarray:
                    markerscale=2)
     colors = matplotlib.colormaps['viridis'](np.linspace(0.25, 1, len(found)))
     ahead = np.arange(1, len(found[0].mean) + 1)
-    spreads.plot(ahead, np.ones(len(ahead)), color=faint, linestyle='--', label='before')
+    spreads.plot(ahead, before.mean(-1), color=faint, linestyle='--', label='before')
     for number, (iteration, color) in enumerate(zip(found, colors), 1):
         told = f'iteration {number}' if number in (1, len(found)) else None
         spreads.plot(ahead, iteration.std.mean(-1), color=color, label=told)

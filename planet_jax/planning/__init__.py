@@ -16,10 +16,10 @@ halves, for a loop of your own.
 from .compiling import compiler_options
 from .distributions import coloured, propose, refit
 from .methods import make_cem, make_icem, make_mppi, make_random_shooting
-from .records import Dynamics, Plan, Planner, PlanState, Score
-from .rollouts import rollouts
+from .records import Dynamics, Iteration, Plan, Planner, PlanState, Score
+from .rollouts import rollouts, visited
 from .searching import cem, search
 
 __all__ = [
-    'Dynamics', 'Plan', 'PlanState', 'Planner', 'Score', 'cem', 'coloured', 'compiler_options', 'make_cem', 'make_icem',
-    'make_mppi', 'make_random_shooting', 'propose', 'refit', 'rollouts', 'search']
+    'Dynamics', 'Iteration', 'Plan', 'PlanState', 'Planner', 'Score', 'cem', 'coloured', 'compiler_options', 'make_cem',
+    'make_icem', 'make_mppi', 'make_random_shooting', 'propose', 'refit', 'rollouts', 'search', 'visited']

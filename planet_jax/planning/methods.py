@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from .distributions import best_of, check_elites, fit, propose
-from .records import Parts, Plan, Planner, PlanState
+from .records import Iteration, Parts, Plan, Planner, PlanState
 
 
 def make_cem(*, action_size: int, horizon: int = 12, iterations: int = 10, candidates: int = 1000, elites: int = 100,
@@ -253,7 +253,7 @@ def _make(box: _Box, sizes: tuple[int, ...], draw: Any, update: Any, *, keep: in
         kept = _shifted(state.kept) if keep else None
         return plan, PlanState(_shifted(mean), box.std, kept, state.known)
 
-    def step(key, score, state):
+    def step(key, score, state, *, record=False):
         def iterate(state, inputs, candidates):
             key, last = inputs
             propose_key, score_key = jax.random.split(key)
@@ -263,19 +263,26 @@ def _make(box: _Box, sizes: tuple[int, ...], draw: Any, update: Any, *, keep: in
                 raise ValueError(f'The score must return one number for each of the {candidates} candidates, but its '
                                  f'shape is {returns.shape}.')
             state, best, elites = update(state, actions, returns)
-            return state, (best, elites)
+            seen = Iteration(score_key, actions, returns, state.mean, state.std) if record else None
+            return state, (best, elites, seen)
 
         state, keys = begin(state), jax.random.split(key, len(sizes))
         if len(set(sizes)) == 1:
             last = jnp.arange(len(sizes)) == len(sizes) - 1
-            state, (best, returns) = jax.lax.scan(
+            state, (best, returns, seen) = jax.lax.scan(
                 functools.partial(iterate, candidates=sizes[0]), state, (keys, last))
-            return finish(state, None if best is None else best[-1], returns)
-        found = []
+            plan, left = finish(state, None if best is None else best[-1], returns)
+            if record:
+                plan = plan.replace(record=tuple(jax.tree.map(lambda leaf, index=index: leaf[index], seen)
+                                                 for index in range(len(sizes))))
+            return plan, left
+        found, record_of = [], []
         for index, candidates in enumerate(sizes):
-            state, (best, elites) = iterate(state, (keys[index], index == len(sizes) - 1), candidates)
+            state, (best, elites, seen) = iterate(state, (keys[index], index == len(sizes) - 1), candidates)
             found.append(elites)
-        return finish(state, best, jnp.stack(found))
+            record_of.append(seen)
+        plan, left = finish(state, best, jnp.stack(found))
+        return (plan.replace(record=tuple(record_of)) if record else plan), left
 
     parts = Parts(sizes, begin, draw, update, finish)
     return Planner(lambda: begin(None) if warm_start else None, step, parts)

@@ -30,6 +30,25 @@ class PlanState:
 
 
 @struct.dataclass
+class Iteration:
+    """One iteration of a search, with all its candidates.
+
+    Attributes:
+        key: that the score was given
+        actions: [J, H, A], the candidates
+        returns: [J]
+        mean: [H, A], of the refit
+        std: [H, A], of the refit
+    """
+
+    key: jax.Array
+    actions: jax.Array
+    returns: jax.Array
+    mean: jax.Array
+    std: jax.Array
+
+
+@struct.dataclass
 class Plan:
     """The result of a search.
 
@@ -38,19 +57,25 @@ class Plan:
         std: [H, A], its spread
         returns: [I, K], what each iteration's elites scored, best first
         actions: [H, A], the sequence to carry out: the mean or the best candidate, as the planner was made
+        record: every iteration, to be looked at; empty unless it was asked for
     """
 
     mean: jax.Array
     std: jax.Array
     returns: jax.Array
     actions: jax.Array
+    record: tuple[Iteration, ...] = ()
 
 
 class Step(Protocol):
     """One plan."""
 
-    def __call__(self, key: jax.Array, score: Score, state: PlanState | None) -> tuple[Plan, PlanState | None]:
-        """Returns the plan, and the state that the next one begins from, one step of the task later."""
+    def __call__(self, key: jax.Array, score: Score, state: PlanState | None, *, record: bool = False,
+                 ) -> tuple[Plan, PlanState | None]:
+        """Returns the plan, and the state that the next one begins from, one step of the task later.
+
+        With `record`, the plan has all candidates of all iterations; the other numbers are the same.
+        """
 
 
 class Parts(NamedTuple):

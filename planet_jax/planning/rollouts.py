@@ -22,9 +22,31 @@ def rollouts(params: Any, root: Any, dynamics: Dynamics, *, sample_root: Callabl
         terminal_value: (params, state) -> value [] of the last state, added with the discount of H steps.
         discount: of a reward one step later, 0 to 1.
     """
-    step = jax.vmap(dynamics, (None, 0, 0, 0))
+    roll = _make_roll(params, root, dynamics, sample_root, discount, visited=False)
 
     def score(key, actions):
+        last, returns, _ = roll(key, actions)
+        if terminal_value is not None:
+            returns += discount ** actions.shape[1] * jax.vmap(terminal_value, (None, 0))(params, last)
+        return returns
+
+    return score
+
+
+def visited(params: Any, root: Any, dynamics: Dynamics, *, sample_root: Callable[[jax.Array, Any], Any] | None = None,
+            ) -> Callable[[jax.Array, jax.Array], tuple[Any, jax.Array]]:
+    """What `rollouts` scores, to be looked at: (key, actions [J, H, A]) -> (states with [J, H], rewards [J, H]).
+
+    Args: see `rollouts`; with the same key every number is the same.
+    """
+    roll = _make_roll(params, root, dynamics, sample_root, 1.0, visited=True)
+    return lambda key, actions: jax.tree.map(lambda leaf: leaf.swapaxes(0, 1), roll(key, actions)[2])
+
+
+def _make_roll(params, root, dynamics, sample_root, discount, visited):
+    step = jax.vmap(dynamics, (None, 0, 0, 0))
+
+    def roll(key, actions):
         candidates, horizon = actions.shape[:2]
         start_key, key = jax.random.split(key)
         if sample_root is None:
@@ -36,15 +58,14 @@ def rollouts(params: Any, root: Any, dynamics: Dynamics, *, sample_root: Callabl
             state, total = carry
             key, action, *weight = inputs
             state, reward = step(params, jax.random.split(key, candidates), state, action)
-            return (state, total + (weight[0] * reward if weight else reward)), None
+            total += weight[0] * reward if weight else reward
+            return (state, total), (state, reward) if visited else None
 
         inputs = jax.random.split(key, horizon), actions.swapaxes(0, 1)
         if discount != 1:
             inputs = *inputs, discount ** jnp.arange(horizon)
         # By two, so that a CPU computes the reward of one step while it begins the next.
-        (last, returns), _ = jax.lax.scan(advance, (start, jnp.zeros(candidates)), inputs, unroll=2)
-        if terminal_value is not None:
-            returns += discount ** horizon * jax.vmap(terminal_value, (None, 0))(params, last)
-        return returns
+        (last, returns), seen = jax.lax.scan(advance, (start, jnp.zeros(candidates)), inputs, unroll=2)
+        return last, returns, seen
 
-    return score
+    return roll

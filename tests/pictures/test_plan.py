@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from planet_jax import planning
-from planet_jax.config import Planner
 from planet_jax.pictures import plan as imagine
 
 
@@ -16,21 +15,26 @@ def dynamics(params, key, state, action):
     return state, -jnp.abs(state) + jnp.round(100 * action[0])
 
 
-@pytest.mark.parametrize('spread, sample_root', [
-    ('std', None), ('mean_absolute', lambda key, root: root + jax.random.randint(key, (), 0, 20)),
-], ids=['released', 'paper'])
-def test_it_is_cem(spread, sample_root):
-    options = {'horizon': 3, 'iterations': 4, 'candidates': 24, 'elites': 5, 'spread': spread}
+SIZES = {'action_size': 2, 'horizon': 3, 'iterations': 4, 'candidates': 24, 'elites': 5}
+
+
+@pytest.mark.parametrize('planner, sample_root', [
+    (planning.make_cem(**SIZES), None),
+    (planning.make_cem(**SIZES, spread='mean_absolute'), lambda key, root: root + jax.random.randint(key, (), 0, 20)),
+    (planning.make_icem(**SIZES, decay=1.5), None),
+], ids=['released', 'paper', 'icem'])
+def test_it_is_the_planner_s_own_search(planner, sample_root):
     key, root = jax.random.PRNGKey(1), jnp.asarray(7.0)
-    plan = jax.jit(lambda key: planning.cem(2.0, key, root, dynamics, action_size=2, sample_root=sample_root,
-                                           **options))(key)
-    found = imagine.search(2.0, key, root, dynamics, action_size=2, settings=Planner(**options),
-                           sample_root=sample_root)
-    assert len(found) == 4
-    for iteration, expected in zip(found, plan.returns):
+    plan, _ = jax.jit(lambda key: planner.step(key, planning.rollouts(2.0, root, dynamics, sample_root=sample_root),
+                                               planner.init()))(key)
+    seen, found = imagine.search(2.0, key, root, dynamics, planner, planner.init(), sample_root)
+    assert len(found) == 4 and plan.record == ()
+    for iteration, size, expected in zip(found, planner.parts.sizes, plan.returns):
         np.testing.assert_array_equal(iteration.returns[iteration.order[:5]], expected)
-        assert iteration.actions.shape == (24, 3, 2) and iteration.states.shape == iteration.rewards.shape == (24, 3)
+        assert iteration.actions.shape == (size, 3, 2)
+        assert iteration.states.shape == iteration.rewards.shape == (size, 3)
         np.testing.assert_array_equal(iteration.rewards.sum(1), iteration.returns)
+    np.testing.assert_allclose(seen.actions, plan.actions, rtol=1e-6)
     np.testing.assert_allclose(found[-1].mean, plan.mean, rtol=1e-6)
     np.testing.assert_allclose(found[-1].std, plan.std, rtol=1e-5)
 
