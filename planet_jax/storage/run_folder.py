@@ -352,8 +352,9 @@ class RunFolder:
         What this run cannot have written in `episodes/` is set aside.
         """
         kept = len(progress['episodes'])
-        for path in [*self.directory.glob('**/.*.partial*')]:
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
+        for path in sorted(self.directory.glob('**/.*.partial*')):
+            # A half-written file within a half-written folder goes with it.
+            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
         # A file is written before its line.
         written = len(self.lines('metrics.jsonl')) + len(self._tasks)
         own = {self.episode_path(number) for number in range(max(kept, written))}

@@ -38,7 +38,8 @@ def kill_while_writing(environment):
         ended = subprocess.run([sys.executable, '-W', 'ignore', '-c', SUICIDE, str(which), *command], cwd=cwd,
                                capture_output=True, text=True, env=environment({}))
         assert ended.returncode in (-signal.SIGKILL, 0), ended.stdout + ended.stderr
-        return ended.returncode != 0, [path.name for path in cwd.rglob('.*.partial')]
+        half = [path for path in cwd.rglob('.*.partial') if not path.parent.name.endswith('.partial')]
+        return ended.returncode != 0, [path.name for path in half]
     return run
 
 
