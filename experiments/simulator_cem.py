@@ -23,12 +23,13 @@ import tyro
 from rich.console import Console
 
 from planet_jax import envs, keys, planning
-from planet_jax.cli.progress import Display, duration
+from planet_jax.cli.progress import Display
 from planet_jax.config import Env, Planner
 from planet_jax.envs.simulation import Simulation
 from planet_jax.machine import prepare_process
 from planet_jax.runs import run as runs
 from planet_jax.runs.clock import Clock
+from planet_jax.runs.duration import duration
 from planet_jax.scores import published
 
 PAPER = dict(zip(published.TASKS, published.SIMULATOR_CEM.returns))

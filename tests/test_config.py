@@ -57,11 +57,11 @@ def test_every_field_survives_json():
         planner=Planner(3, 4, 50, 6, 'mean_absolute', 'per_candidate', 'icem', 'mean', 1.5, 1.25, 2, 0.2, 'mean',
                         0.7),
         learner=Learner(batch=7, chunk_length=8, learning_rate=0.1, adam_epsilon=0.2, adam_epsilon_hat=True,
-                        clip_norm=10, most_skipped=3, updates_per_call=2), replay=Replay(20, 'host'),
+                        clip_norm=10, most_skipped=3, updates_per_call=2), replay=Replay(20, 'host', 30),
         collector=Collector(1, 4, 'all_tasks', 'random', 0.5, 'normal'),
         evaluation_planner=EvaluationPlanner(1, 2, 30, 4, 'std', 'shared', 'mppi', 'sample', 0.5, 1.1, 1, 0.3,
                                              'best', 2.0),
-        evaluation=Evaluation(0, 3, False))
+        evaluation=Evaluation(0, 3, False, 2, 2.0, 5))
     for group in GROUPS:
         for field in dataclasses.fields(GROUPS[group]):
             default = getattr(getattr(Config(), group), field.name)
@@ -151,6 +151,9 @@ AT_LEAST = [
     *[('collector', 'noise', value, 0) for value in (-0.3, math.nan)],
     ('evaluation', 'every', -1, 0),
     ('evaluation', 'episodes', 0, 1),
+    ('evaluation', 'first', 0, 1),
+    ('evaluation', 'growth', 1.0, 1.1),
+    ('evaluation', 'full', -1, 0),
 ]
 
 
@@ -339,7 +342,7 @@ def test_cpu_is_smaller_and_whole():
     assert cpu.objective == Objective(image_scale=None, kl_balance=0.8) and cpu.resolve().objective.free_nats == 1
     assert cpu.model.cell == 'rssm' and cpu.model.stochastic > 1 and cpu.model.deterministic > 1
     assert cpu.planner == Planner(12, 3, 100, 10, method='icem', rollout='mean')
-    assert cpu.evaluation.every == 10 and cpu.evaluation.episodes == 10
+    assert (cpu.evaluation.every, cpu.evaluation.first, cpu.evaluation.episodes) == (20, 6, 10)
 
 
 def test_debug_learns_twice_and_evaluates_planned_episodes():

@@ -28,7 +28,7 @@ from planet_jax import envs, keys, networks
 from planet_jax.cli.main import main as planet_jax
 from planet_jax.config import preset
 from planet_jax.envs import spaces
-from planet_jax.runs import trainer as train
+from planet_jax.runs import progress, training
 from planet_jax.storage import checkpoint, episodes, run_folder
 
 WATCHED = {
@@ -37,7 +37,7 @@ WATCHED = {
     'digests of checkpoints': [(checkpoint, '_digests')],
     'reading checkpoints back': [(checkpoint, '_check_saved')],
     'forcing files to disk': [(os, 'fsync')],
-    'space on the disk': [(train, 'check_space')],
+    'space on the disk': [(progress, 'check_space'), (training, 'check_space')],
     'locks and links of the run folder': [(run_folder.RunFolder, '__init__')],
 }
 """Functions that guard, by what they guard."""

@@ -28,10 +28,10 @@ from rich.table import Table
 from rich.text import Text
 
 from planet_jax import config, envs, keys
-from planet_jax.cli.progress import duration
 from planet_jax.pictures import video
 from planet_jax.runs import run as runs
 from planet_jax.runs.clock import Clock, units_left
+from planet_jax.runs.duration import duration
 from planet_jax.storage import checkpoint
 from planet_jax.storage.run_folder import KEPT, FolderError, check_space
 from planet_jax.types import Trajectory

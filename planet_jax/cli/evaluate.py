@@ -7,7 +7,7 @@ from rich.console import Console
 
 from planet_jax import keys
 from planet_jax.cli.progress import Display
-from planet_jax.runs import evaluator as evaluation
+from planet_jax.runs import evaluation
 from planet_jax.runs.trained import Trained, read_run
 from planet_jax.scores import published
 from planet_jax.scores.numbers import significant

@@ -11,8 +11,8 @@ from rich.console import Console
 from rich.table import Table
 
 from planet_jax import config
-from planet_jax.cli.progress import duration
 from planet_jax.runs.clock import Clock, units_left
+from planet_jax.runs.duration import duration
 from planet_jax.scores import published
 from planet_jax.scores import reading as scores
 from planet_jax.scores.numbers import significant

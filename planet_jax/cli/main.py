@@ -9,22 +9,19 @@ import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
+from typing import Annotated, Literal, TypeVar
 
 import tyro
 from rich.console import Console
 
 from planet_jax.cli import help, values
-from planet_jax.config import PRESET_EPISODES, PRESETS, Config, preset
-from planet_jax.loggers.sinks import SinkName
+from planet_jax.cli.console import make as make_console
+from planet_jax.config import PRESETS, Config, preset
 from planet_jax.machine import prepare_process
-
-if TYPE_CHECKING:
-    from planet_jax.runs import run as runs
-
+from planet_jax.runs.options import Options as RunOptions
+from planet_jax.runs.options import PresetName
 
 T = TypeVar('T')
-PresetName = Literal['planet', 'paper', 'cpu', 'debug']
 
 
 def parse_seeds(text: str) -> list[int]:
@@ -46,61 +43,11 @@ def parse_seeds(text: str) -> list[int]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options:
+class Options(RunOptions):
     """What `train` and `sweep` have in common."""
 
-    preset: PresetName
-    """What the configuration starts from. If none is given: that of the run folder there is, else planet on an
-    accelerator and cpu without one."""
-    logdir: Path = Path('logs')
-    """Run folders are LOGDIR/TASK/METHOD/SEED."""
-    method: str | None = None
-    """Name in the run folder; none: cell and preset, such as rssm-cpu."""
-    episodes: int | None = None
-    """Of each task in the data at the end, the seed episodes included; none: 1000 (planet, paper), 200 (cpu), 6
-    (debug)."""
-    time_limit: float | None = None
-    """Minutes after which to save and stop; the same command goes on."""
-    checkpoint_minutes: float = 5.0
-    """Least time between two checkpoints."""
-    resume: Literal['auto', 'must', 'never'] = 'auto'
-    """Whether to go on with the run in the folder; auto: if there is one; must: there must be one; never: there must be
-    none."""
-    drop_bad_episodes: bool = False
-    """Go on without episodes whose files are damaged or gone; the run is marked as no longer exact."""
-    sinks: tuple[SinkName, ...] = ('tensorboard',)
-    """Where numbers and pictures go besides the run folder's own files; nothing behind it: nowhere."""
-    debug_nans: bool = False
-    """End at the first number that is none, and tell which operation made it; much slower."""
-    profile: bool = False
-    """Record with JAX's profiler what happens in one episode, its updates included, once all is compiled."""
     config: Annotated[Config, tyro.conf.arg(name=''), tyro.conf.FlagConversionOff] = field(default_factory=Config)
-
-    def __post_init__(self):
-        if self.method is not None and not re.fullmatch(r'\w[\w.\-]*', self.method):
-            raise ValueError(f'The method is {self.method!r}, but it is the name of a folder: use letters, digits, '
-                             f'dots, dashes and underscores.')
-        if self.total_episodes < self.config.collector.seed_episodes:
-            raise ValueError(f'episodes is {self.total_episodes}, but the {self.config.collector.seed_episodes} seed '
-                             f'episodes count too: the nearest valid value is {self.config.collector.seed_episodes}.')
-        if self.time_limit is not None and not self.time_limit > 0:
-            raise ValueError(f'The time limit is {self.time_limit} minutes, but must be above 0.')
-        if not self.checkpoint_minutes >= 0:
-            raise ValueError(f'checkpoint_minutes is {self.checkpoint_minutes}, but must be at least 0.')
-
-    @property
-    def total_episodes(self) -> int:
-        """Episodes asked for, or the preset's number."""
-        return PRESET_EPISODES[self.preset] if self.episodes is None else self.episodes
-
-    def member(self, task: str, seed: int) -> 'tuple[runs.Run, Path]':
-        """A run of these options, and its folder."""
-        from planet_jax import envs
-        from planet_jax.runs import run as runs
-        from planet_jax.storage.run_folder import run_directory
-        name, _ = envs.resolve_several(task)
-        method = self.method or f'{self.config.model.cell}-{self.preset}'
-        return runs.Run(name, self.preset, seed, self.config), run_directory(self.logdir, name, method, seed)
+    """Settings of the run."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -362,20 +309,22 @@ def _debug(command: Options) -> None:
 
 def _train(arguments: Sequence[str], console: Console) -> int:
     command = _parse_options(Train, arguments, console)
-    from planet_jax.runs.trainer import Training
+    from planet_jax.cli.reporter import Terminal
+    from planet_jax.runs.training import Training
     _debug(command)
-    with console.status('starting the simulator and compiling'):
-        training = Training([command.member(command.task, command.seed)], command, console)
+    reporter = Terminal(console)
+    with reporter.starting():
+        training = Training([command.member(command.task, command.seed)], command, reporter)
     return training.main()
 
 
 def _sweep(arguments: Sequence[str], console: Console) -> int:
     command = _parse_options(Sweep, arguments, console)
-    from planet_jax.sweeps import here as sweep
+    from planet_jax.cli.sweep import sweep, sweep_on_ray
     _debug(command)
     if command.launcher == 'ray':
-        return sweep.on_ray(command, arguments, console)
-    return sweep.here(command, console)
+        return sweep_on_ray(command, command.task, command.seed_numbers, arguments, console)
+    return sweep(command, command.task, command.seed_numbers, command.seeds_per_device, console)
 
 
 def _evaluate(arguments: Sequence[str], console: Console) -> int:
@@ -450,9 +399,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     name = arguments[0] if arguments else '--help'
     if name in ('-h', '--help'):
-        help.show_commands({command: record for command, (record, _) in COMMANDS.items()}, Console())
+        help.show_commands({command: record for command, (record, _) in COMMANDS.items()}, make_console())
         return 0
-    errors = Console(stderr=True)
+    errors = make_console(stderr=True)
     if name not in COMMANDS:
         errors.print(f'There is no command {name!r}: choose one of {", ".join(COMMANDS)}.', highlight=False,
                      markup=False)
@@ -463,9 +412,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             topic = arguments[arguments.index(asked.pop()) + 1:][:1]
             name_of_preset, _, settings = _starting_point(arguments)
             help.show(name, record, {'preset': name_of_preset, 'config': settings} if issubclass(record, Options)
-                      else {}, topic[0] if topic and not topic[0].startswith('-') else None, Console())
+                      else {}, topic[0] if topic and not topic[0].startswith('-') else None, make_console())
             return 0
-        return run(arguments[1:], Console())
+        return run(arguments[1:], make_console())
     except KeyboardInterrupt:
         return 130
     except (ValueError, RuntimeError, OSError, FloatingPointError) as error:

@@ -1,6 +1,5 @@
 """What a person sees of a long run: a live display on a terminal, plain lines elsewhere."""
 
-import math
 import time
 
 from rich.console import Console, Group
@@ -10,19 +9,6 @@ from rich.text import Text
 
 QUIET_SECONDS = 10.0
 """Without a terminal, a long phase is reported this often."""
-
-
-def duration(seconds: float) -> str:
-    """A span of time as a person says it: '45 s', '12 min', '3 h 20 min', '4.2 days'."""
-    if not math.isfinite(seconds):
-        return 'unknown'
-    if seconds < 90:
-        return f'{seconds:.0f} s'
-    if seconds < 5400:
-        return f'{seconds / 60:.0f} min'
-    if seconds < 48 * 3600:
-        return f'{seconds // 3600:.0f} h {seconds % 3600 // 60:.0f} min'
-    return f'{seconds / 86400:.1f} days'
 
 
 class Display:

@@ -368,11 +368,18 @@ class Replay:
     placement: Literal['auto', 'device', 'host'] = 'auto'
     """On the device that computes, or in the host's memory, from where chunks are sent while the device computes;
     `auto`: on the device while they take at most half of its memory. It changes no number."""
+    keep_files: int | None = None
+    """Episodes whose files stay in the run folder, the oldest removed, at least `capacity`; none: all."""
 
     def __post_init__(self):
         choices('replay', self)
         if self.capacity is not None:
             at_least('replay', {'capacity': self.capacity}, 1)
+        if self.keep_files is not None:
+            if self.capacity is None:
+                raise ValueError(f'replay.keep_files is {self.keep_files}, but a replay without a capacity holds every '
+                                 f'episode, and needs its file to go on: set replay.capacity too.')
+            at_least('replay', {'keep_files': self.keep_files}, self.capacity)
 
 
 @dataclass(frozen=True)
@@ -413,10 +420,40 @@ class Evaluation:
     """Episodes of an evaluation."""
     open_loop: bool = True
     """Predict the first of them from its first 5 images: pictures and errors are added to the run folder."""
+    first: int | None = None
+    """Episodes of data at the first evaluation, if that is to come before `every`; none: `every`."""
+    growth: float = 1.5
+    """Factor from one of these early evaluations to the next, in episodes of data."""
+    full: int = 0
+    """Episodes of data from which an evaluation has all of its episodes. Before, it has as large a part of them, at
+    least one; the last evaluation of a run always has all."""
 
     def __post_init__(self):
-        at_least('evaluation', {'every': self.every}, 0)
-        at_least('evaluation', {'episodes': self.episodes}, 1)
+        at_least('evaluation', {'every': self.every, 'full': self.full}, 0)
+        at_least('evaluation', {'episodes': self.episodes, **({} if self.first is None else {'first': self.first})}, 1)
+        at_least('evaluation', {'growth': self.growth}, 1.1)
+
+    def due(self, done: int) -> bool:
+        """Whether an evaluation comes after so many episodes of data, but for the one at the end."""
+        if not self.every or done < 1:
+            return False
+        early = self.first or self.every
+        while early < min(done, self.every):
+            early = math.ceil(early * self.growth)
+        return done % self.every == 0 or done == early < self.every
+
+    def count(self, done: int, total: int) -> int:
+        """Episodes of the evaluation after `done` episodes of data, of `total` at the end of the run."""
+        if done >= min(self.full, total):
+            return self.episodes
+        return max(math.ceil(self.episodes * done / self.full), 1)
+
+    def amount(self, done: int, total: int) -> float:
+        """What is left to evaluate after `done` episodes of data: 1 for each evaluation with all its episodes."""
+        if not self.every or done >= total:
+            return 0.0
+        places = [place for place in range(done + 1, total + 1) if place == total or self.due(place)]
+        return sum(self.count(place, total) for place in places) / self.episodes
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ def _cpu() -> Config:
         objective=Objective(image_scale=None, kl_balance=0.8),
         planner=Planner(iterations=3, candidates=100, elites=10, method='icem', rollout='mean'),
         learner=Learner(batch=16, chunk_length=32),
-        evaluation=Evaluation(every=10),
+        evaluation=Evaluation(every=20, first=6, full=100),
     )
 
 

@@ -35,6 +35,10 @@ THEN = {
     'collector.agent': 'planet',
     'collector.random': 'uniform',
     'evaluation.open_loop': True,
+    'evaluation.first': None,
+    'evaluation.growth': 1.5,
+    'evaluation.full': 0,
+    'replay.keep_files': None,
 }
 """What runs did before a field was there, for files that lack it. A new field gets a row, which never changes after:
 the default may, and the presets do."""

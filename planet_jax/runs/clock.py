@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from planet_jax.config import Config
 
 
-def units_left(config: Config, tasks: int, episodes: int, done: int, updates: int) -> dict[str, int]:
+def units_left(config: Config, tasks: int, episodes: int, done: int, updates: int) -> dict[str, float]:
     """What a run has still to do in each phase.
 
     Args:
@@ -18,13 +18,12 @@ def units_left(config: Config, tasks: int, episodes: int, done: int, updates: in
         updates: done.
 
     Returns:
-        seed episodes, updates, planned episodes of each task, and evaluations of a task that come after this moment.
+        seed episodes, updates, planned episodes of each task, and evaluations of a task that come after this moment,
+        one with a part of its episodes being that part of one.
     """
     seeds, interval = config.collector.seed_episodes, config.collector.interval(tasks)
-    planned, every = max(episodes - max(done, seeds), 0), config.evaluation.every
-    evaluations = 0
-    if every and done < episodes:
-        evaluations = episodes // every - done // every + bool(episodes % every)
+    planned = max(episodes - max(done, seeds), 0)
+    evaluations = config.evaluation.amount(done, episodes)
     return {'seed': max(seeds - done, 0), 'collect': planned, 'evaluate': evaluations * tasks,
             'learn': max(planned * interval - (updates - max(done - seeds, 0) * interval), 0)}
 
@@ -45,7 +44,7 @@ class Clock:
         self._parts: dict[str, float] = {}
 
     @contextmanager
-    def measure(self, phase: str, units: int = 1) -> Iterator[None]:
+    def measure(self, phase: str, units: float = 1) -> Iterator[None]:
         """Times a piece of work of so many units; one that raises counts nothing."""
         begun = time.monotonic()
         self._under_way, self._parts = (phase, begun, 0.0), {}

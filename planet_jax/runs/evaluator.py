@@ -1,108 +1,162 @@
-"""Evaluation: episodes without exploration, always from the same starts, side by side in rounds."""
+"""The evaluations of a training: when they are due, and what is written down of them."""
 
-import dataclasses
-import functools
 from collections.abc import Callable, Sequence
 
 import gymnasium
 import jax
-import jax.numpy as jnp
 import numpy as np
 
-from planet_jax import agent, collector, envs, keys
-from planet_jax.config import Env, Spec
-from planet_jax.types import Belief, Latent, Params, Trajectory
-
-BASELINES = ('zero', 'uniform')
-"""Agents that look at nothing; every score is shown beside theirs."""
-
-
-def rounds(episodes: int, seeds: int = 1) -> int:
-    """In how many rounds so many episodes of each seed are run, with at most one environment per core in each."""
-    return -(-episodes // max(envs.cores() // seeds, 1))
+from planet_jax import envs
+from planet_jax.runs import evaluation
+from planet_jax.runs.clock import Clock
+from planet_jax.runs.open_loop import OpenLoop
+from planet_jax.runs.progress import Seed
+from planet_jax.runs.reporter import Reporter
+from planet_jax.types import Steps, TrainState, Trajectory
 
 
-def make_envs(task: str, settings: Env, episodes: int, seeds: int = 1, spec: Spec | None = None,
-              ) -> gymnasium.vector.VectorEnv:
-    """The environments of a round, as many for each seed as go evenly into the episodes.
+class Evaluator:
+    """Evaluates the seeds of a training side by side, one task after the other.
 
-    Args:
-        task: its name.
-        settings: of the environment.
-        episodes: of each seed.
-        seeds: P.
-        spec: of the model, whose action size they take, while T is the task's own; none: that of the task.
+    Attributes:
+        envs: the environments that are open, all of one task; none before the first evaluation.
     """
-    own = envs.spec(task, settings)
-    together = -(-episodes // rounds(episodes, seeds))
-    return envs.Rebuilt(functools.partial(
-        envs.make_vector, [task] * seeds * together, settings, shared=(spec or own)._replace(steps=own.steps)))
 
+    def __init__(self, seeds: Sequence[Seed], steps: Steps, episodes: int, reporter: Reporter,
+                 open_loop: OpenLoop | None = None):
+        """Nothing is made before the first evaluation.
 
-def episode_keys(root: jax.Array, numbers: Sequence[int]) -> jax.Array:
-    """The keys of evaluation episodes, [P, len(numbers), 2].
+        Args:
+            seeds: of the same run.
+            steps: with [P] in front.
+            episodes: of each task in the data at the end.
+            reporter: is told of the evaluations.
+            open_loop: predicts each evaluation's first episode; none: that is left out.
+        """
+        self.run, self.seeds, self.steps, self.episodes = seeds[0].run, seeds, steps, episodes
+        self.settings, self.reporter, self.open_loop = self.run.config.evaluation, reporter, open_loop
+        self.envs: gymnasium.vector.VectorEnv | None = None
 
-    Args:
-        root: root keys of the seeds, [P, 2].
-        numbers: of the episodes, counted from 0.
-    """
-    numbers = jnp.asarray(numbers)
-    return jax.vmap(lambda key: jax.vmap(lambda number: keys.stream(key, 'evaluate', number))(numbers))(root)
+    def due(self) -> bool:
+        """Whether there are enough episodes for the next evaluation, once there was an update; once per checkpoint."""
+        done, updates = self._counts()
+        if not updates or not (self.settings.due(done) or self.settings.every and done >= self.episodes):
+            return False
+        collector = self.run.config.collector
+        if updates != (done - collector.seed_episodes) * collector.interval(len(self.run.tasks)):
+            return False  # Updates for the next episode were made already, so it was due before them.
+        return any(self._lacks(seed, 'planet', task) for seed in self.seeds for task in self.run.tasks)
 
+    def evaluate(self, state: TrainState, clock: Clock, report: Callable[[int, int], None]) -> None:
+        """Evaluates every task in turn, all seeds and some episodes side by side.
 
-def evaluate(act: agent.Act, begin: Callable[[Params], Belief], vector: gymnasium.vector.VectorEnv, params: Params,
-             root: jax.Array, episodes: int, report: Callable[[int], None] = lambda steps: None,
-             ) -> tuple[np.ndarray, Trajectory]:
-    """Runs evaluation episodes; each is decided by the root key and its number.
+        Args:
+            state: with [P].
+            clock: times it.
+            report: called with the agent steps done, and with all of them, in the evaluation of a task; what it raises
+                ends the evaluation.
+        """
+        done, _ = self._counts()
+        tasks, count = self.run.tasks, self.settings.count(done, self.episodes)
+        means = []
+        for task in tasks:
+            vector = self._envs(task)
+            together = vector.num_envs // len(self.seeds)
+            total = -(-count // together) * envs.spec(task, self.run.config.env).steps
+            self.reporter.phase('evaluate', total=total, task=task if len(tasks) > 1 else None,
+                                first=not clock.times('evaluate'))
+            # Seconds are of an evaluation with all of its episodes, for those with fewer are of the beginning.
+            with clock.measure('evaluate', count / self.settings.episodes):
+                returns, first = evaluation.evaluate(
+                    self.steps.evaluate, self.steps.begin, vector, state.learner.params, state.key, count,
+                    lambda steps, total=total: report(steps, total))
+            if self.open_loop:
+                with clock.measure('open_loop'):
+                    self._predict(task, state, first, vector.metadata['render_fps'])
+            self._record('planet', task, returns)
+            means.append(returns.mean(1))
+            self.reporter.evaluation(done, task, returns, self.baseline_means([task]))
+        for seed in self.seeds:
+            seed.folder.write_scores()
+        self.reporter.evaluated(done, float(np.mean(means)), self.scores())
 
-    Args:
-        act: with [P, E] in front.
-        begin: with [P] in front.
-        vector: P * E environments.
-        params: with [P].
-        root: root keys of the seeds, [P, 2].
-        episodes: of each seed.
-        report: called with the agent steps done, over all rounds.
+    def baselines(self, state: TrainState, clock: Clock) -> None:
+        """What agents score that look at nothing, from the same starts; evaluated once in a run."""
+        if not self.settings.every:
+            return
+        for name in evaluation.BASELINES:
+            for task in self.run.tasks:
+                if any(self._lacks(seed, name, task) for seed in self.seeds):
+                    with clock.measure('baselines'):
+                        returns = evaluation.evaluate_baseline(name, task, self.run.config.env, state.key,
+                                                               self.settings.episodes)
+                    self._record(name, task, returns)
+        self.reporter.baselines(self.baseline_means(self.run.tasks))
 
-    Returns:
-        returns, [P, episodes], and each seed's first episode, a Trajectory with [P].
-    """
-    together = vector.num_envs // len(root)
-    count = -(-episodes // together)
-    # The last round may have room to spare; what it makes too much is dropped.
-    numbers = np.minimum(np.arange(count * together), episodes - 1)
-    returns, first, done = [], None, 0
-    for keys_of_round in jnp.split(episode_keys(root, numbers), count, axis=1):
-        collected, _ = collector.collect(act, begin, vector, params, keys_of_round,
-                                         lambda step, done=done: report(done + step))
-        done += collected.reward.shape[-1] - 1
-        first = first or jax.tree.map(lambda leaf: leaf[:, 0].copy(), collected)
-        returns.append(collected.reward.sum(-1, dtype=np.float64))
-    return np.concatenate(returns, 1)[:, :episodes], first
+    def scores(self) -> list[float]:
+        """The mean of each evaluation over all seeds."""
+        scores = [[score for _, score in seed.folder.scores()] for seed in self.seeds]
+        return [float(np.mean(of_seeds)) for of_seeds in zip(*scores)]
 
+    def baseline_means(self, tasks: Sequence[str]) -> dict[str, float]:
+        """The means over the seeds; with several tasks, over these too. Nothing if there is no evaluation."""
+        lines = [line for seed in self.seeds for line in seed.folder.lines('evaluations.jsonl')
+                 if line.get('task', tasks[0]) in tasks]
+        returns = {name: [np.mean(line['returns']) for line in lines if line['agent'] == name]
+                   for name in evaluation.BASELINES}
+        return {name: float(np.mean(means)) for name, means in returns.items() if means}
 
-def evaluate_baseline(name: str, task: str, settings: Env, root: jax.Array, episodes: int) -> np.ndarray:
-    """The same evaluation for an agent that looks at nothing, so that nothing need be rendered.
+    def close(self) -> None:
+        """Ends the environments."""
+        if self.envs:
+            self.envs.close()
+            self.envs = None
 
-    Args:
-        name: 'zero' or 'uniform'.
-        task: its name.
-        settings: of the environment.
-        root: root keys of the seeds, [P, 2].
-        episodes: of each seed.
+    def _counts(self) -> tuple[int, int]:
+        progress = self.seeds[0].progress
+        return len(progress.episodes) // len(self.run.tasks), progress.updates
 
-    Returns:
-        returns, [P, episodes].
-    """
-    settings = dataclasses.replace(settings, observation='state')
-    size = envs.spec(task, settings).action_size
-    act = agent.zero if name == 'zero' else agent.uniform(size)
-    for _ in range(2):
-        act = jax.vmap(act, (None, 0, 0, 0))
-    nothing = jnp.zeros((len(root), 0))
-    belief = Belief(Latent(nothing, nothing, nothing, nothing), jnp.zeros((len(root), size)), jnp.zeros(len(root)))
-    vector = envs.make_vector([task] * len(root), settings)
-    try:
-        return evaluate(jax.jit(act), lambda params: belief, vector, None, root, episodes)[0]
-    finally:
-        vector.close()
+    def _lacks(self, seed: Seed, agent: str, task: str) -> bool:
+        """Whether an agent's evaluation on a task is missing: the trained one's at this place, another's altogether."""
+        return not any(
+            line['agent'] == agent and line.get('task', task) == task
+            and (agent != 'planet' or (line['episodes'], line['updates']) == self._counts())
+            for line in seed.folder.lines('evaluations.jsonl'))
+
+    def _envs(self, task: str) -> gymnasium.vector.VectorEnv:
+        """Those of one task; with several tasks they are made anew each time, so that one set is open at once.
+
+        They are as many as a full evaluation takes, so that one with fewer episodes is the same program.
+        """
+        if self.envs is None or len(self.run.tasks) > 1:
+            self.close()
+            self.envs = evaluation.make_envs(task, self.run.config.env, self.settings.episodes, len(self.seeds),
+                                             self.run.spec)
+        return self.envs
+
+    def _record(self, agent: str, task: str, returns: np.ndarray) -> None:
+        """A line for each seed that has none yet: one may have been written before a crash."""
+        counts = dict(zip(('episodes', 'updates'), self._counts() if agent == 'planet' else (0, 0)))
+        for seed, of_seed in zip(self.seeds, returns, strict=True):
+            if self._lacks(seed, agent, task):
+                steps = seed.progress.env_steps
+                seed.folder.append('evaluations.jsonl', {
+                    'agent': agent, 'task': task, **counts, 'env_steps': steps if agent == 'planet' else 0,
+                    'returns': of_seed.tolist()})
+                if seed.sinks:
+                    seed.sinks.scalars(steps, {f'evaluation/{agent}{seed.on(task)}': float(of_seed.mean())})
+
+    def _predict(self, task: str, state: TrainState, episodes: Trajectory, frames_per_second: float) -> None:
+        """Open-loop prediction of each seed's first episode, before the evaluation is recorded, which ends it."""
+        done, updates = self._counts()
+        for index, seed in enumerate(self.seeds):
+            line = {'task': task, 'episodes': done, 'updates': updates, 'env_steps': seed.progress.env_steps}
+            params, key, episode = jax.device_get(jax.tree.map(
+                lambda leaf, index=index: leaf[index], (state.learner.params, state.key, episodes)))
+            errors, picture = self.open_loop.record(seed.folder, line, params, key, episode, frames_per_second)
+            if seed.sinks:
+                seed.sinks.scalars(seed.progress.env_steps, {
+                    f'open_loop/{name}{seed.on(task)}/{ahead}': error for name in errors if name.endswith('_error')
+                    for ahead, error in zip(errors['horizon'], errors[name])})
+                if picture:
+                    seed.sinks.image(seed.progress.env_steps, f'open_loop{seed.on(task)}', picture)

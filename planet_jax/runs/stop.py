@@ -12,8 +12,8 @@ class Stopped(Exception):
 class Stop:
     """Notes that the run should end, and with which exit status.
 
-    SIGTERM and SIGINT are obeyed after the current unit of work; a second one ends the process at once. The time limit
-    stops as a signal would, but with exit status 0.
+    SIGTERM, SIGINT and SIGHUP are obeyed after the current unit of work; a second one ends the process at once. The
+    time limit stops as a signal would, but with exit status 0. A SIGHUP that is ignored, as by nohup, stays ignored.
     """
 
     def __init__(self, minutes: float | None):
@@ -25,7 +25,10 @@ class Stop:
         self.reason: str | None = None
         self.status = 0
         self._deadline = time.monotonic() + 60 * minutes if minutes is not None else None
-        self._previous = {number: signal.signal(number, self._receive) for number in (signal.SIGTERM, signal.SIGINT)}
+        numbers = [signal.SIGTERM, signal.SIGINT]
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+            numbers.append(signal.SIGHUP)
+        self._previous = {number: signal.signal(number, self._receive) for number in numbers}
 
     def _receive(self, number: int, frame: object) -> None:
         if self.status:

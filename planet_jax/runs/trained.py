@@ -10,7 +10,7 @@ import jax
 import numpy as np
 
 from planet_jax import collector, envs, keys
-from planet_jax.runs import evaluator as evaluation
+from planet_jax.runs import evaluation
 from planet_jax.runs import run as runs
 from planet_jax.storage.run_folder import newest_checkpoint, read_config
 from planet_jax.types import Belief, Params, Steps

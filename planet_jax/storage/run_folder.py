@@ -35,8 +35,9 @@ if TYPE_CHECKING:
 
 SETTLED = ('task', 'preset', 'seed', 'config')
 """What of `config.json` may not change when a run goes on; cadences in the configuration may."""
-FREE = ('evaluation.every', 'evaluation.episodes', 'evaluation.open_loop', 'learner.most_skipped',
-        'learner.updates_per_call', 'replay.capacity', 'replay.placement')
+FREE = ('evaluation.every', 'evaluation.episodes', 'evaluation.first', 'evaluation.growth', 'evaluation.full',
+        'evaluation.open_loop', 'learner.most_skipped', 'learner.updates_per_call', 'replay.capacity',
+        'replay.keep_files', 'replay.placement')
 """Fields of the configuration that may change."""
 Resume = Literal['auto', 'must', 'never']
 """Whether to go on with the run in a folder: if there is one; there must be one; there must be none."""
@@ -290,6 +291,19 @@ class RunFolder:
         checkpoint.save(self.directory / 'checkpoints' / name, state, progress)
         for old in checkpoints(self.directory)[:-KEPT]:
             shutil.rmtree(old)
+
+    def remove_old_episodes(self, keep: int) -> None:
+        """Removes the files of episodes that no checkpoint needs to go on.
+
+        Args:
+            keep: episodes of each task, before each of the checkpoints, that stay.
+        """
+        oldest = next(iter(checkpoints(self.directory)), None)
+        if oldest:
+            needed = max(int(oldest.name.partition('-')[0]) - keep, 0) * len(self._tasks)
+            for path in (self.directory / 'episodes').glob('[0-9]*.npz'):
+                if int(path.stem) < needed:
+                    path.unlink()
 
     def episode_path(self, number: int) -> Path:
         """Of the `number`-th episode, counted from 0."""

@@ -9,6 +9,7 @@ import ctypes
 import dataclasses
 import fcntl
 import os
+import runpy
 import signal
 import socket
 import subprocess
@@ -18,7 +19,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from planet_jax.cli.progress import duration
+from planet_jax.runs.duration import duration
 from planet_jax.runs.stop import Stop
 
 CORES = 2
@@ -282,7 +283,5 @@ def _die_with(parent: int) -> None:
 
 
 if __name__ == '__main__':
-    _die_with(int(sys.argv[1]))
-    from planet_jax.cli.main import main
-
-    sys.exit(main(sys.argv[2:]))
+    _die_with(int(sys.argv.pop(1)))
+    runpy.run_module('planet_jax', run_name='__main__', alter_sys=True)

@@ -7,7 +7,8 @@ import pytest
 from rich.console import Console
 
 from planet_jax.cli import progress
-from planet_jax.cli.progress import Display, duration
+from planet_jax.cli.progress import Display
+from planet_jax.runs.duration import duration
 
 
 def use(console):

@@ -13,7 +13,7 @@ import pytest
 import planet_jax
 from planet_jax.cli import record
 from planet_jax.cli.main import main
-from planet_jax.runs import evaluator as evaluation
+from planet_jax.runs import evaluation
 from planet_jax.runs.open_loop import OpenLoop
 from planet_jax.runs.trained import Trained
 from planet_jax.scores.numbers import significant

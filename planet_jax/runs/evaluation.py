@@ -1,0 +1,108 @@
+"""Evaluation: episodes without exploration, always from the same starts, side by side in rounds."""
+
+import dataclasses
+import functools
+from collections.abc import Callable, Sequence
+
+import gymnasium
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from planet_jax import agent, collector, envs, keys
+from planet_jax.config import Env, Spec
+from planet_jax.types import Belief, Latent, Params, Trajectory
+
+BASELINES = ('zero', 'uniform')
+"""Agents that look at nothing; every score is shown beside theirs."""
+
+
+def rounds(episodes: int, seeds: int = 1) -> int:
+    """In how many rounds so many episodes of each seed are run, with at most one environment per core in each."""
+    return -(-episodes // max(envs.cores() // seeds, 1))
+
+
+def make_envs(task: str, settings: Env, episodes: int, seeds: int = 1, spec: Spec | None = None,
+              ) -> gymnasium.vector.VectorEnv:
+    """The environments of a round, as many for each seed as go evenly into the episodes.
+
+    Args:
+        task: its name.
+        settings: of the environment.
+        episodes: of each seed.
+        seeds: P.
+        spec: of the model, whose action size they take, while T is the task's own; none: that of the task.
+    """
+    own = envs.spec(task, settings)
+    together = -(-episodes // rounds(episodes, seeds))
+    return envs.Rebuilt(functools.partial(
+        envs.make_vector, [task] * seeds * together, settings, shared=(spec or own)._replace(steps=own.steps)))
+
+
+def episode_keys(root: jax.Array, numbers: Sequence[int]) -> jax.Array:
+    """The keys of evaluation episodes, [P, len(numbers), 2].
+
+    Args:
+        root: root keys of the seeds, [P, 2].
+        numbers: of the episodes, counted from 0.
+    """
+    numbers = jnp.asarray(numbers)
+    return jax.vmap(lambda key: jax.vmap(lambda number: keys.stream(key, 'evaluate', number))(numbers))(root)
+
+
+def evaluate(act: agent.Act, begin: Callable[[Params], Belief], vector: gymnasium.vector.VectorEnv, params: Params,
+             root: jax.Array, episodes: int, report: Callable[[int], None] = lambda steps: None,
+             ) -> tuple[np.ndarray, Trajectory]:
+    """Runs evaluation episodes; each is decided by the root key and its number.
+
+    Args:
+        act: with [P, E] in front.
+        begin: with [P] in front.
+        vector: P * E environments.
+        params: with [P].
+        root: root keys of the seeds, [P, 2].
+        episodes: of each seed.
+        report: called with the agent steps done, over all rounds.
+
+    Returns:
+        returns, [P, episodes], and each seed's first episode, a Trajectory with [P].
+    """
+    together = vector.num_envs // len(root)
+    count = -(-episodes // together)
+    # The last round may have room to spare; what it makes too much is dropped.
+    numbers = np.minimum(np.arange(count * together), episodes - 1)
+    returns, first, done = [], None, 0
+    for keys_of_round in jnp.split(episode_keys(root, numbers), count, axis=1):
+        collected, _ = collector.collect(act, begin, vector, params, keys_of_round,
+                                         lambda step, done=done: report(done + step))
+        done += collected.reward.shape[-1] - 1
+        first = first or jax.tree.map(lambda leaf: leaf[:, 0].copy(), collected)
+        returns.append(collected.reward.sum(-1, dtype=np.float64))
+    return np.concatenate(returns, 1)[:, :episodes], first
+
+
+def evaluate_baseline(name: str, task: str, settings: Env, root: jax.Array, episodes: int) -> np.ndarray:
+    """The same evaluation for an agent that looks at nothing, so that nothing need be rendered.
+
+    Args:
+        name: 'zero' or 'uniform'.
+        task: its name.
+        settings: of the environment.
+        root: root keys of the seeds, [P, 2].
+        episodes: of each seed.
+
+    Returns:
+        returns, [P, episodes].
+    """
+    settings = dataclasses.replace(settings, observation='state')
+    size = envs.spec(task, settings).action_size
+    act = agent.zero if name == 'zero' else agent.uniform(size)
+    for _ in range(2):
+        act = jax.vmap(act, (None, 0, 0, 0))
+    nothing = jnp.zeros((len(root), 0))
+    belief = Belief(Latent(nothing, nothing, nothing, nothing), jnp.zeros((len(root), size)), jnp.zeros(len(root)))
+    vector = envs.make_vector([task] * len(root), settings)
+    try:
+        return evaluate(jax.jit(act), lambda params: belief, vector, None, root, episodes)[0]
+    finally:
+        vector.close()

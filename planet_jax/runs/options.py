@@ -1,0 +1,73 @@
+"""What whoever starts a training decides besides the run's task and seed; nothing here needs a terminal."""
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from planet_jax.config import PRESET_EPISODES, Config
+from planet_jax.loggers.sinks import SinkName
+
+if TYPE_CHECKING:
+    from planet_jax.runs.run import Run
+
+PresetName = Literal['planet', 'paper', 'cpu', 'debug']
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What `train` and `sweep` have in common."""
+
+    preset: PresetName
+    """What the configuration starts from. If none is given: that of the run folder there is, else planet on an
+    accelerator and cpu without one."""
+    logdir: Path = Path('logs')
+    """Run folders are LOGDIR/TASK/METHOD/SEED."""
+    method: str | None = None
+    """Name in the run folder; none: cell and preset, such as rssm-cpu."""
+    episodes: int | None = None
+    """Of each task in the data at the end, the seed episodes included; none: 1000 (planet, paper), 200 (cpu), 6
+    (debug)."""
+    time_limit: float | None = None
+    """Minutes after which to save and stop; the same command goes on."""
+    checkpoint_minutes: float = 5.0
+    """Least time between two checkpoints."""
+    resume: Literal['auto', 'must', 'never'] = 'auto'
+    """Whether to go on with the run in the folder; auto: if there is one; must: there must be one; never: there must be
+    none."""
+    drop_bad_episodes: bool = False
+    """Go on without episodes whose files are damaged or gone; the run is marked as no longer exact."""
+    sinks: tuple[SinkName, ...] = ('tensorboard',)
+    """Where numbers and pictures go besides the run folder's own files; nothing behind it: nowhere."""
+    debug_nans: bool = False
+    """Stop at the first NaN and name the operation; much slower."""
+    profile: bool = False
+    """Record with JAX's profiler what happens in one episode, its updates included, once all is compiled."""
+    config: Config = field(default_factory=Config)
+    """Settings of the run."""
+
+    def __post_init__(self):
+        if self.method is not None and not re.fullmatch(r'\w[\w.\-]*', self.method):
+            raise ValueError(f'The method is {self.method!r}, but it is the name of a folder: use letters, digits, '
+                             f'dots, dashes and underscores.')
+        if self.total_episodes < self.config.collector.seed_episodes:
+            raise ValueError(f'episodes is {self.total_episodes}, but the {self.config.collector.seed_episodes} seed '
+                             f'episodes count too: the nearest valid value is {self.config.collector.seed_episodes}.')
+        if self.time_limit is not None and not self.time_limit > 0:
+            raise ValueError(f'The time limit is {self.time_limit} minutes, but must be above 0.')
+        if not self.checkpoint_minutes >= 0:
+            raise ValueError(f'checkpoint_minutes is {self.checkpoint_minutes}, but must be at least 0.')
+
+    @property
+    def total_episodes(self) -> int:
+        """Episodes asked for, or the preset's number."""
+        return PRESET_EPISODES[self.preset] if self.episodes is None else self.episodes
+
+    def member(self, task: str, seed: int) -> 'tuple[Run, Path]':
+        """A run of these options, and its folder."""
+        from planet_jax import envs
+        from planet_jax.runs.run import Run  # It imports JAX, and a command line is parsed without.
+        from planet_jax.storage.run_folder import run_directory
+        name, _ = envs.resolve_several(task)
+        method = self.method or f'{self.config.model.cell}-{self.preset}'
+        return Run(name, self.preset, seed, self.config), run_directory(self.logdir, name, method, seed)

@@ -1,0 +1,156 @@
+"""How far a run is: what it must remember besides its train state."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import numpy as np
+
+from planet_jax.loggers.sinks import Sinks
+from planet_jax.runs.run import Run
+from planet_jax.storage.run_folder import FolderError, RunFolder, check_space
+from planet_jax.types import TrainState, Trajectory
+
+
+def tree_bytes(tree: Any) -> int:
+    """Of all arrays in a tree, or of their shapes."""
+    return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))
+
+
+@dataclasses.dataclass
+class RunProgress:
+    """What a run must remember besides its train state; saved with every checkpoint.
+
+    Attributes:
+        episodes: SHA-256 of each episode file, in order; with several tasks, one of each in turn.
+        updates: done.
+        agent_steps: collected; evaluation is not counted.
+        env_steps: the same in environment steps.
+        pending: of the updates since the last episode, a list of values for each metric.
+        seconds: spent in each phase, see `Clock`; for seeds that are trained together, by all of them.
+    """
+
+    episodes: list[str] = dataclasses.field(default_factory=list)
+    updates: int = 0
+    agent_steps: int = 0
+    env_steps: int = 0
+    pending: dict[str, list[float]] = dataclasses.field(default_factory=dict)
+    seconds: dict[str, float] = dataclasses.field(default_factory=dict)
+
+    @classmethod
+    def from_dict(cls, saved: Mapping[str, Any], repeats: int) -> 'RunProgress':
+        """What a checkpoint holds.
+
+        Args:
+            saved: the fields; runs that were begun before environment steps were counted lack those.
+            repeats: R, summed over the tasks.
+
+        Raises:
+            TypeError: there are other fields.
+        """
+        return cls(**{'env_steps': saved.get('agent_steps', 0) * repeats, **saved})
+
+    def add_updates(self, metrics: Mapping[str, np.ndarray]) -> None:
+        """Counts the updates of a call of `learn`, and keeps their metrics, [updates] each, for the next episode."""
+        for name, values in metrics.items():
+            self.pending.setdefault(name, []).extend(values.tolist())
+        self.updates += len(metrics['loss'])
+
+    def add_episode(self, digest: str, length: int, repeat: int) -> None:
+        """Counts an episode of so many rows, whose agent steps are R environment steps each."""
+        self.episodes.append(digest)
+        self.agent_steps += length - 1
+        self.env_steps += (length - 1) * repeat
+
+    def averages(self) -> dict[str, float]:
+        """Of the pending updates that were not skipped, and how many were; without a metric that none of them has."""
+        means = {name: float(np.mean(finite)) for name, values in self.pending.items() if name != 'skipped'
+                 and (finite := [value for value in values if np.isfinite(value)])}
+        return means | ({'skipped': int(sum(self.pending.get('skipped', [])))} if self.pending else {})
+
+
+@dataclasses.dataclass
+class Seed:
+    """One seed of those that are trained together.
+
+    Attributes:
+        run: what it is.
+        folder: opened for it.
+        progress: so far.
+        sinks: opened once it is known how far the run is.
+    """
+
+    run: Run
+    folder: RunFolder
+    progress: RunProgress = dataclasses.field(default_factory=RunProgress)
+    sinks: Sinks | None = None
+
+    def write_episodes(self, episodes: Trajectory, returns: np.ndarray, values: np.ndarray, seconds: dict[str, float],
+                       paces: dict[str, float]) -> dict[str, float]:
+        """Writes an episode of each task, then a line of metrics for each: what a line tells of is always there.
+
+        Args:
+            episodes: [E, T+1, ...].
+            returns: of these episodes, [E].
+            values: the planner's expected returns, [E].
+            seconds: spent in each phase so far.
+            paces: seconds per unit of each phase, by the names they have in a line.
+
+        Returns:
+            the averages of the updates before these episodes.
+        """
+        progress, losses, lines = self.progress, self.progress.averages(), []
+        for number, (task, repeat) in enumerate(self.run.action_repeats.items()):
+            episode = jax.tree.map(lambda leaf, number=number: leaf[number], episodes)
+            digest = self.folder.write_episode(len(progress.episodes), episode)
+            progress.add_episode(digest, int(episode.length), repeat)
+            value = float(values[number])
+            planned = {'elites_return': value} if progress.updates and np.isfinite(value) else {}
+            lines.append({'task': task, 'return': float(returns[number]), **losses, **planned})
+        for line in lines:
+            self.folder.append('metrics.jsonl', {
+                'episodes': len(progress.episodes) // len(lines), 'updates': progress.updates,
+                'agent_steps': progress.agent_steps, 'env_steps': progress.env_steps, **line,
+                'seconds': {name: round(value, 3) for name, value in (seconds | paces).items()},
+            })
+            if self.sinks:
+                of_task = ('return', 'elites_return')
+                on = self.on(line['task'])
+                self.sinks.scalars(progress.env_steps, {
+                    f'train/{name}{on if name in of_task else ""}': value for name, value in line.items()
+                    if name != 'task'} | {f'seconds/{name}': value for name, value in paces.items()})
+        progress.pending = {}
+        return losses
+
+    def save(self, state: TrainState) -> None:
+        """A checkpoint, unless the newest one is just this; files of episodes that no checkpoint needs go, if asked.
+
+        Args:
+            state: without [P].
+
+        Raises:
+            FolderError: there is no room for it.
+        """
+        check_space(self.folder.directory, 2 * tree_bytes(state.learner), 0)
+        self.folder.save(state, dataclasses.asdict(self.progress))
+        if keep := self.run.config.replay.keep_files:
+            self.folder.remove_old_episodes(keep)
+
+    def on(self, task: str) -> str:
+        """The end of what a sink calls a task's metric: with one task there is nothing to tell apart."""
+        return f'/{task}' if len(self.run.tasks) > 1 else ''
+
+    def continue_from(self, saved: Mapping[str, Any], updates: int) -> None:
+        """Takes the progress of a checkpoint, and the number of updates that its learner has.
+
+        Raises:
+            FolderError: it was saved by a version that keeps something else.
+        """
+        try:
+            self.progress = RunProgress.from_dict(saved, sum(self.run.action_repeats.values()))
+        except TypeError as error:
+            raise FolderError(f'The newest checkpoint of {self.folder.directory} was saved with another progress '
+                              f'than this version keeps: {error}.') from error
+        # Seeds that were trained together may have been saved with too few updates, when one of them gave up.
+        self.progress.updates = max(self.progress.updates, updates)

@@ -1,0 +1,150 @@
+"""One training in one process: everything is checked, opened, used and closed."""
+
+import functools
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+
+from planet_jax import envs, keys
+from planet_jax.loggers.sinks import Sinks
+from planet_jax.runs import run as runs
+from planet_jax.runs.clock import Clock
+from planet_jax.runs.evaluator import Evaluator
+from planet_jax.runs.open_loop import OpenLoop
+from planet_jax.runs.options import Options
+from planet_jax.runs.profiler import Profiler
+from planet_jax.runs.progress import Seed, tree_bytes
+from planet_jax.runs.reporter import Opening, Reporter
+from planet_jax.runs.resume import restore
+from planet_jax.runs.run import Run
+from planet_jax.runs.stop import Stop, Stopped
+from planet_jax.runs.trainer import Trainer
+from planet_jax.storage.run_folder import KEPT, FolderError, RunFolder, check_space, read_config
+
+
+class Training:
+    """One run in one process, or several seeds of it in step.
+
+    Attributes:
+        stop: why and with which status the training ended; none before `main`.
+    """
+
+    def __init__(self, members: Sequence[tuple[Run, Path]], options: Options, reporter: Reporter | None = None,
+                 devices: Sequence[jax.Device] | None = None):
+        """Checks everything that can be checked, then opens the run folders.
+
+        Args:
+            members: what to train, and the folder of each. They differ in the seed only and are equally far.
+            options: of the training; their configuration is that of the members.
+            reporter: is told what happens; none: nobody is.
+            devices: to spread the seeds over; none: the first one.
+
+        Raises:
+            ValueError: the replay does not fit the memory.
+            RuntimeError: images cannot be rendered here.
+            FolderError: see `RunFolder`.
+        """
+        run = members[0][0]
+        self.run, self.options, self.reporter = run, options, reporter or Reporter()
+        self.stop: Stop | None = None
+        self.episodes, self.spec, count = options.total_episodes, run.spec, len(members)
+        settings = run.config.replay
+        self.slots = settings.capacity or self.episodes
+        devices = devices or runs.available_devices()[:1]
+        layouts = {count // len(devices)} | {
+            read_config(directory, trust_task=True).get('seeds_on_device', 1) for _, directory in members
+            if (directory / 'config.json').exists()}
+        self.placement, needed = run.place_replay(self.slots, count, devices)
+        self.steps = run.steps(self.slots, count, devices, self.placement)
+        self.open_loop = OpenLoop(run, self.reporter.note) if run.config.evaluation.open_loop else None
+        self.clock = Clock({})
+        self.envs = self._make_envs(run.tasks * count)
+        shapes = jax.eval_shape(self.steps.init, jnp.zeros((count, 2), jnp.uint32))
+        checkpoint = tree_bytes(shapes.learner) // count
+        files = min(self.episodes, settings.keep_files or self.episodes)
+        most = (KEPT + 1) * checkpoint + run.episode_bytes(files)
+        warnings = {check_space(directory, 2 * checkpoint, most) for _, directory in members}
+        record = {'episodes': self.episodes, 'seeds_on_device': max(layouts)}
+        self.seeds = [Seed(run, RunFolder(directory, run.record() | record, options.resume))
+                      for run, directory in members]
+        self.state = self.steps.init(jnp.stack([keys.root(run.seed) for run, _ in members]))
+        self.reporter.opened(Opening(
+            run, [run.seed for run, _ in members], self.episodes, [directory for _, directory in members],
+            runs.device_name(devices[0]), self.placement, needed, sorted(layouts)))
+        for warning in filter(None, warnings):
+            self.reporter.note(warning)
+
+    def main(self) -> int:
+        """Trains until the episodes are there or it is time to stop; returns the exit status.
+
+        Raises:
+            FolderError: a file cannot be read or written.
+            RuntimeError: a seed cannot learn.
+        """
+        self.stop = Stop(self.options.time_limit)
+        evaluator = Evaluator(self.seeds, self.steps, self.episodes, self.reporter, self.open_loop)
+        profiler = Profiler(self.seeds[0].folder.directory / 'profile') if self.options.profile else None
+        try:
+            self._restore()
+            for seed in self.seeds:
+                seed.sinks = Sinks(self.options.sinks, seed.folder.directory, seed.progress.env_steps,
+                                   self.reporter.note)
+            trainer = Trainer(
+                self.seeds, self.state, self.steps, self.envs, evaluator, self.clock, self.stop, self.reporter,
+                self.spec, self.episodes, self.options.checkpoint_minutes, self.placement == 'device', profiler)
+            del self.state  # It is the trainer's, which donates it.
+            if trainer.done >= self.episodes and not evaluator.due():
+                self.reporter.complete(self.episodes)
+                return 0
+            evaluator.baselines(trainer.state, self.clock)
+            with self.reporter.watching(self.episodes, trainer.done):
+                try:
+                    trainer.train()
+                except Stopped:
+                    self.reporter.stopping(self.stop.reason)
+                self.reporter.phase('save')
+                trainer.save()
+            if profiler and profiler.state == 'wanted':
+                self.reporter.profiled(None, None, profiler.directory)
+            self.reporter.finished(trainer.done, trainer.progress.updates, evaluator.scores(),
+                                   evaluator.baseline_means(self.run.tasks), trainer.done >= self.episodes)
+            return self.stop.status
+        except OSError as error:
+            where = error.filename or self.seeds[0].folder.directory
+            raise FolderError(f'{where} cannot be read or written: {error.strerror or error}. Nothing that a '
+                              f'checkpoint holds is lost: make room, and give the same command again.') from error
+        finally:
+            if profiler:
+                profiler.end()
+            self.envs.close()
+            evaluator.close()
+            for seed in self.seeds:
+                if seed.sinks:
+                    seed.sinks.close()
+                seed.folder.close()
+            self.stop.close()
+
+    def _restore(self) -> None:
+        restored = restore(self.seeds, self.state, self.steps, self.spec, self.slots, self.options.drop_bad_episodes,
+                           self.reporter.note)
+        progress = self.seeds[0].progress
+        self.clock.seconds = progress.seconds
+        if restored is not None:
+            self.state = restored
+            self.reporter.resumed(len(progress.episodes) // len(self.run.tasks), progress.updates)
+
+    def _make_envs(self, tasks: Sequence[str]) -> envs.Rebuilt:
+        made = envs.Rebuilt(functools.partial(envs.make_vector, tasks, self.run.config.env))
+        made.reset(seed=[0] * made.num_envs)  # A missing OpenGL is known before there is a folder.
+        for name in ('reset', 'step'):
+            setattr(made, name, self._simulated(getattr(made, name)))
+        return made
+
+    def _simulated(self, function: Callable) -> Callable:
+        """A function of the environments, its time taken as a part of the episode's: the rest is the agent's."""
+        def call(*arguments, **options):
+            with self.clock.part('simulator'):
+                return function(*arguments, **options)
+        return call

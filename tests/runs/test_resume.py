@@ -1,0 +1,95 @@
+"""Going on: which checkpoint, which episodes, and what the replay then holds."""
+
+import json
+
+import jax
+import numpy as np
+import pytest
+
+from planet_jax import replay
+from planet_jax.runs.progress import RunProgress
+from planet_jax.runs.resume import skip
+from planet_jax.storage.run_folder import FolderError
+
+
+def assert_same(left, right):
+    assert jax.tree.structure(left) == jax.tree.structure(right)
+    jax.tree.map(np.testing.assert_array_equal, left, right)
+
+
+def remove(trainer, *numbers):
+    for number in numbers:
+        trainer.seeds[0].folder.episode_path(number).unlink()
+
+
+def test_episodes_that_the_replay_has_dropped_are_not_needed(world, run_to_end):
+    before = world(capacity=3)
+    assert run_to_end(before)
+    remove(before, 0, 1, 2)
+    again = world(capacity=3, episodes=8)
+    assert again.state.replay[0].count.tolist() == [6]
+    assert_same(again.state, before.state)
+    assert run_to_end(again)
+    assert again.reporter.named('note') == [] and 'exact' not in json.loads(
+        (again.seeds[0].folder.directory / 'config.json').read_text())
+
+
+def test_an_episode_that_the_replay_holds_is_needed(world, run_to_end):
+    before = world(capacity=3)
+    assert run_to_end(before)
+    remove(before, 1, 4)
+    with pytest.raises(FolderError, match='000004.npz'):
+        world(capacity=3)
+    again = world(capacity=3, drop_bad=True)
+    [(_, said)] = again.reporter.named('note')
+    assert 'Going on without episode 5 of seed 0' in said
+    assert again.state.replay[0].data.length.tolist() == [[4, 0, 4]] and again.state.replay[0].count.tolist() == [6]
+
+
+def test_a_run_without_a_checkpoint_begins(world):
+    trainer = world()
+    assert trainer.state.replay[0].count.tolist() == [0] and trainer.progress == RunProgress()
+
+
+def test_a_seed_that_has_not_begun_goes_beside_one_that_has(world):
+    trainer = world(numbers=(1,))
+    trainer.save()
+    trainer = world(numbers=(0, 1))
+    assert trainer.state.learner.updates.tolist() == [0, 0] and trainer.progress == RunProgress()
+
+
+def test_a_progress_with_too_few_updates_is_that_of_its_learner(world, run_to_end):
+    # As seeds were saved beside one that gave up.
+    trainer = world(stop=30)
+    assert not run_to_end(trainer)
+    saved = trainer.progress.updates
+    seed = trainer.seeds[0]
+    seed.continue_from({'episodes': [], 'updates': saved - 3}, saved)
+    assert seed.progress.updates == saved
+    with pytest.raises(FolderError, match='another progress'):
+        seed.continue_from({'episodes': [], 'gone': 1}, 0)
+
+
+def test_progress_from_before_environment_steps_were_counted():
+    old = {'episodes': ['digest'], 'updates': 3, 'agent_steps': 25}
+    assert RunProgress.from_dict(old, 4).env_steps == 100
+    assert RunProgress.from_dict({**old, 'env_steps': 50}, 4).env_steps == 50
+
+
+def test_skipped_rounds_count_for_every_task_of_a_replay(world):
+    state = world().state
+    spec = world().spec
+    # Two tasks of one length share a replay, and a third has its own.
+    stores = tuple(jax.tree.map(lambda leaf: np.array(leaf)[None], replay.init(spec, slots, 5)) for slots in (8, 4))
+    skipped = skip(state.replace(replay=stores), 3, 4)
+    assert [store.count.tolist() for store in skipped.replay] == [[6], [3]]
+
+
+def test_averages_leave_out_what_was_skipped():
+    progress = RunProgress()
+    assert progress.averages() == {}
+    progress.add_updates({'loss': np.array([1.0, np.nan, 3.0]), 'skipped': np.array([0.0, 1.0, 0.0])})
+    assert progress.updates == 3 and progress.averages() == {'loss': 2.0, 'skipped': 1}
+    progress = RunProgress()
+    progress.add_updates({'loss': np.array([np.inf]), 'skipped': np.array([1.0])})
+    assert progress.averages() == {'skipped': 1}
