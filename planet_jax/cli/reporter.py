@@ -88,7 +88,7 @@ class Terminal(Reporter):
 
     def faults(self, count: int) -> None:
         self.note(f'The environments have failed {count} times in this process: what was under way was dropped, and '
-                  f'collected again with the next key.')
+                  f"collected again with the next key. The run folder's failures.txt says why.")
 
     def episode(self, episodes: int, returns: np.ndarray, losses: Mapping[str, float], env_steps: int, pace: float,
                 left: TimeLeft) -> None:

@@ -23,7 +23,7 @@ def rounds(episodes: int, seeds: int = 1) -> int:
 
 
 def make_envs(task: str, settings: Env, episodes: int, seeds: int = 1, spec: Spec | None = None,
-              ) -> gymnasium.vector.VectorEnv:
+              report: Callable[[str], None] = lambda text: None) -> gymnasium.vector.VectorEnv:
     """The environments of a round, as many for each seed as go evenly into the episodes.
 
     Args:
@@ -32,11 +32,13 @@ def make_envs(task: str, settings: Env, episodes: int, seeds: int = 1, spec: Spe
         episodes: of each seed.
         seeds: P.
         spec: of the model, whose action size they take, while T is the task's own; none: that of the task.
+        report: see `envs.Rebuilt`.
     """
     own = envs.spec(task, settings)
     together = -(-episodes // rounds(episodes, seeds))
     return envs.Rebuilt(functools.partial(
-        envs.make_vector, [task] * seeds * together, settings, shared=(spec or own)._replace(steps=own.steps)))
+        envs.make_vector, [task] * seeds * together, settings, shared=(spec or own)._replace(steps=own.steps)),
+        report=report)
 
 
 def episode_keys(root: jax.Array, numbers: Sequence[int]) -> jax.Array:
@@ -81,7 +83,8 @@ def evaluate(act: agent.Act, begin: Callable[[Params], Belief], vector: gymnasiu
     return np.concatenate(returns, 1)[:, :episodes], first
 
 
-def evaluate_baseline(name: str, task: str, settings: Env, root: jax.Array, episodes: int) -> np.ndarray:
+def evaluate_baseline(name: str, task: str, settings: Env, root: jax.Array, episodes: int,
+                      report: Callable[[str], None] = lambda text: None) -> np.ndarray:
     """The same evaluation for an agent that looks at nothing, so that nothing need be rendered.
 
     Args:
@@ -90,6 +93,7 @@ def evaluate_baseline(name: str, task: str, settings: Env, root: jax.Array, epis
         settings: of the environment.
         root: root keys of the seeds, [P, 2].
         episodes: of each seed.
+        report: see `envs.Rebuilt`.
 
     Returns:
         returns, [P, episodes].
@@ -101,7 +105,7 @@ def evaluate_baseline(name: str, task: str, settings: Env, root: jax.Array, epis
         act = jax.vmap(act, (None, 0, 0, 0))
     nothing = jnp.zeros((len(root), 0))
     belief = Belief(Latent(nothing, nothing, nothing, nothing), jnp.zeros((len(root), size)), jnp.zeros(len(root)))
-    vector = envs.make_vector([task] * len(root), settings)
+    vector = envs.Rebuilt(functools.partial(envs.make_vector, [task] * len(root), settings), report=report)
     try:
         return evaluate(jax.jit(act), lambda params: belief, vector, None, root, episodes)[0]
     finally:

@@ -89,7 +89,7 @@ class Evaluator:
                 if any(self._lacks(seed, name, task) for seed in self.seeds):
                     with clock.measure('baselines'):
                         returns = evaluation.evaluate_baseline(name, task, self.run.config.env, state.key,
-                                                               self.settings.episodes)
+                                                               self.settings.episodes, self._failed)
                     self._record(name, task, returns)
         self.reporter.baselines(self.baseline_means(self.run.tasks))
 
@@ -131,8 +131,12 @@ class Evaluator:
         if self.envs is None or len(self.run.tasks) > 1:
             self.close()
             self.envs = evaluation.make_envs(task, self.run.config.env, self.settings.episodes, len(self.seeds),
-                                             self.run.spec)
+                                             self.run.spec, self._failed)
         return self.envs
+
+    def _failed(self, text: str) -> None:
+        for seed in self.seeds:
+            seed.write_failure(text)
 
     def _record(self, agent: str, task: str, returns: np.ndarray) -> None:
         """A line for each seed that has none yet: one may have been written before a crash."""

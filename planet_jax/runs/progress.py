@@ -1,6 +1,7 @@
 """How far a run is: what it must remember besides its train state."""
 
 import dataclasses
+import datetime
 from collections.abc import Mapping
 from typing import Any
 
@@ -136,6 +137,12 @@ class Seed:
         self.folder.save(state, dataclasses.asdict(self.progress))
         if keep := self.run.config.replay.keep_files:
             self.folder.remove_old_episodes(keep)
+
+    def write_failure(self, text: str) -> None:
+        """Adds to `failures.txt` why the environments failed: several lines."""
+        when = datetime.datetime.now(datetime.UTC).isoformat(timespec='seconds')
+        with open(self.folder.directory / 'failures.txt', 'a', encoding='utf-8') as file:
+            file.write(f'{when}, after {len(self.progress.episodes)} episodes: {text.rstrip()}\n\n')
 
     def on(self, task: str) -> str:
         """The end of what a sink calls a task's metric: with one task there is nothing to tell apart."""

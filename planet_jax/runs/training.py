@@ -49,6 +49,7 @@ class Training:
         run = members[0][0]
         self.run, self.options, self.reporter = run, options, reporter or Reporter()
         self.stop: Stop | None = None
+        self.seeds: list[Seed] = []
         self.episodes, self.spec, count = options.total_episodes, run.spec, len(members)
         settings = run.config.replay
         self.slots = settings.capacity or self.episodes
@@ -136,11 +137,15 @@ class Training:
             self.reporter.resumed(len(progress.episodes) // len(self.run.tasks), progress.updates)
 
     def _make_envs(self, tasks: Sequence[str]) -> envs.Rebuilt:
-        made = envs.Rebuilt(functools.partial(envs.make_vector, tasks, self.run.config.env))
+        made = envs.Rebuilt(functools.partial(envs.make_vector, tasks, self.run.config.env), report=self._failed)
         made.reset(seed=[0] * made.num_envs)  # A missing OpenGL is known before there is a folder.
         for name in ('reset', 'step'):
             setattr(made, name, self._simulated(getattr(made, name)))
         return made
+
+    def _failed(self, text: str) -> None:
+        for seed in self.seeds:
+            seed.write_failure(text)
 
     def _simulated(self, function: Callable) -> Callable:
         """A function of the environments, its time taken as a part of the episode's: the rest is the agent's."""

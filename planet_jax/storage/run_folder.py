@@ -11,6 +11,7 @@
 | `episodes/` | one archive each, written as it ends |
 | `checkpoints/` | the newest three, named by episodes and updates |
 | `tensorboard/` | event files |
+| `failures.txt` | why environments failed, with tracebacks; only where they did |
 | `set_aside/` | what lay among the episodes and was none |
 """
 

@@ -36,6 +36,7 @@ def test_an_environment_that_fails(failures, tmp_path, run_planet_jax):
     run = tmp_path / 'logs' / 'failing:Failing' / 'rssm-debug' / '0'
     lines = [json.loads(line) for line in (run / 'metrics.jsonl').read_text().splitlines()]
     assert 'Traceback' not in printed
+    assert 'OverflowError: it blew up' in (run / 'failures.txt').read_text(encoding='utf-8')
     if failures == 2:
         assert status == 0, printed
         assert 'The environments have failed 2 times in this process' in printed
