@@ -24,7 +24,7 @@ from planet_jax.sweeps import on_ray as ray_launcher
 DRIVER = """
 import json, sys
 from pathlib import Path
-from planet_jax.cli import ray_launcher
+from planet_jax.sweeps import on_ray as ray_launcher
 ray_launcher.REPORT_SECONDS = 0
 jobs = [ray_launcher.Job(Path(folder), arguments, episodes) for folder, arguments, episodes in json.loads(sys.argv[1])]
 print(ray_launcher.launch(jobs, say=lambda sentence: print(sentence, flush=True)))
