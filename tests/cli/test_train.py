@@ -25,7 +25,7 @@ EPISODES, SEED_EPISODES, INTERVAL = 6, 2, 4
 LOGDIR = 'meine Läufe 走る'
 RUN = Path(LOGDIR, 'toy_point', 'rssm-debug', '0')
 LOSSES = {'loss', 'image_loss', 'reward_loss', 'divergence', 'prior_entropy', 'posterior_entropy', 'gradient_norm',
-          'skipped', 'free_rows'}
+          'skipped', 'free_rows', 'image_share', 'reward_share', 'divergence_share'}
 
 
 @pytest.fixture(scope='module')
