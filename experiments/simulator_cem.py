@@ -62,6 +62,9 @@ class Command:
         if not 0 <= self.seed < 2**32:
             raise ValueError(f'The seed is {self.seed}, but must be 0 to {2**32 - 1}: the nearest valid value is '
                              f'{min(max(self.seed, 0), 2**32 - 1)}.')
+        if self.planner.method != 'cem':
+            raise ValueError(f'The method is {self.planner.method}, but this script plans by the cross-entropy method '
+                             f'alone: leave out --method.')
         if self.planner.start != 'shared':
             raise ValueError('The state of the simulator is known, so candidates have no starts of their own: leave '
                              'out --start.')
