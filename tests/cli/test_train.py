@@ -285,7 +285,7 @@ def test_other_cadences_are_accepted_and_the_preset_is_that_of_the_run(finished,
                '--evaluation.episodes', '1', '--checkpoint-minutes', '60', '--learner.updates-per-call', '2']
     status, printed = run_planet_jax(*command, cwd=tmp_path)
     assert status == 0, printed
-    assert f'Preset debug: that of {RUN}.' in printed
+    assert f'Preset debug: that of {RUN}' in printed
     assert 'All 6 episodes are there: nothing is left to do.' in printed
     assert_same(copied, finished[0])
 

@@ -6,6 +6,7 @@ import numpy as np
 
 from planet_jax import envs
 from planet_jax.config import Env
+from planet_jax.scores.numbers import significant
 
 
 def test_it_can_be_trained_and_evaluated(run_planet_jax, tmp_path):
@@ -19,7 +20,7 @@ def test_it_can_be_trained_and_evaluated(run_planet_jax, tmp_path):
     last = json.loads((run / 'evaluations.jsonl').read_text().splitlines()[-1])
     status, printed = run_planet_jax('evaluate', '--run', run, '--episodes', 2, '--trust-task', cwd=tmp_path)
     assert status == 0, printed
-    assert f'{run.parts[-3]}, planet agent after 6 episodes and 16 updates: mean {np.mean(last["returns"]):.1f}' in (
+    assert f'{run.parts[-3]}, planet agent after 6 episodes and 16 updates: mean {significant(np.mean(last["returns"]))}' in (
         printed)
 
 
