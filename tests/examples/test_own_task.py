@@ -20,8 +20,8 @@ def test_it_can_be_trained_and_evaluated(run_planet_jax, tmp_path):
     last = json.loads((run / 'evaluations.jsonl').read_text().splitlines()[-1])
     status, printed = run_planet_jax('evaluate', '--run', run, '--episodes', 2, '--trust-task', cwd=tmp_path)
     assert status == 0, printed
-    assert f'{run.parts[-3]}, planet agent after 6 episodes and 16 updates: mean {significant(np.mean(last["returns"]))}' in (
-        printed)
+    mean = significant(np.mean(last['returns']))
+    assert f'{run.parts[-3]}, planet agent after 6 episodes and 16 updates: mean {mean}' in printed
 
 
 def test_the_middle_is_worth_being_in():
