@@ -7,7 +7,7 @@ EXPERIMENT = runs.Experiment(
     methods=lambda config: [
         runs.PLANET,
         runs.Method('random collection', 'random_collection', ('--collector.agent', 'random')),
-        runs.Method('random shooting', 'random_shooting', ('--planner.iterations', '1', '--planner.elites', '1')),
+        runs.Method('random shooting', 'random_shooting', ('--planner.method', 'random_shooting')),
     ])
 
 if __name__ == '__main__':

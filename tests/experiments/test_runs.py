@@ -32,7 +32,7 @@ def test_every_experiment_is_here():
     ('figure4', {'rssm-cpu': [], 'ssm-cpu': ['--model.cell', 'ssm'],
                  'rnn-cpu': ['--model.cell', 'rnn']}),
     ('figure5', {'rssm-cpu': [], 'random_collection-cpu': ['--collector.agent', 'random'],
-                 'random_shooting-cpu': ['--planner.iterations', '1', '--planner.elites', '1']}),
+                 'random_shooting-cpu': ['--planner.method', 'random_shooting']}),
     ('overshooting', {
         'rssm-cpu': [], 'rssm_overshooting-cpu': ['--objective.overshooting-distance', '32'],
         'ssm-cpu': ['--model.cell', 'ssm'],
