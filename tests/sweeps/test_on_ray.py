@@ -16,10 +16,18 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import environment
-from test_train import TOY, lines, read_until
 
 from planet_jax.sweeps import on_ray as ray_launcher
+
+sys.path.insert(0, str(Path(__file__).parents[1] / 'cli'))
+from test_train import TOY, lines, read_until  # noqa: E402
+
+
+def environment(settings):
+    """Of a process that a test starts: this checkout comes first."""
+    root = str(Path(__file__).parents[2])
+    return {**os.environ, 'PYTHONPATH': os.pathsep.join([root, *filter(None, sys.path)]), **settings}
+
 
 DRIVER = """
 import json, sys
