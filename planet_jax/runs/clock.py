@@ -1,6 +1,8 @@
 """Where a run's time goes, and at what pace."""
 
+import statistics
 import time
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -39,7 +41,7 @@ class Clock:
         """Goes on from the seconds of earlier processes; they are added to in place."""
         self.seconds = seconds
         self._times: dict[str, int] = {}
-        self._pace: dict[str, float] = {}
+        self._latest: dict[str, deque[float]] = {}
         self._under_way: tuple[str, float, float] | None = None
         self._parts: dict[str, float] = {}
 
@@ -59,10 +61,10 @@ class Clock:
         spent = time.monotonic() - begun
         for name, seconds in {phase: spent, **self._parts}.items():
             self.seconds[name] = self.seconds.get(name, 0.0) + seconds
-        times = self._times[phase] = self._times.get(phase, 0) + 1
-        # The first time, which had to be compiled, says little of the pace; later ones are smoothed.
-        latest = spent / units
-        self._pace[phase] = latest if times <= 2 else 0.8 * self._pace[phase] + 0.2 * latest
+        times = self._times[phase] = self.times(phase) + 1
+        if times <= 2:  # The first time, which had to be compiled, says little of the pace.
+            self._latest[phase] = deque(maxlen=9)
+        self._latest[phase].append(spent / units)
 
     @contextmanager
     def part(self, name: str) -> Iterator[None]:
@@ -91,8 +93,11 @@ class Clock:
         return self._times.get(phase, 0)
 
     def pace(self, phase: str) -> float | None:
-        """Seconds per unit lately; none if the phase was never measured."""
-        return self._pace.get(phase)
+        """Seconds per unit lately, the median of nine; none if the phase was never measured.
+
+        A mean would be spoiled by one update that had to compile something.
+        """
+        return statistics.median(self._latest[phase]) if phase in self._latest else None
 
     def remaining(self, units: dict[str, float], guesses: dict[str, float]) -> float | None:
         """Seconds that the rest of the work takes, the unit being measured included.
@@ -109,7 +114,7 @@ class Clock:
         if share > 0.02 and not self.times(under_way):
             guesses[under_way] = (time.monotonic() - begun) / share
         for phase, amount in units.items():
-            pace = self._pace.get(phase, guesses.get(phase))
+            pace = guesses.get(phase) if (known := self.pace(phase)) is None else known
             if amount > 0 and pace is None:
                 return None
             if amount > 0:

@@ -1,0 +1,42 @@
+"""The clock's paces, on a clock of the test's own."""
+
+import pytest
+
+from planet_jax.runs import clock as clock_module
+from planet_jax.runs.clock import Clock
+
+
+@pytest.fixture
+def spend(monkeypatch):
+    """A function that measures a phase which takes so many seconds."""
+    now = [0.0]
+    monkeypatch.setattr(clock_module.time, 'monotonic', lambda: now[0])
+    clock = Clock({})
+
+    def spend(phase, seconds, units=1):
+        with clock.measure(phase, units):
+            now[0] += seconds
+
+    return clock, spend
+
+
+def test_the_first_time_says_nothing_of_the_pace(spend):
+    clock, spend = spend
+    assert clock.pace('learn') is None
+    spend('learn', 20)
+    spend('learn', 1, units=2)
+    assert clock.pace('learn') == 0.5 and clock.seconds['learn'] == 21
+
+
+def test_one_update_that_compiles_does_not_change_the_time_left(spend):
+    clock, spend = spend
+    for seconds in (20, 0.1, 0.1, 0.1, 15, 0.1):
+        spend('learn', seconds)
+    assert clock.remaining({'learn': 100}, {}) == pytest.approx(10)
+
+
+def test_a_lasting_change_of_the_pace_is_seen(spend):
+    clock, spend = spend
+    for seconds in [20] + 20 * [0.1] + 9 * [0.4]:
+        spend('learn', seconds)
+    assert clock.pace('learn') == 0.4
