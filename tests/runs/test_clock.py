@@ -39,4 +39,4 @@ def test_a_lasting_change_of_the_pace_is_seen(spend):
     clock, spend = spend
     for seconds in [20] + 20 * [0.1] + 9 * [0.4]:
         spend('learn', seconds)
-    assert clock.pace('learn') == 0.4
+    assert clock.pace('learn') == pytest.approx(0.4)
