@@ -180,8 +180,8 @@ def test_only_the_sweep_and_the_command_line_know_of_devices():
     choosing = users('pmap', 'devices', 'device_count', 'local_device_count', 'default_backend', 'default_device',
                      'device_put', 'shard_map', 'make_mesh')
     assert 'seeds' in choosing and choosing <= {'seeds', 'runs', 'sweeps', 'cli'}
-    # A checkpoint is read into the host's memory, wherever it was written.
-    assert users('local_devices', 'sharding') <= {'seeds', 'runs', 'sweeps', 'cli', 'storage'}
+    # A checkpoint is read into the host's memory, wherever it was written; planning asks whether a shard_map is around.
+    assert users('local_devices', 'sharding') <= {'seeds', 'runs', 'sweeps', 'cli', 'storage', 'planning'}
 
 
 def test_nothing_calls_the_host_from_inside_jit():

@@ -6,6 +6,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+FLOOR = 1e-3
+"""Smallest spread of a fit, in the unit of the actions."""
+
 
 def propose(key: jax.Array, mean: jax.Array, std: jax.Array, *, candidates: int, low: Any = -1.0, high: Any = 1.0,
             colour: float = 0.0) -> jax.Array:
@@ -52,8 +55,15 @@ def coloured(horizon: int, colour: float) -> np.ndarray:
 
 def best_of(returns: jax.Array, elites: int) -> jax.Array:
     """[K], the candidates with the largest returns [J], best first; what is not a number ranks last."""
+    returns = as_returns(returns)
     finite = jnp.maximum(returns, jnp.finfo(returns.dtype).min)
     return jax.lax.top_k(jnp.where(jnp.isnan(returns), -jnp.inf, finite), elites)[1]
+
+
+def as_returns(returns: Any) -> jax.Array:
+    """Returns as JAX's floating numbers, also where a score counts or says yes and no."""
+    returns = jnp.asarray(returns)
+    return returns if jnp.issubdtype(returns.dtype, jnp.floating) else returns.astype(jnp.float32)
 
 
 def check_elites(candidates: int, elites: int) -> None:
@@ -64,28 +74,30 @@ def check_elites(candidates: int, elites: int) -> None:
 
 def fit(chosen: jax.Array, spread: Literal['std', 'mean_absolute'] = 'std') -> tuple[jax.Array, jax.Array]:
     """Mean and spread of the elites [K, H, A], see `refit`."""
+    chosen = jnp.asarray(chosen)
     if spread not in ('std', 'mean_absolute'):
         raise ValueError(f"The spread must be 'std' or 'mean_absolute', not {spread!r}.")
     mean = chosen.mean(0)
     if len(chosen) == 1:
-        return mean, jnp.zeros_like(mean)
+        return mean, jnp.full_like(mean, FLOOR)
     if spread == 'std':
-        return mean, jnp.sqrt(chosen.var(0) + 1e-6)
-    return mean, jnp.abs(chosen - mean).sum(0) / (len(chosen) - 1)
+        return mean, jnp.sqrt(chosen.var(0) + FLOOR**2)
+    return mean, jnp.maximum(jnp.abs(chosen - mean).sum(0) / (len(chosen) - 1), FLOOR)
 
 
 def refit(actions: jax.Array, returns: jax.Array, *, elites: int, spread: Literal['std', 'mean_absolute'] = 'std',
           ) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Fits a diagonal Gaussian to the best candidates (algorithm 2 of the PlaNet paper, lines 8 to 11).
 
-    A return that is not a number ranks last, after minus infinity. One elite alone has no spread: zero.
+    A return that is not a number ranks last, after minus infinity. No spread is smaller than 1e-3, also that of one
+    elite alone, so that the next iteration goes on searching.
 
     Args:
         actions: [J, H, A].
         returns: [J].
         elites: K, at most J.
         spread: 'std' is the population standard deviation, sqrt(var + 1e-6) (released code); 'mean_absolute' the sum
-            of absolute deviations over K - 1 (the paper).
+            of absolute deviations over K - 1 (the paper), at least 1e-3.
 
     Returns:
         mean [H, A], spread [H, A] and the elites' returns [K], best first.
@@ -95,4 +107,4 @@ def refit(actions: jax.Array, returns: jax.Array, *, elites: int, spread: Litera
     """
     check_elites(actions.shape[0], elites)
     best = best_of(returns, elites)
-    return *fit(actions[best], spread), returns[best]
+    return *fit(jnp.asarray(actions)[best], spread), as_returns(returns)[best]

@@ -7,7 +7,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .distributions import best_of, check_elites, fit, propose
+from .carries import settle, within_shard_map
+from .distributions import as_returns, best_of, check_elites, fit, propose
 from .records import Iteration, Parts, Plan, Planner, PlanState
 
 
@@ -167,7 +168,7 @@ def make_random_shooting(*, action_size: int, horizon: int = 12, candidates: int
 
     def draw(key, state, candidates, last):
         del last
-        unit = jax.random.uniform(key, (candidates, *state.mean.shape), minval=-1, maxval=1)
+        unit = jax.random.uniform(key, (candidates, *state.mean.shape), jnp.float32, -1, 1)
         return jnp.clip(state.mean + box.half * unit, box.low, box.high)
 
     def update(state, actions, returns):
@@ -241,7 +242,7 @@ def _make(box: _Box, sizes: tuple[int, ...], draw: Any, update: Any, *, keep: in
     def begin(left):
         if left is not None:
             return left
-        kept = (jnp.zeros((keep, *box.mean.shape)), jnp.array(False)) if keep else ()
+        kept = (jnp.zeros((keep, *box.mean.shape), jnp.float32), jnp.array(False)) if keep else ()
         return PlanState(box.mean, box.std, *kept)
 
     def finish(state, best, returns):
@@ -259,14 +260,17 @@ def _make(box: _Box, sizes: tuple[int, ...], draw: Any, update: Any, *, keep: in
             propose_key, score_key = jax.random.split(key)
             actions = draw(propose_key, state, candidates, last)
             returns = score(score_key, actions)
-            if returns.shape != (candidates,):
+            if jnp.shape(returns) != (candidates,):
                 raise ValueError(f'The score must return one number for each of the {candidates} candidates, but its '
-                                 f'shape is {returns.shape}.')
+                                 f'shape is {jnp.shape(returns)}.')
+            returns = as_returns(returns)
             state, best, elites = update(state, actions, returns)
             seen = Iteration(score_key, actions, returns, state.mean, state.std) if record else None
             return state, (best, elites, seen)
 
         state, keys = begin(state), jax.random.split(key, len(sizes))
+        if within_shard_map():
+            state = settle('The plan', lambda state: iterate(state, (keys[0], True), sizes[0])[0], state)
         if len(set(sizes)) == 1:
             last = jnp.arange(len(sizes)) == len(sizes) - 1
             state, (best, returns, seen) = jax.lax.scan(

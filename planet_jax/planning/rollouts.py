@@ -6,6 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from .carries import settle
 from .records import Dynamics, Score
 
 
@@ -58,6 +59,9 @@ def _make_roll(params, root, dynamics, sample_root, discount, visited):
             state, total = carry
             key, action, *weight = inputs
             state, reward = step(params, jax.random.split(key, candidates), state, action)
+            if reward.shape not in ((candidates,), (candidates, 1)):
+                raise ValueError(f'The reward of the dynamics must be one number, but its shape is {reward.shape[1:]}.')
+            reward = reward.reshape(candidates)
             total += weight[0] * reward if weight else reward
             return (state, total), (state, reward) if visited else None
 
@@ -65,7 +69,10 @@ def _make_roll(params, root, dynamics, sample_root, discount, visited):
         if discount != 1:
             inputs = *inputs, discount ** jnp.arange(horizon)
         # By two, so that a CPU computes the reward of one step while it begins the next.
-        (last, returns), seen = jax.lax.scan(advance, (start, jnp.zeros(candidates)), inputs, unroll=2)
+        first = jax.tree.map(lambda leaf: leaf[0], inputs)
+        begun = settle('The state of the dynamics', lambda carry: advance(carry, first)[0],
+                       (start, jnp.zeros(candidates)))
+        (last, returns), seen = jax.lax.scan(advance, begun, inputs, unroll=2)
         return last, returns, seen
 
     return roll
