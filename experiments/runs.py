@@ -12,9 +12,9 @@ from typing import Literal
 import tyro
 
 from planet_jax import envs
-from planet_jax.cli.main import parse_seeds
 from planet_jax.config import PRESET_EPISODES, Config, preset
 from planet_jax.pictures import curves as figures
+from planet_jax.runs.options import parse_seeds
 from planet_jax.scores import published, reading, statistics, tables
 from planet_jax.storage.run_folder import FolderError, run_directory
 

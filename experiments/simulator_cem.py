@@ -22,12 +22,11 @@ import numpy as np
 import tyro
 from rich.console import Console
 
-from planet_jax import envs, keys, planning
+from planet_jax import envs, keys, machine, planning
 from planet_jax.cli.progress import Display
 from planet_jax.config import Env, Planner
 from planet_jax.envs.simulation import Simulation
 from planet_jax.machine import prepare_process
-from planet_jax.runs import run as runs
 from planet_jax.runs.clock import Clock
 from planet_jax.runs.duration import duration
 from planet_jax.scores import published
@@ -121,8 +120,8 @@ class Episode:
         settings = {'action_repeat': self._env.get_wrapper_attr('action_repeat'), **dataclasses.asdict(command.planner)}
         self.record = {
             'task': command.task, 'seed': command.seed, 'episode': number, 'settings': settings, 'done': 0,
-            'steps': self._env.steps, 'return': 0.0, 'seconds': 0.0, 'versions': runs.versions(),
-            'machine': f'{runs.processor()}, {envs.cores()} cores', 'commit': runs.commit(), 'earlier': [],
+            'steps': self._env.steps, 'return': 0.0, 'seconds': 0.0, 'versions': machine.versions(),
+            'machine': f'{machine.processor()}, {envs.cores()} cores', 'commit': machine.commit(), 'earlier': [],
             'actions': [], 'rewards': [], 'state': self._state()}
         if self.path.exists():
             self._take_up(json.loads(self.path.read_text()))

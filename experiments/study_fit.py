@@ -13,11 +13,10 @@ import numpy as np
 
 from experiments import study_arms, study_data
 from planet_jax import config as settings_of
-from planet_jax import keys, measures, seeds
+from planet_jax import keys, machine, measures, seeds
 from planet_jax.algorithm import make_steps
 from planet_jax.config import Config, Spec
 from planet_jax.networks import make_world_model
-from planet_jax.runs import run as runs
 from planet_jax.storage import episodes
 from planet_jax.types import Params, Trajectory, WorldModel
 
@@ -111,8 +110,9 @@ def run(settings: Sequence[str], observation: str, spec: Spec, training: Traject
             'parameters': sum(math.prod(leaf.shape[1:]) for leaf in jax.tree.leaves(state.learner.params)),
             # The first calls compile.
             'milliseconds': 1000 * float(np.median(seconds[len(seconds) // 4:])) / per_call,
-            'device': device.device_kind, 'machine': runs.processor(), 'versions': runs.versions(),
-            'commit': runs.commit(), 'settings': [*study_arms.BASE, *settings], 'config': settings_of.to_dict(config),
+            'device': device.device_kind, 'machine': machine.processor(), 'versions': machine.versions(),
+            'commit': machine.commit(), 'settings': [*study_arms.BASE, *settings],
+            'config': settings_of.to_dict(config),
             'episodes': {'training': len(training.length), 'held_out': len(held_out.length)}, 'curve': found}
 
 

@@ -1,7 +1,10 @@
 """What this machine lets a process use: cores and memory that a container or a batch job grants, and a cache folder."""
 
+import importlib.metadata
 import os
+import platform
 import re
+import subprocess
 import sys
 import warnings
 from collections.abc import Iterator
@@ -9,6 +12,9 @@ from pathlib import Path
 
 SYSTEM = Path('/')
 """Where /proc and /sys are."""
+PACKAGES = ('planet-jax', 'jax', 'jaxlib', 'flax', 'optax', 'distrax', 'orbax-checkpoint', 'gymnasium', 'dm_control',
+            'mujoco', 'numpy')
+"""Whose versions are recorded with a run."""
 
 
 def cores(system: Path = SYSTEM) -> int:
@@ -56,6 +62,40 @@ def cache_folder() -> Path | None:
         return Path(os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache') / 'planet_jax'
     except RuntimeError:  # No HOME and no entry in passwd, as a container's arbitrary user.
         return None
+
+
+def processor() -> str:
+    """The processor's name, or its architecture where the system does not tell."""
+    try:
+        lines = Path('/proc/cpuinfo').read_text().splitlines()
+    except OSError:
+        lines = []
+    names = [line.partition(':')[2].strip() for line in lines if line.startswith('model name')]
+    return next(filter(None, names), platform.machine())
+
+
+def versions() -> dict[str, str]:
+    """Of Python and the packages that decide the numbers."""
+    found = {'python': platform.python_version()}
+    for package in PACKAGES:
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            found[package] = 'not installed'
+    return found
+
+
+def commit() -> str | None:
+    """The commit of this package's source, with '-dirty' behind it if files differ; none outside of a checkout."""
+    source = Path(__file__).resolve().parent
+    try:
+        described = subprocess.run(['git', 'describe', '--always', '--dirty', '--abbrev=12', '--exclude=*'], cwd=source,
+                                   capture_output=True, text=True, timeout=10)
+        tracked = subprocess.run(['git', 'ls-files', '--error-unmatch', '__init__.py'], cwd=source, capture_output=True,
+                                 timeout=10)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return described.stdout.strip() if described.returncode == tracked.returncode == 0 else None
 
 
 def prepare_process() -> None:

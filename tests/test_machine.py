@@ -73,11 +73,11 @@ def test_slurm(job, expected, tmp_path, monkeypatch):
 
 def test_what_is_granted_decides_on_the_replay_and_the_workers(monkeypatch):
     from planet_jax import config, envs
-    from planet_jax.runs import evaluation, run
+    from planet_jax.runs import devices, evaluation, run
     monkeypatch.setattr(machine, '_groups', lambda system, controller: iter(()))
     monkeypatch.setenv('SLURM_MEM_PER_NODE', '1000')
     monkeypatch.setenv('SLURM_CPUS_ON_NODE', '3')
     with pytest.raises(ValueError, match=r'there are 1\.0 GB of memory on the device: set --replay.capacity to'):
         run.Run('toy_point', 'debug', 0, config.preset('debug').resolve()).place_replay(40_000)
     assert envs.cores() == 3 and evaluation.rounds(10) == 4
-    assert run.device_name().endswith(', 3 cores')
+    assert devices.device_name().endswith(', 3 cores')

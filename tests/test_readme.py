@@ -3,7 +3,8 @@ import io
 import re
 from pathlib import Path
 
-from planet_jax.cli.main import COMMANDS, main
+from planet_jax.cli.commands import COMMANDS
+from planet_jax.cli.main import main
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / 'README.md').read_text()

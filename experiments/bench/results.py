@@ -16,7 +16,8 @@ from rich.table import Table
 from experiments.bench.goals import GOALS
 from experiments.bench.meter import Meter, peak_gigabytes
 from experiments.bench.options import Options, Row
-from planet_jax.runs import run as runs
+from planet_jax import machine
+from planet_jax.runs.devices import device_name
 
 
 def finish(name: str, options: Options, meter: Meter, rows: list[Row]) -> None:
@@ -30,8 +31,8 @@ def finish(name: str, options: Options, meter: Meter, rows: list[Row]) -> None:
     """
     record = {
         'benchmark': name, 'size': options.size, 'repeats': options.repeats,
-        'time': datetime.now(UTC).isoformat(timespec='seconds'), 'machine': runs.device_name(),
-        'platform': jax.default_backend(), 'commit': runs.commit(), 'versions': runs.versions(),
+        'time': datetime.now(UTC).isoformat(timespec='seconds'), 'machine': device_name(),
+        'platform': jax.default_backend(), 'commit': machine.commit(), 'versions': machine.versions(),
         'environment': {variable: os.environ[variable] for variable in ('GLIBC_TUNABLES', 'XLA_FLAGS')
                         if variable in os.environ},
         'load': os.getloadavg()[0], 'peak_gigabytes': peak_gigabytes(),

@@ -13,7 +13,7 @@ from experiments.bench.options import Options, Row
 from planet_jax import algorithm, keys
 from planet_jax.config import Config, Spec, preset
 from planet_jax.networks import make_world_model
-from planet_jax.runs import run as runs
+from planet_jax.runs.devices import memory_bytes
 from planet_jax.types import TrainState
 
 
@@ -58,7 +58,7 @@ def measure(config: Config, seeds: int, meter: meters.Meter, repeats: int) -> Ro
         init, learn, roots = jax.vmap(init), jax.vmap(learn), jnp.stack([keys.root(seed) for seed in range(seeds)])
     program, row = programs.compile(learn, jax.eval_shape(init, roots), donate=(0,))
     row['gflop'] /= updates
-    memory = runs.memory_bytes()
+    memory = memory_bytes()
     if memory and row['program_gigabytes'] * 1e9 > 0.9 * memory:
         return row  # It does not fit, so it has no time.
     state = jax.jit(init)(roots)

@@ -20,7 +20,7 @@ from typing import Any
 import tyro
 
 from experiments.bench import goals
-from planet_jax.cli.main import Verify
+from planet_jax.cli.commands.verify import Verify
 from planet_jax.config import preset
 from planet_jax.machine import prepare_process
 
@@ -43,9 +43,9 @@ def environment(platform: str) -> dict[str, str]:
 
 def find_machine() -> dict[str, Any]:
     """Platform, name and commit, found by another process: this one must leave the accelerator's memory alone."""
-    program = ('import json, jax; from planet_jax.runs import run\n'
+    program = ('import json, jax; from planet_jax import machine; from planet_jax.runs import devices\n'
                'print(json.dumps({"platform": jax.default_backend(), '
-               '"machine": run.device_name(), "versions": run.versions(), "commit": run.commit()}))')
+               '"machine": devices.device_name(), "versions": machine.versions(), "commit": machine.commit()}))')
     ran = subprocess.run([sys.executable, '-c', program], capture_output=True, text=True, cwd=ROOT,
                          env={**os.environ, 'PYTHONPATH': environment('cpu')['PYTHONPATH']})
     if ran.returncode:

@@ -1,7 +1,6 @@
-"""`planet-jax imagine`: what the planner considers in one state, and what it makes of it."""
+"""What a planner considers in one state: its search, kept, and drawn."""
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -11,14 +10,10 @@ from flax import struct
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
-from rich.console import Console
 
-from planet_jax import agent as acting
-from planet_jax import envs, planning
-from planet_jax.cli.record import decoder, new_file
-from planet_jax.ops import images
+from planet_jax import planning
 from planet_jax.pictures import video
-from planet_jax.runs.trained import Agent, Trained
+from planet_jax.scores.numbers import significant
 
 WIDTH, TILE = 1340, 80
 """Pixels of the picture, and of an imagined image in it."""
@@ -76,69 +71,7 @@ def search(params: Any, key: jax.Array, root: Any, dynamics: planning.Dynamics, 
     return jax.device_get(run(key, root, state))
 
 
-def imagine_run(directory: Path, step: int, task: str | None, out: Path | None, console: Console,
-                trust_task: bool = False) -> Path:
-    """Draws the search of a run's agent at one step of its first evaluation episode.
-
-    Args:
-        directory: of the run; nothing in it is changed.
-        step: agent steps taken before it.
-        task: of the run's tasks; none: the first.
-        out: the file; none: named by task, progress and step, in this folder.
-        console: where to.
-        trust_task: see `read_config`.
-
-    Returns:
-        the picture.
-
-    Raises:
-        FolderError: it is no run folder, or has no checkpoint that verifies.
-        ValueError: the task is none of the run's, or the episode has no such step.
-        FileExistsError: there is such a file already.
-        RuntimeError: images cannot be rendered here.
-    """
-    trained = Trained.read(directory, trust_task)
-    run = trained.run
-    task = task or run.tasks[0]
-    with trained.make_env(task) as env:
-        steps = env.get_wrapper_attr('steps')
-        if not 0 <= step < steps:
-            raise ValueError(f'The step is {step}, but must be 0 to {steps - 1}: the nearest valid value is '
-                             f'{min(max(step, 0), steps - 1)}.')
-        path = new_file(out or Path(f'{envs.file_name(task)}-{trained.episodes:06d}-{step}.png'), '.png')
-        agent = Agent(trained)
-        agent.reset(seed=0)
-        observation, _ = env.reset(seed=agent.environment_seed)
-        for _ in range(step):
-            observation, *_ = env.step(agent.act(observation))
-        plan_key = jax.random.split(agent.step_keys[0, 0], 3)[1]  # as `agent.make_act` splits it
-        settings, (_, index) = acting.planners_of(run.config.resolve())
-        state = agent.belief.plans[index]
-        agent.act(observation)
-        params, latent, state = jax.tree.map(lambda leaf: leaf[0], (
-            trained.params, *jax.tree.map(lambda leaf: leaf[0], (agent.belief.latent, state))))
-        planner = acting.make_method(settings[index], run.spec.action_size, run.colour)
-        arguments, options = acting.rollout_arguments(run.model, settings[index], latent)
-        with jax.default_matmul_precision(run.config.model.precision):
-            plan, found = search(params, plan_key, *arguments, planner, state, **options)
-        # What becomes of the plan: the agent itself would plan anew after the first action.
-        carried_out = [env.step(action)[:2] for action in plan.actions[:steps - step]]
-    title = f'{task} {trained.progress}: the plan at step {step} of {steps}'
-    elites = plan.returns.shape[1]
-    picture = _plots(found, elites, planner.parts.begin(state).std, title)
-    if observation.ndim == 3:
-        decode = run.compiled(jax.vmap(lambda latent: images.restore(run.model.decode(params, latent.features))))
-        picture = np.concatenate([picture, _strip(found, decode, observation, decoder(trained)(agent), carried_out)])
-    video.write_picture(path, picture)
-    first, last = found[0], found[-1]
-    console.print(f'{path}: imagined return of the elites {first.returns[first.order[:elites]].mean():.2f} '
-                  f'in iteration 1, {last.returns[last.order[:elites]].mean():.2f} in iteration {len(found)}; '
-                  f'spread of the plan {first.std.mean():.2f}, then {last.std.mean():.2f}', highlight=False,
-                  markup=False, soft_wrap=True)
-    return path
-
-
-def _plots(found: list[Iteration], elites: int, before: np.ndarray, title: str) -> np.ndarray:
+def plots(found: list[Iteration], elites: int, before: np.ndarray, title: str) -> np.ndarray:
     """Returns and spreads over the iterations, uint8 [height, WIDTH, 3]."""
     figure = Figure((WIDTH / 100, 4), dpi=100, layout='constrained')
     ink, faint, paper, accent = (tuple(part / 255 for part in color) for color in (
@@ -180,8 +113,8 @@ def _plots(found: list[Iteration], elites: int, before: np.ndarray, title: str) 
     return np.array(canvas.buffer_rgba())[..., :3]
 
 
-def _strip(found: list[Iteration], decode: Callable[[Any], jax.Array], observation: np.ndarray, believed: np.ndarray,
-           carried_out: list[tuple[np.ndarray, float]]) -> np.ndarray:
+def strip(found: list[Iteration], decode: Callable[[Any], jax.Array], observation: np.ndarray, believed: np.ndarray,
+          carried_out: list[tuple[np.ndarray, float]]) -> np.ndarray:
     """What becomes of the plan, and what was imagined of some candidates, uint8 [height, WIDTH, 3]."""
     horizon = len(found[0].mean)
     columns = np.unique(np.linspace(0, horizon - 1, min(horizon, 12)).round().astype(int))
@@ -204,7 +137,7 @@ def _strip(found: list[Iteration], decode: Callable[[Any], jax.Array], observati
     for row, (label, now, steps) in enumerate(rows):
         top = 36 + row * height
         page.write(label, left - 10, top + TILE // 2 - 10, anchor='rm')
-        told = f'return {sum(reward for _, reward in steps):.2f}'
+        told = f'return {significant(float(sum(reward for _, reward in steps)), 3)}'
         if len(steps) < horizon:
             told += f' of {len(steps)} steps'
         page.write(told, left - 10, top + TILE // 2 + 10, 13, video.FAINT, 'rm')
@@ -215,5 +148,5 @@ def _strip(found: list[Iteration], decode: Callable[[Any], jax.Array], observati
                 image, reward = steps[index]
                 x = left + column * (TILE + 4)
                 page.paste(image, x, top, TILE)
-                page.write(f'{reward:.2f}', x + TILE // 2, top + TILE + 3, 12, video.FAINT, 'mt')
+                page.write(significant(float(reward), 3), x + TILE // 2, top + TILE + 3, 12, video.FAINT, 'mt')
     return page.pixels()

@@ -10,7 +10,7 @@ import jax
 from planet_jax import envs, keys
 from planet_jax.open_loop import CONTEXT, Prediction, predict
 from planet_jax.pictures.open_loop import write_pictures
-from planet_jax.runs import run as runs
+from planet_jax.runs.run import Run
 from planet_jax.storage.run_folder import RunFolder
 from planet_jax.types import Params, Trajectory
 
@@ -18,7 +18,7 @@ from planet_jax.types import Params, Trajectory
 class OpenLoop:
     """Predicts episodes of a run, and writes down errors and pictures."""
 
-    def __init__(self, run: runs.Run, say: Callable[[str], None]):
+    def __init__(self, run: Run, say: Callable[[str], None]):
         """Nothing is compiled before the first episode.
 
         Args:

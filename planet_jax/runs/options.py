@@ -71,3 +71,21 @@ class Options:
         name, _ = envs.resolve_several(task)
         method = self.method or f'{self.config.model.cell}-{self.preset}'
         return Run(name, self.preset, seed, self.config), run_directory(self.logdir, name, method, seed)
+
+
+def parse_seeds(text: str) -> list[int]:
+    """The seeds of a range, '0:5', which ends at 4, or of a list, '0,3,7'.
+
+    Raises:
+        ValueError: it is neither, or names no seed, or one twice.
+    """
+    if match := re.fullmatch(r'(\d+):(\d+)', text):
+        numbers = list(range(*map(int, match.groups())))
+    elif re.fullmatch(r'\d+(,\d+)*', text):
+        numbers = [int(number) for number in text.split(',')]
+    else:
+        numbers = []
+    if not numbers or len(set(numbers)) < len(numbers):
+        raise ValueError(f'The seeds are {text!r}, but must be a range such as 0:5, which ends at 4, or different '
+                         f'numbers with commas between them, such as 0,3,7.')
+    return numbers

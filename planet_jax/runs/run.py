@@ -2,13 +2,8 @@
 
 import dataclasses
 import functools
-import importlib.metadata
 import math
-import os
-import platform
-import subprocess
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any, Literal
 
 import jax
@@ -16,12 +11,9 @@ import numpy as np
 
 from planet_jax import algorithm, config, envs, machine
 from planet_jax.networks import make_world_model
+from planet_jax.runs.devices import available_devices, device_name, flags, memory_bytes
 from planet_jax.seeds import over_seeds
 from planet_jax.types import Steps, TrainState, WorldModel
-
-PACKAGES = ('planet-jax', 'jax', 'jaxlib', 'flax', 'optax', 'distrax', 'orbax-checkpoint', 'gymnasium', 'dm_control',
-            'mujoco', 'numpy')
-"""Whose versions are recorded with a run."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,8 +46,8 @@ class Run:
     def record(self) -> dict[str, Any]:
         """For `config.json`; the configuration is not yet taken apart."""
         return self.identity | {
-            'action_repeat': self.action_repeats, 'versions': versions(),
-            'device': device_name(), 'commit': commit(), 'flags': flags(),
+            'action_repeat': self.action_repeats, 'versions': machine.versions(),
+            'device': device_name(), 'commit': machine.commit(), 'flags': flags(),
         }
 
     @property
@@ -176,71 +168,3 @@ def _spec(tasks: tuple[str, ...], settings: config.Env) -> config.Spec:
 def one_seed(state: TrainState, index: int = 0) -> TrainState:
     """A seed's state without [P], and without its replay, which is large."""
     return jax.tree.map(lambda leaf: leaf[index], state.replace(replay=None))
-
-
-def available_devices() -> list[jax.Device]:
-    """Devices that JAX computes on.
-
-    Raises:
-        RuntimeError: those that JAX_PLATFORMS asks for are not there.
-    """
-    try:
-        return jax.devices()
-    except (RuntimeError, AssertionError) as error:  # The latter where the platform's plugin is not even installed.
-        asked = os.environ.get('JAX_PLATFORMS')
-        raise RuntimeError(f'JAX finds no device here for JAX_PLATFORMS={asked}: unset it, or set it to cpu. For an '
-                           f'NVIDIA GPU, install JAX for CUDA (make setup EXTRA=cuda12).') from error
-
-
-def memory_bytes(host: bool = False) -> int | None:
-    """Memory of the device in bytes, or what this process may use of the host's, also on a CPU; none if not known."""
-    stats = None if host else available_devices()[0].memory_stats()
-    if stats and 'bytes_limit' in stats:
-        return stats['bytes_limit']
-    return machine.memory_bytes()
-
-
-def device_name(device: jax.Device | None = None) -> str:
-    """A device in words; none: the one that computes."""
-    device = device or available_devices()[0]
-    return f'{processor()}, {machine.cores()} cores' if device.platform == 'cpu' else device.device_kind
-
-
-def processor() -> str:
-    """The processor's name, or its architecture where the system does not tell."""
-    try:
-        lines = Path('/proc/cpuinfo').read_text().splitlines()
-    except OSError:
-        lines = []
-    names = [line.partition(':')[2].strip() for line in lines if line.startswith('model name')]
-    return next(filter(None, names), platform.machine())
-
-
-def versions() -> dict[str, str]:
-    """Of Python and the packages that decide the numbers."""
-    found = {'python': platform.python_version()}
-    for package in PACKAGES:
-        try:
-            found[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            found[package] = 'not installed'
-    return found
-
-
-def flags() -> dict[str, Any]:
-    """Settings of JAX and XLA, beside those of the run, that change numbers."""
-    return {'jax_threefry_partitionable': bool(jax.config.jax_threefry_partitionable),
-            'XLA_FLAGS': os.environ.get('XLA_FLAGS', '')}
-
-
-def commit() -> str | None:
-    """The commit of this package's source, with '-dirty' behind it if files differ; none outside of a checkout."""
-    source = Path(__file__).resolve().parents[1]
-    try:
-        described = subprocess.run(['git', 'describe', '--always', '--dirty', '--abbrev=12', '--exclude=*'], cwd=source,
-                                   capture_output=True, text=True, timeout=10)
-        tracked = subprocess.run(['git', 'ls-files', '--error-unmatch', '__init__.py'], cwd=source, capture_output=True,
-                                 timeout=10)
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return described.stdout.strip() if described.returncode == tracked.returncode == 0 else None

@@ -1,6 +1,8 @@
 """A trained agent, read from its run folder: to evaluate, to look at, or to act in a loop of one's own."""
 
 import dataclasses
+import functools
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,13 +12,14 @@ import jax
 import numpy as np
 
 from planet_jax import collector, envs, keys
+from planet_jax.ops import images
 from planet_jax.runs import evaluation
-from planet_jax.runs import run as runs
+from planet_jax.runs.run import Run, one_seed
 from planet_jax.storage.run_folder import newest_checkpoint, read_config
 from planet_jax.types import Belief, Params, Steps
 
 
-def read_run(directory: Path, trust_task: bool = False) -> runs.Run:
+def read_run(directory: Path, trust_task: bool = False) -> Run:
     """What the run of a folder is.
 
     Args:
@@ -27,7 +30,7 @@ def read_run(directory: Path, trust_task: bool = False) -> runs.Run:
         FolderError: it is no run folder, or its task is not trusted.
     """
     record = read_config(directory, trust_task)
-    return runs.Run(*(record[name] for name in ('task', 'preset', 'seed', 'config')))
+    return Run(*(record[name] for name in ('task', 'preset', 'seed', 'config')))
 
 
 @dataclass(frozen=True)
@@ -43,7 +46,7 @@ class Trained:
         updates: done.
     """
 
-    run: runs.Run
+    run: Run
     steps: Steps
     params: Params
     root: jax.Array
@@ -64,7 +67,7 @@ class Trained:
         run = read_run(directory, trust_task)
         root, steps = keys.root(run.seed)[None], run.steps(slots=1)
         # Shapes only, so that nothing is compiled for them.
-        like = jax.eval_shape(lambda root: runs.one_seed(steps.init(root)), root)
+        like = jax.eval_shape(lambda root: one_seed(steps.init(root)), root)
         restored, progress = newest_checkpoint(directory, like)
         params = jax.tree.map(lambda leaf: jax.device_put(leaf[None]), restored.learner.params)
         return cls(run, steps, params, root, len(progress['episodes']) // len(run.tasks), progress['updates'])
@@ -85,12 +88,66 @@ class Trained:
             ValueError: the task is none of the run's, or it cannot be observed so.
             RuntimeError: images cannot be rendered here; the message says what to do.
         """
-        tasks = dict(zip(self.run.tasks, self.run.task_steps))
         task = task or self.run.tasks[0]
-        if task not in tasks:
-            raise ValueError(f'The task is {task!r}, but this run is of {", ".join(tasks)}.')
         return envs.make(task, dataclasses.replace(self.run.config.env, **changes),
-                         self.run.spec._replace(steps=tasks[task]))
+                         self.run.spec._replace(steps=self.steps_of(task)))
+
+    def steps_of(self, task: str) -> int:
+        """T of a task, agent steps.
+
+        Raises:
+            ValueError: the task is none of the run's.
+        """
+        steps = dict(zip(self.run.tasks, self.run.task_steps))
+        if task not in steps:
+            raise ValueError(f'The task is {task!r}, but this run is of {", ".join(steps)}.')
+        return steps[task]
+
+    def evaluate(self, episodes: int = 10, report: Callable[[str, int, int], None] = lambda task, done, total: None,
+                 ) -> dict[str, np.ndarray]:
+        """Evaluates the agent from the starts that its run's evaluations use: the evaluation's planner, no noise.
+
+        Args:
+            episodes: of each task.
+            report: called with the task, and agent steps done and to be done in it, side by side episodes as one.
+
+        Returns:
+            by task, the return of each episode, float64 [episodes].
+
+        Raises:
+            ValueError: there is less than one episode.
+            RuntimeError: images cannot be rendered here; the message says what to do.
+        """
+        if episodes < 1:
+            raise ValueError(f'episodes is {episodes}, but must be at least 1: the nearest valid value is 1.')
+        returns = {}
+        for task in self.run.tasks:
+            total = evaluation.rounds(episodes) * self.steps_of(task)
+            vector = evaluation.make_envs(task, self.run.config.env, episodes, spec=self.run.spec)
+            report(task, 0, total)
+            try:
+                of_task, _ = evaluation.evaluate(
+                    self.steps.evaluate, self.steps.begin, vector, self.params, self.root, episodes,
+                    lambda done, task=task, total=total: report(task, done, total))
+                returns[task] = of_task[0]
+            finally:
+                vector.close()
+        return returns
+
+    def decode(self, belief: Belief) -> np.ndarray:
+        """What the agent believes to see, uint8 [size, size, 3].
+
+        Args:
+            belief: with a leading [1, 1].
+        """
+        params, latent = jax.tree.map(lambda leaf: leaf[0], (
+            self.params, jax.tree.map(lambda leaf: leaf[0], belief.latent)))
+        return np.asarray(self._decode(params, latent))
+
+    @functools.cached_property
+    def _decode(self) -> Callable[..., jax.Array]:
+        model = self.run.model
+        return self.run.compiled(lambda params, latent: images.restore(model.decode(params, latent.features)))
 
 
 class Agent:
@@ -152,6 +209,22 @@ class Agent:
                                                   observation[None, None])
         self._step += 1
         return np.array(self.belief.action[0, 0])
+
+    def decoded(self) -> np.ndarray:
+        """What the agent believes to see, uint8 [size, size, 3].
+
+        Raises:
+            RuntimeError: no episode was begun.
+        """
+        self._begun()
+        return self.trained.decode(self.belief)
+
+    def evaluate(self, episodes: int = 10) -> dict[str, np.ndarray]:
+        """Returns of evaluation episodes by task, float64 [episodes]; what `reset` began is not touched.
+
+        `planet-jax evaluate` prints the same numbers: see `Trained.evaluate`.
+        """
+        return self.trained.evaluate(episodes)
 
     def _begun(self):
         if self._key is None:

@@ -9,8 +9,8 @@ import jax.numpy as jnp
 
 from planet_jax import envs, keys
 from planet_jax.loggers.sinks import Sinks
-from planet_jax.runs import run as runs
 from planet_jax.runs.clock import Clock
+from planet_jax.runs.devices import available_devices, device_name
 from planet_jax.runs.evaluator import Evaluator
 from planet_jax.runs.open_loop import OpenLoop
 from planet_jax.runs.options import Options
@@ -53,7 +53,7 @@ class Training:
         self.episodes, self.spec, count = options.total_episodes, run.spec, len(members)
         settings = run.config.replay
         self.slots = settings.capacity or self.episodes
-        devices = devices or runs.available_devices()[:1]
+        devices = devices or available_devices()[:1]
         layouts = {count // len(devices)} | {
             read_config(directory, trust_task=True).get('seeds_on_device', 1) for _, directory in members
             if (directory / 'config.json').exists()}
@@ -73,7 +73,7 @@ class Training:
         self.state = self.steps.init(jnp.stack([keys.root(run.seed) for run, _ in members]))
         self.reporter.opened(Opening(
             run, [run.seed for run, _ in members], self.episodes, [directory for _, directory in members],
-            runs.device_name(devices[0]), self.placement, needed, sorted(layouts)))
+            device_name(devices[0]), self.placement, needed, sorted(layouts)))
         for warning in filter(None, warnings):
             self.reporter.note(warning)
 

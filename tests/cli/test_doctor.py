@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 
 from planet_jax import config
-from planet_jax.cli import doctor
+from planet_jax.cli.commands.doctor import checks as doctor
 from planet_jax.cli.main import main
-from planet_jax.runs import run as runs
+from planet_jax.runs.run import Run
 
 
 def patient(logdir, task='toy_point', preset='debug', **groups):
     settings = dataclasses.replace(config.preset(preset), **groups).resolve()
-    return doctor.Patient(runs.Run(task, preset, 0, settings), Path(logdir), quick=True)
+    return doctor.Patient(Run(task, preset, 0, settings), Path(logdir), quick=True)
 
 
 def test_a_machine_that_is_well(tmp_path, capsys, monkeypatch):

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from planet_jax.cli.main import main
-from planet_jax.runs import run as runs
+from planet_jax.runs.devices import device_name
 from planet_jax.scores.numbers import significant
 
 
@@ -101,7 +101,7 @@ def test_info_of_a_run(run, monkeypatch, capsys):
     assert facts['settings'] == 'replay.capacity 6 (preset: None)'
     mujoco = json.loads((run / 'config.json').read_text())['versions']['mujoco']
     assert facts['made by'].startswith('planet-jax ') and facts['made by'].endswith(
-        f'jax {jax.__version__} and mujoco {mujoco} on {runs.device_name()}')
+        f'jax {jax.__version__} and mujoco {mujoco} on {device_name()}')
     assert facts['progress'].startswith('6 of 6 episodes, 16 updates, 150 environment steps; written ')
     assert re.search(r'learn \d+ s \(\d+%\)', facts['time']) and 'each' not in facts['time']
     assert re.match(r'an update \S+ s, a collected episode \S+ s, an evaluation \S+ s$', facts['pace'])

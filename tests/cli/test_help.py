@@ -6,14 +6,16 @@ import pytest
 import tyro
 
 from planet_jax.cli import help
-from planet_jax.cli.main import COMMANDS, Options, main
+from planet_jax.cli.commands import COMMANDS
+from planet_jax.cli.main import main
+from planet_jax.cli.options import TrainingOptions
 from planet_jax.config import preset
 
-SETTINGS = [name for name, (record, _) in COMMANDS.items() if issubclass(record, Options)]
+SETTINGS = [name for name, (record, _) in COMMANDS.items() if issubclass(record, TrainingOptions)]
 
 
 def defaults(record):
-    return {'preset': 'cpu', 'config': preset('cpu')} if issubclass(record, Options) else {}
+    return {'preset': 'cpu', 'config': preset('cpu')} if issubclass(record, TrainingOptions) else {}
 
 
 @pytest.fixture
@@ -86,7 +88,8 @@ def test_groups_that_there_are_not(capsys):
 def test_help_loads_no_jax(fresh_python):
     fresh_python("""
 import sys
-from planet_jax.cli.main import COMMANDS, main
+from planet_jax.cli.commands import COMMANDS
+from planet_jax.cli.main import main
 for command in COMMANDS:
     main([command, '--help'])
 assert not {'jax', 'mujoco', 'scipy', 'matplotlib'} & set(sys.modules)

@@ -6,7 +6,8 @@ import sys
 import pytest
 
 from planet_jax import envs
-from planet_jax.cli.main import COMMANDS, main
+from planet_jax.cli.commands import COMMANDS
+from planet_jax.cli.main import main
 from planet_jax.config import Env
 
 MODULE = """

@@ -9,8 +9,8 @@ from pathlib import Path
 import imageio.v3
 import pytest
 
-from planet_jax.cli import plot
 from planet_jax.cli.main import main
+from planet_jax.pictures import scores as pictures
 from planet_jax.scores import tables
 from planet_jax.storage.run_folder import FolderError
 
@@ -46,7 +46,7 @@ def lines(figure):
 
 
 def test_lines_drawn_are_medians_references_and_interquartile_means(logs):
-    figure = plot.draw(collect(logs), 'median', 'Title')
+    figure = pictures.draw(collect(logs), 'median', 'Title')
     drawn = lines(figure)
     assert list(drawn) == ['cup_catch', 'walker_walk', 'IQM of 2 tasks']
     *references, median = drawn['cup_catch']
@@ -57,7 +57,7 @@ def test_lines_drawn_are_medians_references_and_interquartile_means(logs):
     assert figure.axes[2].get_xlabel() == 'episodes collected'
     assert [text.get_text() for text in figure.subfigs[0].legends[0].texts] == [
         'rssm-cpu', 'uniform actions', 'zero actions', 'PlaNet in the paper, 1000 episodes']
-    assert lines(plot.draw(collect(logs), 'iqm', ''))['cup_catch'][-1] == ((10, 150),)
+    assert lines(pictures.draw(collect(logs), 'iqm', ''))['cup_catch'][-1] == ((10, 150),)
 
 
 def test_scores_of_other_tools(logs, tmp_path):
@@ -68,7 +68,8 @@ def test_scores_of_other_tools(logs, tmp_path):
     (other / 'cup_catch' / 'td' / 'config.json').write_text('{"lr": 1}')
     found = collect(other, width=1000)
     assert found.axis == 'env_steps'
-    assert lines(plot.draw(found, 'median', ''))['cup_catch'][1:] == [((2000, 5), (3000, 7.5)), ((1000, 1), (2000, 3))]
+    drawn = lines(pictures.draw(found, 'median', ''))
+    assert drawn['cup_catch'][1:] == [((2000, 5), (3000, 7.5)), ((1000, 1), (2000, 3))]
     assert [entry.seed for entry in found.tasks['cup_catch']['td']] == [0, 1]
     with pytest.raises(FolderError, match='do not tell the number of environment steps: .* --x episodes'):
         collect(logs, other)  # Those of the fixture hold no environment steps.

@@ -4,7 +4,8 @@ import re
 
 import pytest
 
-from planet_jax.cli.main import COMMANDS, main
+from planet_jax.cli.commands import COMMANDS
+from planet_jax.cli.main import main
 
 
 @pytest.fixture

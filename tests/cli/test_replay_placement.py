@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from planet_jax.config import Replay, preset
-from planet_jax.runs import run as runs
+from planet_jax.runs import run as run_module
 
 
 @dataclasses.dataclass
@@ -22,14 +22,14 @@ class Device:
     ('host', 'gpu', 9, 1.3, 'host'), ('host', 'gpu', 9, 1.2, None), ('host', 'cpu', 1.3, 1.3, 'host')])
 def test_a_replay_is_where_it_fits(asked, platform, device, host, found, monkeypatch):
     config = dataclasses.replace(preset('debug'), replay=Replay(placement=asked))
-    run = runs.Run('toy_point', 'debug', 0, config)
+    run = run_module.Run('toy_point', 'debug', 0, config)
     size = run.episode_bytes(50)
     memory = {False: device, True: host}
-    monkeypatch.setattr(runs, 'memory_bytes', lambda host=False: memory[host] and memory[host] * size)
+    monkeypatch.setattr(run_module, 'memory_bytes', lambda host=False: memory[host] and memory[host] * size)
     if found:
         assert run.place_replay(50, 1, [Device(platform)]) == (found, size)
         # Seeds that have a device each have the host's memory together, and so has every part of a CPU.
-        monkeypatch.setattr(runs, 'memory_bytes', lambda host=False: None)
+        monkeypatch.setattr(run_module, 'memory_bytes', lambda host=False: None)
         shared = found == 'host' or platform == 'cpu'
         if asked != 'auto':
             assert run.place_replay(50, 2, [Device(platform)] * 2) == (found, size * (2 if shared else 1))

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 import planet_jax
-from planet_jax.cli import record
 from planet_jax.cli.main import main
 from planet_jax.runs import evaluation
 from planet_jax.runs.open_loop import OpenLoop
 from planet_jax.runs.trained import Trained
+from planet_jax.runs.viewing import View
 from planet_jax.scores.numbers import significant
 from planet_jax.storage.run_folder import FolderError, RunFolder
 
@@ -121,7 +121,7 @@ def test_a_video_of_episodes(run, tmp_path, capsys):
 
 def test_the_larger_pictures_are_of_the_same_episode(trained):
     said = []
-    same, larger, too_large = (record.View(TASK, trained, size, said.append) for size in (32, 96, 4096))
+    same, larger, too_large = (View(TASK, trained, size, said.append) for size in (32, 96, 4096))
     assert len(said) == 1 and said[0].startswith('What the agent sees is shown enlarged: env.size 4096')
     for view, size in ((same, 32), (larger, 96), (too_large, 32)):
         observation, picture = view.reset(seed=3)

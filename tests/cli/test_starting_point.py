@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from planet_jax import config
-from planet_jax.cli import main
-from planet_jax.cli.main import Train
+from planet_jax.cli import parsing
+from planet_jax.cli.commands.train import Train
 
 TASK = 'toy_point'
 
@@ -31,7 +31,7 @@ def begun(tmp_path):
 
 
 def start(tmp_path, *arguments):
-    return main._starting_point(['--task', TASK, '--logdir', str(tmp_path), *arguments])
+    return parsing.starting_point(['--task', TASK, '--logdir', str(tmp_path), *arguments])
 
 
 @pytest.mark.parametrize('arguments', [[], ['--preset', 'cpu'], ['--preset', 'cpu', '--seeds', '0:3'],
@@ -60,6 +60,6 @@ def test_runs_of_different_settings_start_from_the_preset(begun, tmp_path):
 
 def test_what_is_typed_is_still_another_run(begun, tmp_path):
     settings = begun()
-    options = main._parse(Train, ['--task', TASK, '--preset', 'cpu', '--learner.batch', '3'],
-                          Train(task=TASK, preset='cpu', config=start(tmp_path)[2]))
+    options = parsing.read(Train, ['--task', TASK, '--preset', 'cpu', '--learner.batch', '3'],
+                           Train(task=TASK, preset='cpu', config=start(tmp_path)[2]))
     assert options.config == dataclasses.replace(settings, learner=dataclasses.replace(settings.learner, batch=3))

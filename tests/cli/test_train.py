@@ -14,8 +14,7 @@ import pytest
 
 from planet_jax import algorithm
 from planet_jax.cli.main import main
-from planet_jax.runs import run as runs
-from planet_jax.runs import stop
+from planet_jax.runs import devices, stop
 from planet_jax.runs.trainer import Trainer
 from planet_jax.storage import checkpoint
 
@@ -78,7 +77,7 @@ def test_every_file_is_there(finished):
     assert (record['task'], record['preset'], record['seed']) == ('toy_point', 'debug', 0)
     assert record['config']['replay']['capacity'] == 6 and record['config']['model']['decoder_kernels'] == [5, 6, 6]
     assert {'python', 'jax', 'mujoco', 'planet-jax'} <= set(record['versions'])
-    assert record['device'] == runs.device_name() and 'commit' in record
+    assert record['device'] == devices.device_name() and 'commit' in record
 
 
 def test_a_line_of_metrics_per_episode(finished):

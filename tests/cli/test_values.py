@@ -8,7 +8,8 @@ import pytest
 
 from planet_jax import machine
 from planet_jax.cli import values
-from planet_jax.cli.main import COMMANDS, main
+from planet_jax.cli.commands import COMMANDS
+from planet_jax.cli.main import main
 
 
 @pytest.mark.parametrize('text, kind, value', [

@@ -6,14 +6,15 @@ from pathlib import Path
 import pytest
 
 from experiments.bench import verify
-from planet_jax.cli import main as command_line
+from planet_jax.cli.commands import verify as command
+from planet_jax.cli.main import main
 
 ROOT = Path(__file__).resolve().parents[2]
 MACHINE = {'platform': 'gpu', 'machine': 'a GPU', 'versions': {'jax': '0'}, 'commit': 'abc'}
 
 
 def options(tmp_path, **settings):
-    return command_line.Verify(out=tmp_path, **settings)
+    return command.Verify(out=tmp_path, **settings)
 
 
 def write_run(folder, seconds, episodes=7, updates=200, evaluations=4):
@@ -88,14 +89,14 @@ def test_an_accelerator_has_a_cpu_beside_it(monkeypatch):
 
 
 def test_without_a_checkout_it_says_so(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(command_line, '__file__', str(tmp_path / 'site-packages/planet_jax/cli/main.py'))
-    assert command_line.main(['verify']) == 2
+    monkeypatch.setattr(command, '__file__', str(tmp_path / 'site-packages/planet_jax/cli/commands/verify.py'))
+    assert main(['verify']) == 2
     assert 'clone the repository' in capsys.readouterr().err
 
 
 def test_a_training_that_would_take_nine_minutes_is_refused(capsys):
     with pytest.raises(SystemExit):
-        command_line.main(['verify', '--minutes', '9'])
+        main(['verify', '--minutes', '9'])
     assert 'at most 8' in ' '.join(capsys.readouterr().err.split())
 
 

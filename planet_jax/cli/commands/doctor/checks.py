@@ -1,4 +1,4 @@
-"""`planet-jax doctor`: whether this machine can train an agent on a task, and what to do if not."""
+"""What `planet-jax doctor` checks: each finds how one thing is, and what to do if it is not well."""
 
 import contextlib
 import importlib.metadata
@@ -22,16 +22,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from packaging.requirements import Requirement
-from rich import box
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
-from planet_jax import config, envs, keys
+from planet_jax import config, keys, machine
 from planet_jax.pictures import video
-from planet_jax.runs import run as runs
+from planet_jax.runs import devices
 from planet_jax.runs.clock import Clock, units_left
 from planet_jax.runs.duration import duration
+from planet_jax.runs.run import Run, one_seed
 from planet_jax.storage import checkpoint
 from planet_jax.storage.run_folder import KEPT, FolderError, check_space
 from planet_jax.types import Trajectory
@@ -68,7 +65,7 @@ class Patient:
         steps: seconds of an agent step in the simulator of each task, its frame included, once they were measured.
     """
 
-    run: runs.Run
+    run: Run
     logdir: Path
     quick: bool
     steps: dict[str, float] = field(default_factory=dict)
@@ -86,7 +83,7 @@ class Patient:
     def state(self):
         """A train state without [P] and replay, of random numbers: what a checkpoint holds."""
         steps = self.run.steps(slots=1)
-        shapes = jax.eval_shape(lambda root: runs.one_seed(steps.init(root)), jnp.zeros((1, 2), jnp.uint32))
+        shapes = jax.eval_shape(lambda root: one_seed(steps.init(root)), jnp.zeros((1, 2), jnp.uint32))
         generator = np.random.default_rng(0)
         return jax.tree.map(lambda leaf: generator.integers(0, 100, leaf.shape).astype(leaf.dtype), shapes)
 
@@ -117,7 +114,7 @@ def check_versions(patient: Patient) -> Finding:
         told = ', '.join(f'{requirement.name} is {version or "not installed"}, but must be '
                          f'{requirement.specifier or "there"}' for requirement, version in wrong)
         return Finding('failed', told, pip(*(f'{requirement.name}{requirement.specifier}' for requirement, _ in wrong)))
-    found = runs.versions()
+    found = machine.versions()
     return Finding('ok', f'Python {found["python"]}, jax {found["jax"]}, mujoco {found["mujoco"]}, planet-jax '
                          f'{found["planet-jax"]}; {len(wanted)} packages as they should be')
 
@@ -126,13 +123,13 @@ def check_devices(patient: Patient) -> Finding:
     """What JAX computes on, and whether it passes over a GPU."""
     del patient
     try:
-        devices = runs.available_devices()
+        found = devices.available_devices()
     except RuntimeError as error:
         what, _, fix = str(error).partition(': ')
         return Finding('failed', what, fix)
-    names = ', '.join(sorted({runs.device_name(device) for device in devices}))
-    told = f'{len(devices)} of {devices[0].platform}: {names}'
-    if devices[0].platform == 'cpu' and shutil.which('nvidia-smi'):
+    names = ', '.join(sorted({devices.device_name(device) for device in found}))
+    told = f'{len(found)} of {found[0].platform}: {names}'
+    if found[0].platform == 'cpu' and shutil.which('nvidia-smi'):
         listed = subprocess.run(['nvidia-smi', '-L'], capture_output=True, text=True)
         if listed.returncode == 0 and listed.stdout.strip():
             return Finding('warning', f'{told}; but there is {listed.stdout.splitlines()[0].split(" (UUID")[0]}, which '
@@ -145,7 +142,7 @@ def check_rendering(patient: Patient) -> Finding:
     told = []
     for task in patient.run.tasks:
         try:
-            ran = _python('-m', 'planet_jax.cli.frame', task, patient.run.preset)
+            ran = _python('-m', 'planet_jax.cli.commands.doctor.frame', task, patient.run.preset)
         except subprocess.TimeoutExpired:
             return Finding('failed', f'no frame of {task} within {PATIENCE} s', _other_renderer())
         if ran.returncode:
@@ -163,7 +160,7 @@ def check_rendering(patient: Patient) -> Finding:
 
 def _python(*arguments: str) -> subprocess.CompletedProcess[str]:
     """Runs Python with this package in a process of its own."""
-    search = os.pathsep.join(filter(None, [str(Path(__file__).parents[2]), os.environ.get('PYTHONPATH')]))
+    search = os.pathsep.join(filter(None, [str(Path(__file__).parents[4]), os.environ.get('PYTHONPATH')]))
     return subprocess.run([sys.executable, *arguments], capture_output=True, text=True, timeout=PATIENCE,
                           env={**os.environ, 'PYTHONPATH': search})
 
@@ -185,7 +182,7 @@ def check_memory(patient: Patient) -> Finding:
     """Whether the replay of the whole run fits."""
     try:
         place, needed = patient.run.place_replay(patient.slots)
-        memory = runs.memory_bytes(host=place == 'host')
+        memory = devices.memory_bytes(host=place == 'host')
     except ValueError as error:
         what, _, fix = str(error).rpartition(': ')
         return Finding('failed', what, fix)
@@ -311,49 +308,3 @@ CHECKS: dict[str, Callable[[Patient], Finding]] = {
     'disk': check_disk, 'cache': check_cache, 'checkpoint': check_checkpoint, 'video': check_video,
     'speed': check_speed,
 }
-COLORS = {'ok': 'green', 'warning': 'yellow', 'failed': 'bold red'}
-
-
-def examine(task: str, preset: str | None, logdir: Path, quick: bool, console: Console) -> bool:
-    """Makes all checks and prints what they find.
-
-    Args:
-        task: that is to be trained, or several.
-        preset: of its settings; none: planet on an accelerator, cpu without one.
-        logdir: where its run folders will be.
-        quick: leave out what must be compiled.
-        console: for a person.
-
-    Returns:
-        whether none has failed.
-
-    Raises:
-        ValueError: there is no such task.
-    """
-    if preset is None:
-        try:
-            preset = 'cpu' if runs.available_devices()[0].platform == 'cpu' else 'planet'
-        except RuntimeError:  # `check_devices` will say so.
-            preset = 'cpu'
-    run = runs.Run(envs.resolve_several(task)[0], preset, 0, config.preset(preset).resolve())
-    patient = Patient(run, logdir, quick)
-    findings = {}
-    with console.status('') as status:
-        for name, check in CHECKS.items():
-            status.update(f'checking {name}')
-            try:
-                findings[name] = check(patient)
-            except Exception as error:  # What is broken may break a check in ways of its own; the others go on.
-                findings[name] = Finding('failed', f'{type(error).__name__}: {error}', 'planet-jax info, and a look at '
-                                         'what failed above')
-    table = Table(title=f'planet-jax doctor: {task}, preset {preset}, logdir {logdir}', title_justify='left',
-                  show_header=False, box=box.SIMPLE)
-    for name, finding in findings.items():
-        table.add_row(name, Text(finding.state, COLORS[finding.state]), Text(finding.told))
-        if finding.fix:
-            table.add_row('', '', Text(f'Fix: {finding.fix}', 'bold'))
-    console.print(table, highlight=False)
-    states = [finding.state for finding in findings.values()]
-    console.print(f'{states.count("failed")} failed, {states.count("warning")} warnings.' if set(states) != {'ok'}
-                  else 'All is well.', highlight=False)
-    return 'failed' not in states

@@ -1,0 +1,111 @@
+"""From the words of a command line to the record of a command's options."""
+
+import argparse
+from collections.abc import Sequence
+from typing import Any, TypeVar
+
+import tyro
+from rich.console import Console
+
+from planet_jax.cli import values
+from planet_jax.cli.options import TrainingOptions
+from planet_jax.config import PRESETS, Config, preset
+from planet_jax.runs.options import parse_seeds
+
+T = TypeVar('T')
+
+
+def parse(kind: type[T], arguments: Sequence[str], console: Console) -> T:
+    """Read a command line.
+
+    Args:
+        kind: the record of the command's options.
+        arguments: what stands behind the command's name.
+        console: where the preset of a training is told.
+
+    Raises:
+        ValueError: the values contradict each other, or a task cannot be made.
+        SystemExit: a value cannot be read; tyro has said why.
+    """
+    if not issubclass(kind, TrainingOptions):
+        return read(kind, arguments)
+    name, why, settings = starting_point(arguments)
+    command = read(kind, arguments, kind(task=tyro.MISSING, preset=name, config=settings))
+    from planet_jax import envs
+    for names in [command.task] if isinstance(command.task, str) else command.task:
+        for task in envs.resolve_several(names)[1]:
+            if task.is_own:  # Whether there is one is only known when it is made.
+                envs.spec(task.name, command.config.env)
+    console.print(f'Preset {name}: {why}.', highlight=False, soft_wrap=True, markup=False)
+    return command
+
+
+def read(kind: type[T], arguments: Sequence[str], default: T | None = None) -> T:
+    """A command line as a record; switches are given without a value, settings of a group with True or False."""
+    return tyro.cli(kind, args=arguments, prog=f'planet-jax {kind.__name__.lower()}', config=(
+        tyro.conf.FlagCreatePairsOff,), registry=values.REGISTRY, **({} if default is None else {'default': default}))
+
+
+def defaults(kind: type, arguments: Sequence[str]) -> dict[str, Any]:
+    """The defaults that a command's help shows in place of its record's own."""
+    if not issubclass(kind, TrainingOptions):
+        return {}
+    name, _, settings = starting_point(arguments)
+    return {'preset': name, 'config': settings}
+
+
+def starting_point(arguments: Sequence[str]) -> tuple[str, str, Config]:
+    """The preset to start from, why, and the settings, found before the command line is parsed in full.
+
+    Where the folder of the run is there, the settings are those of its config.json: the preset may have changed since.
+    """
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    parser.add_argument('--task', nargs='+')
+    parser.add_argument('--logdir', type=values.folder, default='logs')
+    parser.add_argument('--seed', type=lambda text: [values.number(text, int)], default=[0], dest='seeds')
+    parser.add_argument('--seeds', type=parse_seeds)
+    parser.add_argument('--model.cell', dest='cell')
+    for name in ('preset', 'method'):
+        parser.add_argument(f'--{name}')
+    unused = 'cpu', 'unused', preset('cpu')
+    try:
+        given = parser.parse_known_args(arguments)[0]
+    except argparse.ArgumentError:
+        return unused  # The full parser will say what is wrong.
+    if {'-h', '--help'} & set(arguments):
+        name = given.preset if given.preset in PRESETS else 'cpu'
+        return name, 'unused', preset(name)
+    if not given.task or given.preset not in (None, *PRESETS):
+        return unused
+    name, why = (given.preset, 'as asked') if given.preset else _found_preset(given)
+    method = given.method or f'{given.cell or preset(name).model.cell}-{name}'
+    from planet_jax import envs
+    from planet_jax.storage.run_folder import read_config
+    there = [path for task in given.task for seed in given.seeds
+             if (path := given.logdir / envs.file_name(task) / method / str(seed) / 'config.json').exists()]
+    begun = {record['config'] for record in (read_config(path.parent, trust_task=True) for path in there)
+             if record['preset'] == name}
+    if len(begun) != 1:
+        return name, why, preset(name)
+    settings = begun.pop()
+    if settings != preset(name).resolve():
+        why += f'; with the settings of {there[0]}, which are not those that the preset has now'
+    return name, why, settings
+
+
+def _found_preset(given: argparse.Namespace) -> tuple[str, str]:
+    """That of the runs that are there, if they are of one method, else the device's."""
+    from planet_jax import envs  # gymnasium is not needed to show a help.
+    runs = given.logdir / envs.file_name(given.task[0])
+    seeds = {str(seed) for seed in given.seeds}
+    found = [path for path in runs.glob('*/*/config.json')
+             if path.parts[-2] in seeds and given.method in (None, path.parts[-3])]
+    if len({path.parts[-3] for path in found}) == 1:
+        from planet_jax.storage.run_folder import read_config
+        return read_config(found[0].parent, trust_task=True)['preset'], f'that of {found[0].parent}'
+    from planet_jax.runs.devices import available_devices
+    if available_devices()[0].platform == 'cpu':
+        return 'cpu', 'there is no accelerator'
+    return 'planet', 'there is an accelerator'
+
+

@@ -1,0 +1,92 @@
+"""What the planner of a trained agent considers at one step of an evaluation episode."""
+
+from dataclasses import dataclass
+
+import jax
+import numpy as np
+
+from planet_jax import agent as acting
+from planet_jax.ops import images
+from planet_jax.pictures import plan as drawing
+from planet_jax.planning import Plan
+from planet_jax.runs.trained import Agent, Trained
+
+
+@dataclass(frozen=True)
+class Search:
+    """A search, with all candidates of every iteration, and what became of its plan.
+
+    Attributes:
+        trained: whose search it is
+        title: task, progress and step, for a picture
+        plan: what the planner chose
+        iterations: [I]
+        spread: [H, A], the standard deviation that the search began with
+        observation: of the step
+        believed: uint8 [size, size, 3], the decoded belief of that observation; none where it is no image
+        carried_out: observation and reward after each action of the plan, as far as the episode goes; the agent itself
+            would plan anew after the first
+    """
+
+    trained: Trained
+    title: str
+    plan: Plan
+    iterations: list[drawing.Iteration]
+    spread: np.ndarray
+    observation: np.ndarray
+    believed: np.ndarray | None
+    carried_out: list[tuple[np.ndarray, float]]
+
+    @classmethod
+    def of(cls, trained: Trained, task: str, step: int) -> 'Search':
+        """Acts in the first evaluation episode, then searches as the agent does, and keeps everything.
+
+        Args:
+            trained: the agent.
+            task: of its run's tasks.
+            step: agent steps taken before the search, 0 to T - 1.
+
+        Raises:
+            RuntimeError: images cannot be rendered here.
+        """
+        run, steps = trained.run, trained.steps_of(task)
+        with trained.make_env(task) as env:
+            agent = Agent(trained)
+            agent.reset(seed=0)
+            observation, _ = env.reset(seed=agent.environment_seed)
+            for _ in range(step):
+                observation, *_ = env.step(agent.act(observation))
+            plan_key = jax.random.split(agent.step_keys[0, 0], 3)[1]  # as `agent.make_act` splits it
+            settings, (_, index) = acting.planners_of(run.config.resolve())
+            state = agent.belief.plans[index]
+            agent.act(observation)
+            params, latent, state = jax.tree.map(lambda leaf: leaf[0], (
+                trained.params, *jax.tree.map(lambda leaf: leaf[0], (agent.belief.latent, state))))
+            planner = acting.make_method(settings[index], run.spec.action_size, run.colour)
+            arguments, options = acting.rollout_arguments(run.model, settings[index], latent)
+            with jax.default_matmul_precision(run.config.model.precision):
+                plan, found = drawing.search(params, plan_key, *arguments, planner, state, **options)
+            carried_out = [env.step(action)[:2] for action in plan.actions[:steps - step]]
+        return cls(trained, f'{task} {trained.progress}: the plan at step {step} of {steps}', plan, found,
+                   planner.parts.begin(state).std, observation,
+                   agent.decoded() if observation.ndim == 3 else None, carried_out)
+
+    @property
+    def elites(self) -> int:
+        """K, candidates of an iteration that the next one is made of."""
+        return self.plan.returns.shape[1]
+
+    def elite_return(self, iteration: drawing.Iteration) -> float:
+        """Mean imagined return of an iteration's elites."""
+        return float(iteration.returns[iteration.order[:self.elites]].mean())
+
+    def draw(self) -> np.ndarray:
+        """The search as a picture, uint8 [height, width, 3]; imagined images only where the agent sees images."""
+        picture = drawing.plots(self.iterations, self.elites, self.spread, self.title)
+        if self.believed is None:
+            return picture
+        model, params = self.trained.run.model, jax.tree.map(lambda leaf: leaf[0], self.trained.params)
+        decode = self.trained.run.compiled(jax.vmap(
+            lambda latent: images.restore(model.decode(params, latent.features))))
+        return np.concatenate([picture, drawing.strip(self.iterations, decode, self.observation, self.believed,
+                                                      self.carried_out)])
