@@ -10,7 +10,6 @@ episode can be cut off at any moment and the same command goes on, to the same n
 
 import dataclasses
 import json
-import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -30,6 +29,7 @@ from planet_jax.machine import prepare_process
 from planet_jax.runs.clock import Clock
 from planet_jax.runs.duration import duration
 from planet_jax.scores import published
+from planet_jax.storage import files
 
 PAPER = dict(zip(published.TASKS, published.SIMULATOR_CEM.returns))
 """By task."""
@@ -164,10 +164,7 @@ class Episode:
             seconds: that the episode took so far, over all processes.
         """
         self.record['seconds'] = seconds
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        partial = self.path.with_name(f'.{self.path.name}.partial')
-        partial.write_text(json.dumps(self.record))
-        os.replace(partial, self.path)
+        files.write_json(self.path, self.record)
 
 
 def run(command: Command, console: Console) -> None:
@@ -245,7 +242,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command = tyro.cli(Command, args=arguments)
     try:
         if command.table is not None:
-            TABLE.write_text(table(command.table))
+            files.write_text(TABLE, table(command.table))
         else:
             run(command, Console())
     except KeyboardInterrupt:

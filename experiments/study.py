@@ -13,7 +13,6 @@ is left alone; OUT/study.md is the table of all of them.
 
 import functools
 import json
-import os
 import re
 import sys
 import time
@@ -31,6 +30,7 @@ from experiments.study_arms import ARMS, BASE, PIXELS_ONLY
 from experiments.study_fit import HORIZON, OBSERVATIONS, load, run
 from planet_jax import measures
 from planet_jax.machine import prepare_process
+from planet_jax.storage import files
 
 
 @dataclass(frozen=True)
@@ -122,10 +122,7 @@ def missing(command: Command, row: tuple[str, str, str]) -> list[int]:
 
 def write(path: Path, record: dict[str, Any]) -> None:
     """All of it, or nothing."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f'.{path.name}.partial')
-    partial.write_text(json.dumps(record))
-    os.replace(partial, path)
+    files.write_json(path, record)
 
 
 COLUMNS = ('arm', 'R2', 'R2, seeds', 'R2, mean rollouts', 'R2, training', 'reward, filter', 'reward, open loop',
@@ -201,8 +198,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if not command.table:
             _train(command)
-        command.out.mkdir(parents=True, exist_ok=True)
-        (command.out / 'study.md').write_text(table(command.out))
+        files.write_text(command.out / 'study.md', table(command.out))
     except KeyboardInterrupt:
         return 130
     except (ValueError, OSError) as error:

@@ -11,7 +11,6 @@ goes on where it stopped.
 """
 
 import dataclasses
-import json
 import sys
 import time
 from collections.abc import Callable
@@ -26,7 +25,7 @@ from planet_jax.config import Env
 from planet_jax.envs.simulation import Simulation
 from planet_jax.machine import prepare_process
 from planet_jax.scores import published
-from planet_jax.storage import episodes
+from planet_jax.storage import episodes, files
 from planet_jax.types import Trajectory
 
 TASKS = (*published.TASKS, 'cartpole_balance')
@@ -185,9 +184,9 @@ def main(task: str, out: Path = Path('logs/study_data'), seed: int = 0, count: i
             print(f'{name} {number}: {"planned" if number % 2 else "random"}, return {made[0].reward.sum():.0f}, '
                   f'{time.perf_counter() - began:.0f} s', flush=True)
         returns = [float(np.load(path)['reward'].sum()) for path in sorted((folder / 'state').glob('*.npz'))]
-        (folder / 'made.json').write_text(json.dumps({
+        files.write_json(folder / 'made.json', {
             'task': name, 'seed': seed, 'rule': __doc__.split('\n\n')[2], 'search': dataclasses.asdict(settings),
-            'images': dataclasses.asdict(PIXELS) | {'bits': BITS}, 'returns': returns}, indent=1))
+            'images': dataclasses.asdict(PIXELS) | {'bits': BITS}, 'returns': returns}, indent=1)
     return 0
 
 

@@ -18,6 +18,7 @@ from experiments.bench.meter import Meter, peak_gigabytes
 from experiments.bench.options import Options, Row
 from planet_jax import machine
 from planet_jax.runs.devices import device_name
+from planet_jax.storage import files
 
 
 def finish(name: str, options: Options, meter: Meter, rows: list[Row]) -> None:
@@ -38,9 +39,8 @@ def finish(name: str, options: Options, meter: Meter, rows: list[Row]) -> None:
         'load': os.getloadavg()[0], 'peak_gigabytes': peak_gigabytes(),
         'product_gflop_per_second': meter.products, 'pass_gigabytes_per_second': meter.passes, 'rows': rows,
     }
-    options.out.mkdir(parents=True, exist_ok=True)
     path = options.out / f'{name}-{options.size}.json'
-    path.write_text(json.dumps(record, indent=1, allow_nan=False) + '\n')
+    files.write_text(path, json.dumps(record, indent=1, allow_nan=False) + '\n')
 
     names = list(dict.fromkeys(name for row in rows for name in row if name != 'readings'))
     table = Table(title=f'{name}, {options.size}, on {record["machine"]}, commit {record["commit"]}')
@@ -103,7 +103,7 @@ def write_markdown(out: Path = Path('logs/bench')) -> None:
         out: Folder of the JSON files.
     """
     text = markdown(out)
-    (out / 'results.md').write_text(text)
+    files.write_text(out / 'results.md', text)
     print(text[:text.index('\n\n')] + f'\n{out / "results.md"}')
 
 

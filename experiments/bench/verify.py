@@ -23,6 +23,7 @@ from experiments.bench import goals
 from planet_jax.cli.commands.verify import Verify
 from planet_jax.config import preset
 from planet_jax.machine import prepare_process
+from planet_jax.storage import files
 
 ROOT = Path(__file__).resolve().parents[2]
 EPISODES = 1000
@@ -147,7 +148,7 @@ def do(step: str, options: Verify, size: str, machine: dict[str, Any]) -> dict[s
     elif status == 0 and written.exists():
         record |= {name: value for name, value in json.loads(written.read_text()).items() if name in (
             'rows', 'product_gflop_per_second', 'pass_gigabytes_per_second', 'peak_gigabytes')}
-    (options.out / f'{step}.json').write_text(json.dumps(record, indent=1) + '\n')
+    files.write_json(options.out / f'{step}.json', record, indent=1)
     return record
 
 
@@ -215,10 +216,10 @@ def main(options: Verify) -> int:
         ended = {0: 'well', None: f'stopped after {LONGEST} s'}.get(record['status'], f'with status {record["status"]}')
         print(f'{step}: ended {ended} in {record["seconds"]:.0f} s', flush=True)
         records.append(record)
-        (options.out / 'verify.json').write_text(json.dumps(
-            {'options': {name: str(value) for name, value in dataclasses.asdict(options).items()}, 'steps': records},
-            indent=1) + '\n')
-        (options.out / 'verify.md').write_text(page(records))
+        files.write_json(options.out / 'verify.json', {
+            'options': {name: str(value) for name, value in dataclasses.asdict(options).items()},
+            'steps': records}, indent=1)
+        files.write_text(options.out / 'verify.md', page(records))
     print(f'{options.out / "verify.md"} is the page, {options.out / "verify.json"} the numbers.')
     return int(any(record['status'] != 0 for record in records))
 

@@ -1,6 +1,5 @@
 """Evaluation: episodes without exploration, always from the same starts, side by side in rounds."""
 
-import dataclasses
 import functools
 from collections.abc import Callable, Sequence
 
@@ -85,7 +84,7 @@ def evaluate(act: agent.Act, begin: Callable[[Params], Belief], vector: gymnasiu
 
 def evaluate_baseline(name: str, task: str, settings: Env, root: jax.Array, episodes: int,
                       report: Callable[[str], None] = lambda text: None) -> np.ndarray:
-    """The same evaluation for an agent that looks at nothing, so that nothing need be rendered.
+    """The same evaluation for an agent that looks at nothing, so nothing is observed or rendered.
 
     Args:
         name: 'zero' or 'uniform'.
@@ -98,14 +97,13 @@ def evaluate_baseline(name: str, task: str, settings: Env, root: jax.Array, epis
     Returns:
         returns, [P, episodes].
     """
-    settings = dataclasses.replace(settings, observation='state')
     size = envs.spec(task, settings).action_size
     act = agent.zero if name == 'zero' else agent.uniform(size)
     for _ in range(2):
         act = jax.vmap(act, (None, 0, 0, 0))
     nothing = jnp.zeros((len(root), 0))
     belief = Belief(Latent(nothing, nothing, nothing, nothing), jnp.zeros((len(root), size)), jnp.zeros(len(root)))
-    vector = envs.Rebuilt(functools.partial(envs.make_vector, [task] * len(root), settings), report=report)
+    vector = envs.Rebuilt(functools.partial(envs.make_vector, [task] * len(root), settings, blind=True), report=report)
     try:
         return evaluate(jax.jit(act), lambda params: belief, vector, None, root, episodes)[0]
     finally:

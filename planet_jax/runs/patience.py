@@ -7,6 +7,7 @@ import jax
 import numpy as np
 
 from planet_jax import config, learner, replay
+from planet_jax.storage import files
 from planet_jax.types import TrainState
 
 
@@ -59,5 +60,6 @@ def save_batch(path: Path, state: TrainState, index: int, number: int, settings:
 
     # On the device nothing but the batch is to be copied; on the host nothing is to be sent.
     key, batch = (jax.jit(drawn) if on_device else drawn)(state)
-    np.savez_compressed(path, key=key, **{field.name: getattr(batch, field.name)
-                                          for field in dataclasses.fields(batch)})
+    with files.replacing(path) as partial, open(partial, 'wb') as file:
+        np.savez_compressed(file, key=key, **{field.name: getattr(batch, field.name)
+                                              for field in dataclasses.fields(batch)})
