@@ -13,8 +13,7 @@ import jax.export
 import jax.numpy as jnp
 import numpy as np
 
-from planet_jax import config
-from planet_jax.runs import run as runs
+from planet_jax import config, machine
 from planet_jax.runs.trained import Trained
 from planet_jax.storage.files import read_lines, replacing, write_json
 from planet_jax.types import Belief
@@ -117,7 +116,7 @@ def card(trained: Trained, directory: Path, platforms: Sequence[str], batch: int
                    for (agent, task), line in newest.items()],
         'trained': {'task': run.task, 'preset': run.preset, 'seed': run.seed, 'episodes': trained.episodes,
                     'updates': trained.updates},
-        'settings': config.to_dict(run.config.resolve()), 'versions': runs.versions(), 'commit': runs.commit()}
+        'settings': config.to_dict(run.config.resolve()), 'versions': machine.versions(), 'commit': machine.commit()}
 
 
 def card_path(path: Path) -> Path:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from rich.console import Console
 
-from planet_jax.cli.commands import doctor, evaluate, imagine, info, plot, record, sweep, train, verify
+from planet_jax.cli.commands import doctor, evaluate, export, imagine, info, plot, record, sweep, train, verify
 
 
 class Command(NamedTuple):
@@ -30,6 +30,7 @@ COMMANDS: dict[str, Command] = {
     'evaluate': Command(evaluate.Evaluate, evaluate.run),
     'record': Command(record.Record, record.run),
     'imagine': Command(imagine.Imagine, imagine.run),
+    'export': Command(export.Export, export.run),
     'plot': Command(plot.Plot, plot.run),
     'info': Command(info.Info, info.run),
     'doctor': Command(doctor.Doctor, doctor.run),

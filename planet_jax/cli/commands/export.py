@@ -1,0 +1,46 @@
+"""`planet-jax export`: the agent of a run as a file that runs without this package."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from rich.console import Console
+
+from planet_jax.cli.options import OfRun, at_least
+from planet_jax.cli.values import new_file
+
+
+@dataclass(frozen=True, kw_only=True)
+class Export(OfRun):
+    """Write an agent as one file that runs with jax alone."""
+
+    out: Path
+    """The file, ending in .jaxexport; a card, FILE.json, is written beside it."""
+    platforms: tuple[Literal['cpu', 'cuda', 'tpu'], ...] = ('cpu', 'cuda', 'tpu')
+    """Where it is to run; none of them need be here."""
+    batch: int = 1
+    """Environments that it steps at once."""
+
+    def __post_init__(self):
+        at_least(self, batch=1)
+        if not self.platforms:
+            raise ValueError('No platform is named: name at least one of cpu, cuda and tpu behind --platforms.')
+
+
+def run(command: Export, arguments: Sequence[str], console: Console) -> int:
+    """Exports a run's agent and says how large it is.
+
+    Raises:
+        FolderError: it is no run folder, or has no checkpoint that verifies.
+        FileExistsError: there is such a file already.
+    """
+    from planet_jax.runs.export import card_path, export_run
+
+    del arguments
+    for path, ending in ((command.out, '.jaxexport'), (card_path(command.out), '.json')):
+        new_file(path, ending)
+    size = export_run(command.run, command.out, command.platforms, command.batch, command.trust_task)
+    console.print(f'{command.out}: {size / 1e6:.2g} MB for {", ".join(command.platforms)}; its card is '
+                  f'{card_path(command.out)}', highlight=False, markup=False, soft_wrap=True)
+    return 0
