@@ -3,6 +3,7 @@
 import io
 import json
 import sys
+import types
 
 import numpy as np
 import pytest
@@ -72,7 +73,8 @@ def test_a_sink_that_fails_is_switched_off_and_the_run_goes_on(fails, tmp_path, 
         if fails == 'opening':
             broken()
         nothing = lambda *arguments: None  # noqa: E731
-        return sinks.Sink(broken if fails == 'writing' else nothing, nothing, broken if fails == 'closing' else nothing)
+        return types.SimpleNamespace(scalars=broken if fails == 'writing' else nothing, image=nothing,
+                                     close=broken if fails == 'closing' else nothing)
 
     monkeypatch.setitem(sinks.OPENERS, 'wandb', opener)
     assert main([*TOY, '--logdir', str(tmp_path), '--episodes', '3', '--sinks', 'tensorboard', 'wandb']) == 0

@@ -1,0 +1,30 @@
+"""What a sink is: a place that a run's numbers and pictures are sent to, besides its own files."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Protocol
+
+
+class Sink(Protocol):
+    """An open sink. Whatever it raises switches it off after one warning; steps are environment steps."""
+
+    def scalars(self, step: int, values: Mapping[str, float]) -> None:
+        """Sends numbers by name."""
+
+    def image(self, step: int, title: str, path: Path) -> None:
+        """Sends a picture, a PNG."""
+
+    def close(self) -> None:
+        """Ends it."""
+
+
+class Opener(Protocol):
+    """Opens a sink."""
+
+    def __call__(self, directory: Path, step: int) -> Sink:
+        """Opens the sink of a run.
+
+        Args:
+            directory: of the run.
+            step: environment steps so far; the sink goes on from there.
+        """
