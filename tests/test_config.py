@@ -365,7 +365,8 @@ def test_every_preset_says_how_many_episodes():
 def test_every_field_is_documented():
     # No tool checks strings after fields, and the command line shows them as its help.
     found = set()
-    for group in ast.parse(Path(config.groups.__file__).read_text()).body:
+    sources = [Path(config.groups.__file__).with_name(f'{name}.py') for name in ('groups', 'model', 'planner')]
+    for group in [group for source in sources for group in ast.parse(source.read_text()).body]:
         if isinstance(group, ast.ClassDef) and group.name in {settings.__name__ for settings in GROUPS.values()}:
             assert ast.get_docstring(group), group.name
             for statement, follower in zip(group.body, group.body[1:] + [None]):
@@ -374,8 +375,9 @@ def test_every_field_is_documented():
                     found.add(name)
                     assert isinstance(follower, ast.Expr) and isinstance(follower.value.value, str), name
                     assert follower.value.value.strip(), name
+    # The evaluation's planner has the fields of the planner, and so their texts.
     assert found == {f'{settings.__name__}.{field.name}' for settings in GROUPS.values()
-                     for field in dataclasses.fields(settings)}
+                     for field in dataclasses.fields(settings) if settings is not EvaluationPlanner}
 
 
 def test_every_entry_of_a_spec_is_documented():

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from planet_jax import objective, world_model
-from planet_jax.config import Config, Model, Objective, Spec
+from planet_jax.config import CELLS, Config, Model, Objective, Spec
 from planet_jax.networks import make_world_model
 from planet_jax.ops import images
 from planet_jax.types import Trajectory
@@ -64,7 +64,7 @@ class Case:
                                      for head in (self.model.decode, self.model.reward))
 
 
-@pytest.fixture(scope='module', params=['rssm', 'ssm', 'rnn', 'rnn_official'])
+@pytest.fixture(scope='module', params=list(CELLS))
 def case(request):
     return Case(request.param, 'vector')
 
@@ -79,7 +79,7 @@ def stochastic_case():
     return Case('rssm', 'vector')
 
 
-@pytest.fixture(scope='module', params=['rssm', 'ssm', 'rnn', 'rnn_official'])
+@pytest.fixture(scope='module', params=list(CELLS))
 def image_case(request):
     return Case(request.param, 'image')
 

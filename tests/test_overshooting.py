@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from planet_jax import keys, objective, world_model
-from planet_jax.config import Config, Learner, Model, Objective, Spec
+from planet_jax.config import CELLS, Config, Learner, Model, Objective, Spec
 from planet_jax.networks import make_world_model
 from planet_jax.types import Trajectory
 
@@ -72,7 +72,7 @@ class Case:
         return np.where(counted, np.maximum(self.divergences() - free_nats, 0), 0).sum(1)
 
 
-@pytest.fixture(scope='module', params=['rssm', 'ssm', 'rnn', 'rnn_official'])
+@pytest.fixture(scope='module', params=list(CELLS))
 def case(request):
     return Case(request.param)
 
@@ -187,7 +187,8 @@ def test_global_prior_is_the_divergence_to_a_standard_normal(stochastic_case):
     (dict(objective=Objective(overshooting_distance=20), learner=Learner(chunk_length=10)),
      'overshooting_distance is 20.*10 rows.*nearest valid value is 10'),
     *[(dict(objective=Objective(overshooting_distance=2), model=Model(cell=cell)),
-       f'overshooting_distance is 2.*{cell}.*nearest valid value is 1') for cell in ('rnn', 'rnn_official')],
+       f'overshooting_distance is 2.*{cell}.*nearest valid value is 1')
+      for cell, traits in CELLS.items() if not traits.samples],
 ])
 def test_settings_that_do_not_go_together_are_refused(settings, sentence):
     with pytest.raises(ValueError, match=sentence):

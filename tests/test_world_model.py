@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from planet_jax import planning, world_model
-from planet_jax.config import Model, Spec
+from planet_jax.config import CELLS, Model, Spec
 from planet_jax.networks import make_world_model
 
 LENGTH = 5
@@ -48,7 +48,7 @@ class Case:
         return prior, self.model.posterior(self.params, posterior_key, prior, embedding)
 
 
-@pytest.fixture(scope='module', params=['rssm', 'ssm', 'rnn', 'rnn_official'])
+@pytest.fixture(scope='module', params=list(CELLS))
 def case(request):
     return Case(request.param)
 

@@ -1,32 +1,64 @@
-"""The checks that the groups of settings share."""
+"""Settings with their bounds, and the one function that checks them."""
 
 import dataclasses
 import math
+from collections.abc import Mapping
 from typing import Any, Literal, get_args, get_origin
 
 
-def at_least(group: str, values: dict[str, float], smallest: float) -> None:
-    """Refuses a value of a group that is not a finite number of at least `smallest`."""
-    for name, value in values.items():
-        if not (math.isfinite(value) and value >= smallest):
-            raise ValueError(f'{group}.{name} is {value}, but must be at least {smallest}: the nearest valid value is '
-                             f'{smallest}.')
+def setting(default: Any, *, least: float | None = None, most: float | None = None, above: float | None = None,
+            below: float | None = None) -> Any:
+    """A field of a group of settings, whose bounds `check` holds; None and each entry of a tuple included.
+
+    Args:
+        default: of the field.
+        least: the smallest valid value.
+        most: the largest valid value.
+        above: valid values are larger.
+        below: valid values are smaller.
+    """
+    bounds = {'least': least, 'most': most, 'above': above, 'below': below}
+    return dataclasses.field(default=default, metadata={name: at for name, at in bounds.items() if at is not None})
 
 
-def above_zero(group: str, values: dict[str, float]) -> None:
-    """Refuses a value of a group that is not a finite, positive number."""
-    for name, value in values.items():
-        if not (math.isfinite(value) and value > 0):
-            raise ValueError(f'{group}.{name} is {value}, but must be a positive number.')
+def check(group: str, settings: Any) -> None:
+    """Refuses a value that is out of its bounds or none of its choices. None is valid where the field's type has it.
 
+    Args:
+        group: name of the group, for the message.
+        settings: the group, a dataclass.
 
-def choices(group: str, settings: Any) -> None:
-    """Refuses a value of a `Literal` field that is none of its words."""
+    Raises:
+        ValueError: with the name, the value, and the nearest valid value or the choices.
+    """
     for entry in dataclasses.fields(settings):
-        value = getattr(settings, entry.name)
+        name, value = f'{group}.{entry.name}', getattr(settings, entry.name)
+        if value is None and type(None) in get_args(entry.type):
+            continue
         # The type itself, or the members of a union such as `Literal[...] | None`.
         literals = [kind for kind in (entry.type, *get_args(entry.type)) if get_origin(kind) is Literal]
         words = [word for kind in literals for word in get_args(kind)]
-        if literals and value not in words and not (value is None and type(None) in get_args(entry.type)):
-            raise ValueError(f'{group}.{entry.name} is {value!r}, but must be one of '
-                             f'{", ".join(map(repr, words))}.')
+        if words and value not in words:
+            raise ValueError(f'{name} is {value!r}, but must be one of {", ".join(map(repr, words))}.')
+        if isinstance(value, tuple):
+            for member in value:
+                _bound(member, entry.metadata, f'{name} is {value}, but every entry')
+        else:
+            _bound(value, entry.metadata, f'{name} is {value}, but')
+
+
+def _bound(value: Any, bounds: Mapping[str, float], begun: str) -> None:
+    if not bounds:
+        return
+    least, most, above, below = map(bounds.get, ('least', 'most', 'above', 'below'))
+    parts = [f'at least {least}' if least is not None else '',
+             'a positive number' if above == 0 else f'above {above}' if above is not None else '',
+             f'at most {most}' if most is not None else '', f'below {below}' if below is not None else '']
+    valid = math.isfinite(value) and not (
+        (least is not None and value < least) or (most is not None and value > most)
+        or (above is not None and value <= above) or (below is not None and value >= below))
+    if not valid:
+        nearest = most if most is not None and value > most else least
+        told = '' if nearest is None or (below is not None and value >= below) else (
+            f': the nearest valid value is {nearest}')
+        raise ValueError(f'{begun} must be {" and ".join(filter(None, parts))}{told}.')

@@ -1,6 +1,8 @@
 """The named configurations that runs start from."""
 
-from planet_jax.config.groups import Collector, Config, Env, Evaluation, Learner, Model, Objective, Planner
+from planet_jax.config.groups import Collector, Config, Env, Evaluation, Learner, Objective
+from planet_jax.config.model import Model
+from planet_jax.config.planner import Planner
 
 
 def _planet() -> Config:

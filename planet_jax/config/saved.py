@@ -4,6 +4,7 @@ import dataclasses
 from typing import Any
 
 from planet_jax.config.groups import Config
+from planet_jax.config.planner import EvaluationPlanner
 
 THEN = {
     'env.steps': None,
@@ -26,9 +27,7 @@ THEN = {
     'planner.momentum': 0.1,
     'planner.execute': 'best',
     'planner.temperature': 0.5,
-    **{f'evaluation_planner.{name}': None for name in (
-        'horizon', 'iterations', 'candidates', 'elites', 'spread', 'start', 'method', 'rollout', 'colour', 'decay',
-        'keep', 'momentum', 'execute', 'temperature')},
+    **{f'evaluation_planner.{entry.name}': None for entry in dataclasses.fields(EvaluationPlanner)},
     'learner.most_skipped': 10,
     'replay.placement': 'auto',
     'collector.interval_counts': 'each_task',

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 
 from planet_jax.config import Model, Spec
-from planet_jax.networks.cells import CELLS, sample
+from planet_jax.networks.cells import NETWORKS, sample
 from planet_jax.networks.heads import Mlp, product_dtype
 from planet_jax.networks.images import Decoder, Encoder
 from planet_jax.ops import images
@@ -49,8 +49,8 @@ def make_world_model(config: Model, spec: Spec) -> WorldModel:
         raise ValueError(f'Observations must be images (height, width, channels) or vectors (size,), but their shape '
                          f'is {shape}.')
 
-    deterministic = 0 if config.cell == 'ssm' else config.deterministic
-    cell = CELLS[config.cell](config, spec.action_size, encoded)
+    deterministic = config.deterministic if config.traits.deterministic else 0
+    cell = NETWORKS[config.cell](config, spec.action_size, encoded)
     reward = Mlp(config.reward_layers, config.reward_units, dtype=dtype)
 
     def initial() -> Latent:

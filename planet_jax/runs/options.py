@@ -5,13 +5,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from planet_jax.config import PRESET_EPISODES, Config
+from planet_jax.config import PRESET_EPISODES, PRESETS, Config
 from planet_jax.loggers.sinks import SinkName
 
 if TYPE_CHECKING:
     from planet_jax.runs.run import Run
-
-PresetName = Literal['planet', 'paper', 'cpu', 'debug']
+    PresetName = str
+else:
+    PresetName = Literal[tuple(PRESETS)]
 
 
 @dataclass(frozen=True, kw_only=True)

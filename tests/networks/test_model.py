@@ -8,14 +8,18 @@ import numpy as np
 import pytest
 
 from planet_jax import config
-from planet_jax.config import Model, Spec
+from planet_jax.config import CELLS, Model, Spec
 from planet_jax.networks import make_world_model
-from planet_jax.networks.cells import Gru
+from planet_jax.networks.cells import NETWORKS
+from planet_jax.networks.cells.parts import Gru
 from planet_jax.networks.images import Decoder, Encoder
 
 KEY = jax.random.PRNGKey(0)
 VECTOR = Spec((3,), 'float32', 2, 10)
-CELLS = ['rssm', 'ssm', 'rnn', 'rnn_official']
+
+
+def test_every_cell_has_its_network_and_its_traits():
+    assert list(NETWORKS) == list(CELLS)
 
 
 def images(action_size):

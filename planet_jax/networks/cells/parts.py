@@ -1,12 +1,4 @@
-"""The recurrent cells: how a latent state follows from the one before, with and without an observation (section 3).
-
-Every cell has the same three methods, and only this folder knows which one it is:
-
-- embed: encoder's output -> embedding [M], already multiplied by its part of the posterior's first layer, so that this
-  product is made for a whole chunk at once, outside of every scan.
-- prior: (key, latent, action [A]) -> Latent.
-- posterior: (key, prior, embedding [M]) -> Latent.
-"""
+"""What the cells are made of."""
 
 import jax
 import jax.numpy as jnp
@@ -46,9 +38,7 @@ class Gru(nn.Module):
 
 def sample(config: Model, key: jax.Array, mean: jax.Array, std: jax.Array) -> jax.Array:
     """A draw from Normal(mean, std) [Z]; an RNN's is the mean."""
-    if config.cell in ('rnn', 'rnn_official'):
-        return mean
-    return mean + std * jax.random.normal(key, mean.shape)
+    return mean + std * jax.random.normal(key, mean.shape) if config.traits.samples else mean
 
 
 class Gaussian(nn.Module):
@@ -71,7 +61,7 @@ class Gaussian(nn.Module):
         self.kernel = self.param('kernel', INITIALIZER, (self.inputs + self.encoded, self.config.hidden))
         self.bias = self.param('bias', nn.initializers.zeros, (self.config.hidden,))
         self.mean = Dense(self.config.stochastic)
-        self.std = None if self.config.cell == 'rnn' else Dense(self.config.stochastic)
+        self.std = Dense(self.config.stochastic) if self.config.traits.predicts_std else None
 
     def embed(self, encoded: jax.Array) -> jax.Array:
         """[encoded] -> [M]: the encoder's share of the hidden layer, before bias and activation."""
@@ -107,48 +97,3 @@ class Cell(nn.Module):
     def __call__(self, key: jax.Array, latent: Latent, action: jax.Array, encoded: jax.Array) -> Latent:
         """All methods once, to make the parameters."""
         return self.posterior(key, self.prior(key, latent, action), self.embed(encoded))
-
-
-class Rssm(Cell):
-    """A deterministic path through a GRU and a stochastic one beside it; without noise it is the RNN."""
-
-    def setup(self):
-        """The layer before the GRU, the GRU, and the two Gaussians on its state."""
-        dtype = product_dtype(self.config)
-        self.before = Dense(self.config.hidden, dtype)
-        self.gru = Gru(self.config.deterministic, self.config.gru == 'reset_before', dtype)
-        self.gaussian = Gaussian(self.config, self.config.deterministic)
-        self.filtered = Gaussian(self.config, self.config.deterministic, self.encoded)
-
-    def prior(self, key: jax.Array, latent: Latent, action: jax.Array) -> Latent:
-        """p(s_t | h_t) with h_t = f(h_{t-1}, s_{t-1}, a_{t-1}) (equation 4)."""
-        x = nn.relu(self.before(jnp.concatenate([latent.stochastic, action])))
-        deterministic = self.gru(latent.deterministic, x)
-        return Latent(*self.gaussian(key, deterministic), deterministic)
-
-    def posterior(self, key: jax.Array, prior: Latent, embedding: jax.Array) -> Latent:
-        """q(s_t | h_t, o_t)."""
-        return Latent(*self.filtered(key, prior.deterministic, embedding), prior.deterministic)
-
-
-class Ssm(Cell):
-    """Only a stochastic path (equation 2)."""
-
-    def setup(self):
-        """The two Gaussians."""
-        self.gaussian = Gaussian(self.config, self.config.stochastic + self.action_size)
-        self.filtered = Gaussian(self.config, 2 * self.config.stochastic, self.encoded)
-
-    def prior(self, key: jax.Array, latent: Latent, action: jax.Array) -> Latent:
-        """p(s_t | s_{t-1}, a_{t-1})."""
-        x = jnp.concatenate([latent.stochastic, action])
-        return Latent(*self.gaussian(key, x), latent.deterministic)
-
-    def posterior(self, key: jax.Array, prior: Latent, embedding: jax.Array) -> Latent:
-        """q(s_t | s_{t-1}, a_{t-1}, o_t), which sees the past through the prior's mean and std."""
-        x = jnp.concatenate([prior.mean, prior.std])
-        return Latent(*self.filtered(key, x, embedding), prior.deterministic)
-
-
-CELLS = {'rssm': Rssm, 'ssm': Ssm, 'rnn': Rssm, 'rnn_official': Rssm}
-"""By the name that `Model.cell` gives."""

@@ -1,0 +1,100 @@
+"""The world model's settings."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from planet_jax.config.cells import CELLS, Cell, CellName
+from planet_jax.config.checks import check, setting
+
+
+@dataclass(frozen=True)
+class Model:
+    """Sizes and variants of the world model (appendix A of the paper)."""
+
+    cell: CellName = 'rssm'
+    """Recurrent state-space model, its purely stochastic part, or its purely deterministic part (section 3). `rnn` has
+    std 1 and no noise, so its divergence is a regression; `rnn_official` is as released: predicted std, no noise, and
+    no divergence, so nothing trains its prior."""
+    stochastic: int = setting(30, least=1)
+    """Z, size of the stochastic part of the latent state."""
+    deterministic: int = setting(200, least=1)
+    """D, units of the GRU (the SSM has none)."""
+    hidden: int = setting(200, least=1)
+    """Units of the layers before the GRU, of the prior and of the posterior."""
+    min_std: float = setting(0.1, least=0)
+    """Added to the softplus that makes a standard deviation (released code)."""
+    gru: Literal['reset_before', 'reset_after'] = 'reset_before'
+    """Whether the GRU's reset gate acts before the candidate's matrix product (TensorFlow, Cho et al.) or after it."""
+    image_bits: int = setting(5, least=1, most=8)
+    """Bits kept of each colour channel; uniform noise fills the rest (appendix A)."""
+    encoder_channels: tuple[int, ...] = setting((32, 64, 128, 256), least=1)
+    """Channels of the encoder's convolutions."""
+    encoder_kernels: tuple[int, ...] = setting((), least=1)
+    """Kernel sizes of the encoder's convolutions; none: 4 each."""
+    encoder_strides: tuple[int, ...] = setting((), least=1)
+    """Strides of the encoder's convolutions; none: 2 each. Where stride and kernel are equal, patches do not overlap
+    and a layer is one matrix product, which is much faster on a CPU."""
+    decoder_channels: tuple[int, ...] = setting((128, 64, 32), least=1)
+    """Channels of the decoder's transposed convolutions; the last one has the image's."""
+    decoder_kernels: tuple[int, ...] = setting((5, 5, 6, 6), least=1)
+    """Kernel sizes of the decoder's transposed convolutions; they decide the size of its image."""
+    decoder_strides: tuple[int, ...] = setting((), least=1)
+    """Strides of the decoder's transposed convolutions; none: 2 each."""
+    decoder_units: int = setting(1024, least=1)
+    """Units of the dense layer before the transposed convolutions."""
+    decoder_start: int = setting(1, least=1)
+    """Height and width of the map that the dense layer makes, whose square divides the units."""
+    vector_layers: int = setting(2, least=1)
+    """Layers of the encoder and of the decoder of vector observations."""
+    vector_units: int = setting(200, least=1)
+    """Units of these layers."""
+    reward_layers: int = setting(3, least=1)
+    """Layers of the reward head (paper: 2; released code: 3)."""
+    reward_units: int = setting(300, least=1)
+    """Units of these layers (paper: 200; released code: 300)."""
+    precision: Literal['default', 'bfloat16', 'tensorfloat32', 'float32'] = 'default'
+    """Of matrix products and convolutions, also in planning. `default` is the device's: float32 on a CPU, TF32 on a
+    recent NVIDIA GPU. `bfloat16` is meant for accelerators: there the activations between these products are bfloat16
+    too, while parameters, recurrent state, distributions, predictions and losses stay float32."""
+
+    def __post_init__(self):
+        check('model', self)
+        if not self.encoder_channels:
+            raise ValueError('model.encoder_channels is empty, but the encoder needs at least one convolution.')
+        for name, other in (('encoder_kernels', 'encoder_channels'), ('encoder_strides', 'encoder_channels'),
+                            ('decoder_strides', 'decoder_kernels')):
+            given, wanted = getattr(self, name), len(getattr(self, other))
+            if given and len(given) != wanted:
+                raise ValueError(f'model.{name} has {len(given)} entries and model.{other} {wanted}, but there must be '
+                                 f'as many, or none.')
+        if len(self.decoder_kernels) != len(self.decoder_channels) + 1:
+            raise ValueError(f'model.decoder_kernels has {len(self.decoder_kernels)} entries and '
+                             f'model.decoder_channels {len(self.decoder_channels)}, but there must be exactly one more '
+                             f'kernel: the last convolution has the channels of the image.')
+        if self.decoder_units % self.decoder_start**2:
+            raise ValueError(f'model.decoder_start is {self.decoder_start} and model.decoder_units is '
+                             f'{self.decoder_units}, but the square of the start must divide the units.')
+
+    @property
+    def traits(self) -> Cell:
+        """What follows from the cell."""
+        return CELLS[self.cell]
+
+    def encoder_layers(self) -> list[tuple[int, int, int]]:
+        """Channels, kernel and stride of each of the encoder's convolutions."""
+        layers = len(self.encoder_channels)
+        return list(zip(self.encoder_channels, self.encoder_kernels or (4,) * layers,
+                        self.encoder_strides or (2,) * layers, strict=True))
+
+    def encoded_size(self, size: int) -> int:
+        """Height and width of the encoder's last feature map for an image of `size` pixels; 0 if none is left."""
+        for _, kernel, stride in self.encoder_layers():
+            size = (size - kernel) // stride + 1 if size >= kernel else 0
+        return size
+
+    def decoded_size(self) -> int:
+        """Height and width of the image that the decoder makes, in pixels."""
+        size = self.decoder_start
+        for kernel, stride in zip(self.decoder_kernels, self.decoder_strides or (2,) * len(self.decoder_kernels)):
+            size = stride * (size - 1) + kernel
+        return size

@@ -1,0 +1,81 @@
+"""The planners' settings."""
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Literal, TypeVar
+
+from planet_jax.config.checks import check, setting
+
+T = TypeVar('T')
+
+
+@dataclass(frozen=True)
+class Planner:
+    """How an action is searched for (algorithm 2 of the paper)."""
+
+    horizon: int = setting(12, least=1)
+    """H, agent steps that a plan looks ahead."""
+    iterations: int = setting(10, least=1)
+    """I, refits of the action distribution."""
+    candidates: int = setting(1000, least=1)
+    """J, action sequences per iteration."""
+    elites: int = setting(100, least=1)
+    """K, the best candidates, to which the distribution is refitted."""
+    spread: Literal['std', 'mean_absolute'] = 'std'
+    """Refit the population standard deviation (released code) or the mean absolute deviation (paper)."""
+    start: Literal['shared', 'per_candidate'] = 'shared'
+    """One sample of the belief for all candidates (released code) or one for each (paper); with `rollout` mean, its
+    mean for all or one sample for each."""
+    method: Literal['cem', 'icem', 'mppi', 'random_shooting'] = 'cem'
+    """The cross-entropy method (the paper), its sample-efficient form (iCEM), path integral control (MPPI), or the best
+    of random sequences."""
+    rollout: Literal['sample', 'mean'] = 'sample'
+    """A candidate's states are samples of the prior (the paper) or its means."""
+    colour: float | None = setting(None, least=0)
+    """icem: exponent of the noise's spectrum, 0 white, 2 red; the task's own by default."""
+    decay: float = setting(1.0, least=1)
+    """icem: each iteration has J divided by this of the one before, but at least 2 K."""
+    keep: int = setting(3, least=0)
+    """icem: elites that stay among the next candidates, also those of the next plan."""
+    momentum: float = setting(0.1, least=0, below=1)
+    """icem: share of the old mean and spread in a refit."""
+    execute: Literal['mean', 'best'] = 'best'
+    """icem: carry out the last mean, or the best candidate of the last iteration."""
+    temperature: float = setting(0.5, least=0)
+    """mppi: factor of the returns before the exponential that weighs the elites."""
+
+    def __post_init__(self):
+        check('planner', self)
+        if self.elites > self.candidates:
+            raise ValueError(f'planner.elites is {self.elites} and planner.candidates is {self.candidates}, but the '
+                             f'elites are some of the candidates: the nearest valid value of elites is '
+                             f'{self.candidates}.')
+        most = min(self.elites, self.candidates - 1)
+        if self.method == 'icem' and self.keep > most:
+            raise ValueError(f'planner.keep is {self.keep}, planner.elites {self.elites} and planner.candidates '
+                             f'{self.candidates}, but only elites are kept, and the mean takes one candidate: the '
+                             f'nearest valid value of keep is {most}.')
+
+
+def _each_or_none(kind: type[T]) -> type[T]:
+    """Makes a class a dataclass with the fields of its base, each of which may be none, and is unless it is given."""
+    for entry in dataclasses.fields(kind):
+        kind.__annotations__[entry.name] = entry.type | None
+        setattr(kind, entry.name, dataclasses.field(default=None, metadata=entry.metadata))
+    return dataclass(frozen=True)(kind)
+
+
+@_each_or_none
+class EvaluationPlanner(Planner):
+    """The planner of evaluation, where it differs from that of collection; none: as in `planner`."""
+
+    def __post_init__(self):
+        check('evaluation_planner', self)
+
+    def over(self, planner: Planner) -> Planner:
+        """These settings, and the other planner's where they are none.
+
+        Raises:
+            ValueError: the two do not fit together.
+        """
+        return dataclasses.replace(planner, **{n: value for n, value in vars(self).items() if value is not None})
