@@ -1,6 +1,7 @@
 """Planning with the true simulator, the last row of the paper's table 1: the same planner, and no model to learn.
 
     python experiments/simulator_cem.py --task cheetah_run
+    python experiments/simulator_cem.py --task cheetah_run --method icem --iterations 3 --candidates 70 --elites 10
     python experiments/simulator_cem.py --table logs/simulator_cem
 
 Every candidate is simulated from the state that the environment is in. Episodes begin where the evaluations of
@@ -11,17 +12,17 @@ episode can be cut off at any moment and the same command goes on, to the same n
 import dataclasses
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import jax
 import numpy as np
 import tyro
 from rich.console import Console
 
-from planet_jax import envs, keys, machine, planning
+from planet_jax import agent, envs, keys, machine, planning
 from planet_jax.cli.progress import Display
 from planet_jax.config import Env, Planner
 from planet_jax.envs.simulation import Simulation
@@ -61,37 +62,31 @@ class Command:
         if not 0 <= self.seed < 2**32:
             raise ValueError(f'The seed is {self.seed}, but must be 0 to {2**32 - 1}: the nearest valid value is '
                              f'{min(max(self.seed, 0), 2**32 - 1)}.')
-        if self.planner.method != 'cem':
-            raise ValueError(f'The method is {self.planner.method}, but this script plans by the cross-entropy method '
-                             f'alone: leave out --method.')
         if self.planner.start != 'shared':
             raise ValueError('The state of the simulator is known, so candidates have no starts of their own: leave '
                              'out --start.')
 
 
-def plan(key: jax.Array, score: Callable[[np.ndarray], np.ndarray], action_size: int, settings: Planner) -> np.ndarray:
-    """`planning.search` with a score that no jitted function can give; the start of a search is known, never sampled.
+class Search(NamedTuple):
+    """What plans in an episode, its sequences scored on the host.
 
-    Args:
-        key: a random key.
-        score: actions [J, H, A] -> returns [J], on the host.
-        action_size: A.
-        settings: sizes and spread.
-
-    Returns:
-        the mean of the last elites, float32 [H, A].
+    Attributes:
+        init: () -> what the first plan begins from, a pytree of arrays.
+        plan: (key, score, left) -> (actions [H, A], what the next plan begins from); score: [J, H, A] -> [J].
     """
-    mean = np.zeros((settings.horizon, action_size), np.float32)
-    std = np.ones_like(mean)
-    for iteration in jax.random.split(key, settings.iterations):
-        actions = _propose(jax.random.split(iteration)[0], mean, std, candidates=settings.candidates)
-        returns = np.asarray(score(np.asarray(actions)), np.float32)
-        mean, std, _ = _refit(actions, returns, elites=settings.elites, spread=settings.spread)
-    return np.asarray(mean)
+
+    init: Callable[[], Any]
+    plan: Callable[[jax.Array, Callable[[np.ndarray], np.ndarray], Any], tuple[np.ndarray, Any]]
 
 
-_propose = jax.jit(planning.propose, static_argnames='candidates')
-_refit = jax.jit(planning.refit, static_argnames=('elites', 'spread'))
+def search_of(planner: planning.Planner) -> Search:
+    """One of this project's planners."""
+
+    def plan(key, score, left):
+        found, left = planning.search_on_host(planner, key, score, left)
+        return found.actions, left
+
+    return Search(planner.init, plan)
 
 
 class Episode:
@@ -101,28 +96,36 @@ class Episode:
         record: what is in the file.
     """
 
-    def __init__(self, command: Command, number: int):
+    def __init__(self, command: Command, number: int, settings: Mapping[str, Any] | None = None,
+                 make_search: Callable[[int, float], Search] | None = None):
         """Begins an episode, or takes up the one in the file where it stopped.
 
         Args:
             command: task, seed, folder and planner.
             number: of the episode, from 0.
+            settings: of another planner than the command's.
+            make_search: (A, the task's colour) -> that planner.
 
         Raises:
             ValueError: the file is of an episode with other settings, or stepping it again does not lead where it led.
         """
         self.path = command.out / command.task / str(command.seed) / f'{number:06d}.json'
-        self._planner, self._key = command.planner, keys.stream(keys.root(command.seed), 'evaluate', number)
+        self._key = keys.stream(keys.root(command.seed), 'evaluate', number)
         self._env = envs.make(command.task, Env(observation='state'))
+        size, colour = self._env.action_space.shape[0], envs.resolve(command.task).colour
+        self._search = (make_search(size, colour) if make_search else
+                        search_of(agent.make_method(command.planner, size, colour)))
+        self._left = self._search.init()
         self._suite = self._env.unwrapped
         self._simulation = Simulation(self._env, envs.cores())
         self._env.reset(seed=int(keys.stream(self._key, 'environment')[1]))
-        settings = {'action_repeat': self._env.get_wrapper_attr('action_repeat'), **dataclasses.asdict(command.planner)}
+        settings = {'action_repeat': self._env.get_wrapper_attr('action_repeat'),
+                    **(dataclasses.asdict(command.planner) if settings is None else settings)}
         self.record = {
             'task': command.task, 'seed': command.seed, 'episode': number, 'settings': settings, 'done': 0,
             'steps': self._env.steps, 'return': 0.0, 'seconds': 0.0, 'versions': machine.versions(),
             'machine': f'{machine.processor()}, {envs.cores()} cores', 'commit': machine.commit(), 'earlier': [],
-            'actions': [], 'rewards': [], 'state': self._state()}
+            'actions': [], 'rewards': [], 'state': self._state(), 'plan': self._plan_state()}
         if self.path.exists():
             self._take_up(json.loads(self.path.read_text()))
 
@@ -139,23 +142,31 @@ class Episode:
         made_by = [{name: record[name] for name in ('versions', 'machine', 'commit')}
                    for record in (before, self.record)]
         kept = {name: before[name] for name in ('done', 'return', 'seconds', 'actions', 'rewards', 'state')}
+        leaves, structure = jax.tree.flatten(self._left)
+        self._left = jax.tree.unflatten(structure, [
+            np.asarray(saved, leaf.dtype) for saved, leaf in zip(before.get('plan', []), leaves, strict=True)])
+        kept['plan'] = self._plan_state()
         self.record |= kept | {'earlier': before['earlier'] + ([made_by[0]] if made_by[0] != made_by[1] else [])}
 
     def _state(self) -> list[float]:
         from mujoco import mjtState
         return self._suite.simulator.physics.get_state(mjtState.mjSTATE_INTEGRATION).tolist()
 
+    def _plan_state(self) -> list[Any]:
+        return [np.asarray(leaf).tolist() for leaf in jax.tree.leaves(self._left)]
+
     def step(self) -> None:
         """Plans and takes one agent step."""
-        action = plan(keys.stream(self._key, 'step', self.record['done']),
-                      lambda actions: self._simulation.rewards(actions).sum(-1), self._env.action_space.shape[0],
-                      self._planner)[0]
+        actions, self._left = self._search.plan(
+            keys.stream(self._key, 'step', self.record['done']),
+            lambda actions: self._simulation.rewards(actions).sum(-1), self._left)
+        action = np.asarray(actions[0])
         _, reward, *_ = self._env.step(action)
         self.record['done'] += 1
         self.record['return'] += reward
         self.record['actions'].append(action.tolist())
         self.record['rewards'].append(reward)
-        self.record['state'] = self._state()
+        self.record |= {'state': self._state(), 'plan': self._plan_state()}
 
     def write(self, seconds: float) -> None:
         """Writes the file: all of it, or nothing.
@@ -167,15 +178,22 @@ class Episode:
         files.write_json(self.path, self.record)
 
 
-def run(command: Command, console: Console) -> None:
+def run(command: Command, console: Console, settings: Mapping[str, Any] | None = None,
+        make_search: Callable[[int, float], Search] | None = None) -> None:
     """Plans the episodes that are not there yet, and shows how far they are.
+
+    Args:
+        command: what to do.
+        console: where to.
+        settings: see `Episode`.
+        make_search: see `Episode`.
 
     Raises:
         ValueError: there is no such task, it has no simulator, or see `Episode`.
     """
     with Display(console, command.episodes) as display:
         for number in range(command.episodes):
-            episode = Episode(command, number)
+            episode = Episode(command, number, settings, make_search)
             record, clock = episode.record, Clock({'steps': episode.record['seconds']})
             display.phase(f'episode {number + 1} of {command.task}', record['steps'], 'steps')
             while record['done'] < record['steps']:
@@ -196,7 +214,7 @@ def table(folder: Path) -> str:
     """The results in a folder as Markdown, a row for each episode.
 
     Raises:
-        ValueError: there are none, or they have different settings of the planner.
+        ValueError: there are none, they have different settings of the planner, or it is another than `cem`.
     """
     order = list(PAPER)
     records = [json.loads(path.read_text()) for path in folder.glob('*/*/[0-9]*.json')]
@@ -208,6 +226,9 @@ def table(folder: Path) -> str:
         raise ValueError(f'{folder} has results of {len(planners)} settings of the planner, but a table needs those of '
                          f'one: name a folder made by --out.')
     settings = json.loads(planners.pop())
+    if settings.get('method', 'cem') != 'cem':
+        raise ValueError(f'{folder} has results of {settings["method"]}, but this table is of the cross-entropy '
+                         f'method: experiments/planners.py writes that of the others.')
     lines = [
         '| task | paper | here | share | seed | episode | steps done | minutes |',
         '|---|---|---|---|---|---|---|---|']

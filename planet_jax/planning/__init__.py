@@ -9,17 +9,28 @@ A planner is a pair of pure functions, as optax's optimizers are:
     state = planner.init()
     plan, state = planner.step(key, rollouts(params, root, dynamics), state)
 
+What any of them can be asked for: `every` k actions a plan, `with_knots`, `with_proposals`, `with_callback`,
+`with_gradient`. What a score can be asked for: see `rollouts` and `risk`. Scores that no jitted function gives have
+`search_on_host`, control loops with a deadline `anytime`.
+
 `cem` and `search` are one plan of the cross-entropy method from nothing; `propose` and `refit` are one iteration's
 halves, for a loop of your own.
 """
 
+from . import risk
+from .categorical import make_categorical
 from .compiling import compiler_options
 from .distributions import coloured, propose, refit
+from .host import Anytime, anytime, search_on_host
+from .loop import make_planner
 from .methods import make_cem, make_icem, make_mppi, make_random_shooting
-from .records import Dynamics, Iteration, Plan, Planner, PlanState, Score
+from .options import every, with_callback, with_gradient, with_knots, with_proposals
+from .records import Dynamics, Iteration, Parts, Plan, Planner, PlanState, Score
 from .rollouts import rollouts, visited
 from .searching import cem, search
 
 __all__ = [
-    'Dynamics', 'Iteration', 'Plan', 'PlanState', 'Planner', 'Score', 'cem', 'coloured', 'compiler_options', 'make_cem',
-    'make_icem', 'make_mppi', 'make_random_shooting', 'propose', 'refit', 'rollouts', 'search', 'visited']
+    'Anytime', 'Dynamics', 'Iteration', 'Parts', 'Plan', 'PlanState', 'Planner', 'Score', 'anytime', 'cem', 'coloured',
+    'compiler_options', 'every', 'make_categorical', 'make_cem', 'make_icem', 'make_mppi', 'make_planner',
+    'make_random_shooting', 'propose', 'refit', 'risk', 'rollouts', 'search', 'search_on_host', 'visited',
+    'with_callback', 'with_gradient', 'with_knots', 'with_proposals']

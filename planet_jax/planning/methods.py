@@ -5,11 +5,11 @@ from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
-from .carries import settle, within_shard_map
-from .distributions import as_returns, best_of, check_elites, fit, propose
-from .records import Iteration, Parts, Plan, Planner, PlanState
+from .bounds import Box
+from .distributions import best_of, check_elites, fit, propose
+from .loop import build
+from .records import Planner, PlanState
 
 
 def make_cem(*, action_size: int, horizon: int = 12, iterations: int = 10, candidates: int = 1000, elites: int = 100,
@@ -30,17 +30,24 @@ def make_cem(*, action_size: int, horizon: int = 12, iterations: int = 10, candi
         spread: see `refit`.
         warm_start: begin at the last plan, moved by one step; the paper begins anew at every step.
 
+    Example:
+        >>> planner = make_cem(action_size=1, horizon=2, candidates=100, elites=10)
+        >>> score = lambda key, actions: -jnp.square(actions - 0.5).sum((1, 2))
+        >>> plan, state = planner.step(jax.random.key(0), score, planner.init())
+        >>> plan.actions.round(1).tolist()
+        [[0.5], [0.5]]
+
     Raises:
         ValueError: a size is below one, there are more elites than candidates, or no action is inside the bounds.
     """
-    box = _Box(action_size, horizon, low, high, mean, std)
+    box = Box(action_size, horizon, low, high, mean, std)
     check_elites(candidates, elites)
 
     def update(state, actions, returns):
         best = best_of(returns, elites)
         return PlanState(*fit(actions[best], spread)), None, returns[best]
 
-    return _make(box, (candidates,) * iterations, functools.partial(_normal, box), update, warm_start=warm_start)
+    return build(box, (candidates,) * iterations, functools.partial(_normal, box), update, warm_start=warm_start)
 
 
 def make_icem(*, action_size: int, horizon: int = 12, iterations: int = 3, candidates: int = 100, elites: int = 10,
@@ -68,11 +75,19 @@ def make_icem(*, action_size: int, horizon: int = 12, iterations: int = 3, candi
         momentum: share of the old mean and spread in a refit.
         execute: the last mean, or the best candidate of the last iteration, which has the mean among its candidates.
 
+    Example:
+        >>> planner = make_icem(action_size=1, horizon=3)
+        >>> score = lambda key, actions: -jnp.square(actions - 0.5).sum((1, 2))
+        >>> plan, state = planner.step(jax.random.key(0), score, planner.init())
+        >>> plan, state = planner.step(jax.random.key(1), score, state)
+        >>> bool((jnp.abs(plan.actions - 0.5) < 0.1).all()), state.kept.shape
+        (True, (3, 3, 1))
+
     Raises:
         ValueError: a size is below one, there are more elites than candidates, too many are kept, a setting is out of
             its range, or no action is inside the bounds.
     """
-    box = _Box(action_size, horizon, low, high, mean, std, narrow=0.5)
+    box = Box(action_size, horizon, low, high, mean, std, narrow=0.5)
     check_elites(candidates, elites)
     if not 0 <= keep <= min(elites, candidates - 1):
         raise ValueError(f'keep is {keep}, but must be 0 to {min(elites, candidates - 1)}: the elites are {elites} and '
@@ -100,7 +115,7 @@ def make_icem(*, action_size: int, horizon: int = 12, iterations: int = 3, candi
                      for old, new in zip((state.mean, state.std), fit(chosen)))
         return PlanState(mean, std, *((chosen[:keep], jnp.array(True)) if keep else ())), chosen[0], returns[best]
 
-    return _make(box, sizes, draw, update, keep=keep, warm_start=True, execute=execute)
+    return build(box, sizes, draw, update, keep=keep, warm_start=True, execute=execute)
 
 
 def make_mppi(*, action_size: int, horizon: int = 12, iterations: int = 6, candidates: int = 512, elites: int = 64,
@@ -124,11 +139,18 @@ def make_mppi(*, action_size: int, horizon: int = 12, iterations: int = 6, candi
         least_std: of a proposal, in halves of the bounds' width.
         most_std: of a proposal, in halves of the bounds' width.
 
+    Example:
+        >>> planner = make_mppi(action_size=1, horizon=2, low=0.0, high=8.0, temperature=20.0)
+        >>> score = lambda key, actions: -jnp.square(actions - 3).sum((1, 2))
+        >>> plan, state = planner.step(jax.random.key(0), score, planner.init())
+        >>> plan.actions.round().tolist()
+        [[3.0], [3.0]]
+
     Raises:
         ValueError: a size is below one, there are more elites than candidates, a setting is out of its range, or no
             action is inside the bounds.
     """
-    box = _Box(action_size, horizon, low, high, mean, std)
+    box = Box(action_size, horizon, low, high, mean, std)
     check_elites(candidates, elites)
     if temperature < 0:
         raise ValueError(f'temperature is {temperature}, but must be at least 0.')
@@ -146,7 +168,7 @@ def make_mppi(*, action_size: int, horizon: int = 12, iterations: int = 6, candi
         std = jnp.sqrt((weights * jnp.square(chosen - mean)).sum(0))
         return PlanState(mean, jnp.clip(std, least_std * box.half, most_std * box.half)), None, returns[best]
 
-    return _make(box, (candidates,) * iterations, functools.partial(_normal, box), update, warm_start=True)
+    return build(box, (candidates,) * iterations, functools.partial(_normal, box), update, warm_start=True)
 
 
 def make_random_shooting(*, action_size: int, horizon: int = 12, candidates: int = 1000, low: Any = -1.0,
@@ -160,10 +182,16 @@ def make_random_shooting(*, action_size: int, horizon: int = 12, candidates: int
         low: smallest action, a scalar or [A].
         high: largest action, a scalar or [A].
 
+    Example:
+        >>> planner = make_random_shooting(action_size=1, horizon=1)
+        >>> plan, nothing = planner.step(jax.random.key(0), lambda key, actions: actions.sum((1, 2)), planner.init())
+        >>> bool(plan.actions[0, 0] > 0.99), nothing
+        (True, None)
+
     Raises:
         ValueError: a size is below one, or no action is inside the bounds.
     """
-    box = _Box(action_size, horizon, low, high, None, None)
+    box = Box(action_size, horizon, low, high)
     check_elites(candidates, 1)
 
     def draw(key, state, candidates, last):
@@ -175,118 +203,9 @@ def make_random_shooting(*, action_size: int, horizon: int = 12, candidates: int
         best = best_of(returns, 1)
         return state.replace(mean=actions[best[0]]), None, returns[best]
 
-    return _make(box, (candidates,), draw, update)
-
-
-class _Box:
-    """Bounds of the actions, and the proposal that follows from them.
-
-    Attributes:
-        low, high: float32, [] or [A]
-        half: half of the width, [] or [A]
-        mean, std: of the first proposal, float32 [H, A]
-    """
-
-    def __init__(self, action_size, horizon, low, high, mean, std, narrow=1.0):
-        """Args as of the makers; `narrow` is the share of half the width that is the spread where none is given."""
-        if horizon < 1 or action_size < 1:
-            raise ValueError(f'The horizon and the action size must be at least 1, not {horizon} and {action_size}.')
-        self.low, self.high = (_float32(bound, (action_size,), name) for bound, name in ((low, 'low'), (high, 'high')))
-        with np.errstate(over='ignore'):
-            self.half = (self.high - self.low) / 2
-        if not isinstance(self.half, jax.core.Tracer):
-            self._check(low, high, finite=mean is None or std is None)
-        shape = horizon, action_size
-        self.mean, self.std = (jnp.broadcast_to(_float32(value, shape, name), shape) for value, name in (
-            ((self.low + self.high) / 2 if mean is None else mean, 'mean'),
-            (narrow * self.half if std is None else std, 'std')))
-
-    def _check(self, low, high, finite):
-        if not np.all(self.half >= 0):
-            raise ValueError(f'low is {low} and high is {high}, but no low may be above its high.')
-        if finite and not np.all(np.isfinite(self.half)):
-            raise ValueError(f'low is {low} and high is {high}, but without finite bounds of a finite width nothing '
-                             f'says where to search: give mean and std too.')
-
-
-def _float32(value, shape, name):
-    """A scalar or an array, also of float64, as float32: NumPy where it is known, so that it is a constant."""
-    array = jnp.asarray(value, jnp.float32) if isinstance(value, jax.Array) else np.asarray(value, np.float32)
-    try:
-        np.broadcast_shapes(array.shape, shape)
-        fits = len(array.shape) <= len(shape)
-    except ValueError:
-        fits = False
-    if not fits:
-        raise ValueError(f'{name} must be a scalar or of the shape {list(shape)}, but its shape is '
-                         f'{list(array.shape)}.')
-    return array
+    return build(box, (candidates,), draw, update)
 
 
 def _normal(box, key, state, candidates, last):
     del last
     return propose(key, state.mean, state.std, candidates=candidates, low=box.low, high=box.high)
-
-
-def _shifted(sequences):
-    """One step later: the first action is gone, the last one is repeated."""
-    return jnp.concatenate([sequences[..., 1:, :], sequences[..., -1:, :]], -2)
-
-
-def _make(box: _Box, sizes: tuple[int, ...], draw: Any, update: Any, *, keep: int = 0, warm_start: bool = False,
-          execute: Literal['mean', 'best'] = 'mean') -> Planner:
-    """The loop of every planner: propose, score, update."""
-    if not sizes:
-        raise ValueError('The iterations must be at least 1, not 0.')
-
-    def begin(left):
-        if left is not None:
-            return left
-        kept = (jnp.zeros((keep, *box.mean.shape), jnp.float32), jnp.array(False)) if keep else ()
-        return PlanState(box.mean, box.std, *kept)
-
-    def finish(state, best, returns):
-        # The mean of many actions at a bound may be rounded to beyond it.
-        mean = jnp.clip(state.mean, box.low, box.high)
-        plan = Plan(mean, state.std, returns, best if execute == 'best' else mean)
-        if not warm_start:
-            return plan, None
-        kept = _shifted(state.kept) if keep else None
-        return plan, PlanState(_shifted(mean), box.std, kept, state.known)
-
-    def step(key, score, state, *, record=False):
-        def iterate(state, inputs, candidates):
-            key, last = inputs
-            propose_key, score_key = jax.random.split(key)
-            actions = draw(propose_key, state, candidates, last)
-            returns = score(score_key, actions)
-            if jnp.shape(returns) != (candidates,):
-                raise ValueError(f'The score must return one number for each of the {candidates} candidates, but its '
-                                 f'shape is {jnp.shape(returns)}.')
-            returns = as_returns(returns)
-            state, best, elites = update(state, actions, returns)
-            seen = Iteration(score_key, actions, returns, state.mean, state.std) if record else None
-            return state, (best, elites, seen)
-
-        state, keys = begin(state), jax.random.split(key, len(sizes))
-        if within_shard_map():
-            state = settle('The plan', lambda state: iterate(state, (keys[0], True), sizes[0])[0], state)
-        if len(set(sizes)) == 1:
-            last = jnp.arange(len(sizes)) == len(sizes) - 1
-            state, (best, returns, seen) = jax.lax.scan(
-                functools.partial(iterate, candidates=sizes[0]), state, (keys, last))
-            plan, left = finish(state, None if best is None else best[-1], returns)
-            if record:
-                plan = plan.replace(record=tuple(jax.tree.map(lambda leaf, index=index: leaf[index], seen)
-                                                 for index in range(len(sizes))))
-            return plan, left
-        found, record_of = [], []
-        for index, candidates in enumerate(sizes):
-            state, (best, elites, seen) = iterate(state, (keys[index], index == len(sizes) - 1), candidates)
-            found.append(elites)
-            record_of.append(seen)
-        plan, left = finish(state, best, jnp.stack(found))
-        return (plan.replace(record=tuple(record_of)) if record else plan), left
-
-    parts = Parts(sizes, begin, draw, update, finish)
-    return Planner(lambda: begin(None) if warm_start else None, step, parts)

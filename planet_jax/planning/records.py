@@ -87,14 +87,28 @@ class Parts(NamedTuple):
         propose: (key, PlanState, J, whether it is the last iteration) -> actions [J, H, A], inside the bounds
         update: (PlanState, actions [J, H, A], returns [J]) -> (PlanState, best candidate [H, A] or none, the elites'
             returns [K])
-        finish: (PlanState, best candidate or none, returns [I, K]) -> (Plan, what the next plan begins from, or none)
+        finish: (PlanState, best candidate or none, returns [I, K], shift) -> (Plan, what the next plan begins from, or
+            none)
+        low: smallest action, [] or [A]
+        high: largest action, [] or [A]
+        warm_start: whether a plan hands anything to the next
+        shift: sequences [..., H, A] -> those that the next plan begins from; none: one step later
+        expand: the sequences that are searched -> actions [..., H, A], see `with_knots`; none: they are the actions
+        ending: (key, score, PlanState, last Iteration) -> (PlanState, best candidate), after the last iteration, see
+            `with_gradient`
     """
 
     sizes: tuple[int, ...]
     begin: Callable[[PlanState | None], PlanState]
     propose: Callable[[jax.Array, PlanState, int, Any], jax.Array]
     update: Callable[[PlanState, jax.Array, jax.Array], tuple[PlanState, jax.Array | None, jax.Array]]
-    finish: Callable[[PlanState, jax.Array | None, jax.Array], tuple[Plan, PlanState | None]]
+    finish: Callable[..., tuple[Plan, PlanState | None]]
+    low: Any
+    high: Any
+    warm_start: bool
+    shift: Callable[[jax.Array], jax.Array] | None = None
+    expand: Callable[[jax.Array], jax.Array] | None = None
+    ending: Callable[[jax.Array, Score, PlanState, Iteration], tuple[PlanState, jax.Array]] | None = None
 
 
 class Planner(NamedTuple):

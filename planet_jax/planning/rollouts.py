@@ -8,10 +8,15 @@ import jax.numpy as jnp
 
 from .carries import settle
 from .records import Dynamics, Score
+from .risk import Risk, mean
+
+Constraint = Callable[[Any, jax.Array], jax.Array]
+"""(next state, action [A]) -> violation []: above 0 where the constraint is broken, and how much."""
 
 
 def rollouts(params: Any, root: Any, dynamics: Dynamics, *, sample_root: Callable[[jax.Array, Any], Any] | None = None,
-             terminal_value: Callable[[Any, Any], jax.Array] | None = None, discount: float = 1.0) -> Score:
+             terminal_value: Callable[[Any, Any], jax.Array] | None = None, discount: float = 1.0, samples: int = 1,
+             risk: Risk = mean, constraint: Constraint | None = None) -> Score:
     """Scores action sequences by the sum of the rewards of their H next states (algorithm 2 of the PlaNet paper).
 
     Args:
@@ -22,16 +27,58 @@ def rollouts(params: Any, root: Any, dynamics: Dynamics, *, sample_root: Callabl
             it the root is the start of all.
         terminal_value: (params, state) -> value [] of the last state, added with the discount of H steps.
         discount: of a reward one step later, 0 to 1.
+        samples: S, rollouts of each candidate, where the dynamics are stochastic.
+        risk: what these are worth together, see `planning.risk`.
+        constraint: (next state, action [A]) -> violation [], of which what is above 0 is added up over the steps, and
+            averaged over the samples. Candidates that break it rank behind all others, those that break it least first
+            (Deb, 2000): their score is the worst return of the others, less their violation.
+
+    Example:
+        >>> def dynamics(params, key, position, action):
+        ...     position = position + 0.1 * action[0]
+        ...     return position, -jnp.abs(position - params)
+        >>> score = rollouts(1.0, 0.0, dynamics, constraint=lambda position, action: position - 0.15)
+        >>> score(jax.random.key(0), jnp.array([[[1.0], [0.5]], [[1.0], [1.0]]])).round(2).tolist()
+        [-1.75, -1.7999999523162842]
+
+    Raises:
+        ValueError: there are no samples; when it scores, states or rewards change their shapes.
     """
-    roll = _make_roll(params, root, dynamics, sample_root, discount, visited=False)
+    if samples < 1:
+        raise ValueError(f'The samples must be at least 1, not {samples}.')
+    roll = _make_roll(params, root, dynamics, sample_root, discount, constraint)
+
+    def one(key, actions):
+        last, returns, violation, _ = roll(key, actions)
+        if terminal_value is not None:
+            value = jax.vmap(terminal_value, (None, 0))(params, last)
+            returns += discount ** actions.shape[1] * value.reshape(returns.shape)
+        return returns, violation
 
     def score(key, actions):
-        last, returns, _ = roll(key, actions)
-        if terminal_value is not None:
-            returns += discount ** actions.shape[1] * jax.vmap(terminal_value, (None, 0))(params, last)
-        return returns
+        if samples == 1:
+            returns, violation = one(key, actions)
+        else:
+            returns, violation = jax.vmap(one, (0, None))(jax.random.split(key, samples), actions)
+            returns, violation = risk(returns), violation.mean(0)
+        return returns if constraint is None else by_rank(returns, violation)
 
     return score
+
+
+def by_rank(returns: jax.Array, violation: jax.Array) -> jax.Array:
+    """Scores [J] that put candidates with a violation above 0 behind all others, see `rollouts`.
+
+    Args:
+        returns: [J].
+        violation: [J]; what is not a number counts as an infinite one.
+    """
+    violation = jnp.nan_to_num(violation, nan=jnp.inf, posinf=jnp.inf)
+    kept, numbers = violation <= 0, jnp.isfinite(returns)
+    worst = jax.lax.stop_gradient(jnp.where(kept & numbers, returns, jnp.inf).min())
+    worst = jnp.where(jnp.isfinite(worst), worst, 0.0)
+    # Below the worst even where a small difference would be lost in rounding.
+    return jnp.where(kept, returns, jnp.minimum(worst - violation, jnp.nextafter(worst, -jnp.inf)))
 
 
 def visited(params: Any, root: Any, dynamics: Dynamics, *, sample_root: Callable[[jax.Array, Any], Any] | None = None,
@@ -41,10 +88,11 @@ def visited(params: Any, root: Any, dynamics: Dynamics, *, sample_root: Callable
     Args: see `rollouts`; with the same key every number is the same.
     """
     roll = _make_roll(params, root, dynamics, sample_root, 1.0, visited=True)
-    return lambda key, actions: jax.tree.map(lambda leaf: leaf.swapaxes(0, 1), roll(key, actions)[2])
+    return lambda key, actions: jax.tree.map(lambda leaf: leaf.swapaxes(0, 1), roll(key, actions)[3])
 
 
-def _make_roll(params, root, dynamics, sample_root, discount, visited):
+def _make_roll(params, root, dynamics, sample_root, discount, constraint=None, visited=False):
+    """(key, actions [J, H, A]) -> last states, returns [J], violations [J], and what was visited, [H, J], if asked."""
     step = jax.vmap(dynamics, (None, 0, 0, 0))
 
     def roll(key, actions):
@@ -56,14 +104,15 @@ def _make_roll(params, root, dynamics, sample_root, discount, visited):
             start = jax.vmap(sample_root, (0, None))(jax.random.split(start_key, candidates), root)
 
         def advance(carry, inputs):
-            state, total = carry
+            state, total, violation = carry
             key, action, *weight = inputs
             state, reward = step(params, jax.random.split(key, candidates), state, action)
-            if reward.shape not in ((candidates,), (candidates, 1)):
-                raise ValueError(f'The reward of the dynamics must be one number, but its shape is {reward.shape[1:]}.')
-            reward = reward.reshape(candidates)
+            reward = _one_number('reward', reward, candidates)
             total += weight[0] * reward if weight else reward
-            return (state, total), (state, reward) if visited else None
+            if constraint is not None:
+                broken = _one_number('violation', jax.vmap(constraint)(state, action), candidates)
+                violation += jnp.maximum(broken, 0)
+            return (state, total, violation), (state, reward) if visited else None
 
         inputs = jax.random.split(key, horizon), actions.swapaxes(0, 1)
         if discount != 1:
@@ -71,8 +120,15 @@ def _make_roll(params, root, dynamics, sample_root, discount, visited):
         # By two, so that a CPU computes the reward of one step while it begins the next.
         first = jax.tree.map(lambda leaf: leaf[0], inputs)
         begun = settle('The state of the dynamics', lambda carry: advance(carry, first)[0],
-                       (start, jnp.zeros(candidates)))
-        (last, returns), seen = jax.lax.scan(advance, begun, inputs, unroll=2)
-        return last, returns, seen
+                       (start, jnp.zeros(candidates), jnp.zeros(candidates)))
+        (last, returns, violation), seen = jax.lax.scan(advance, begun, inputs, unroll=2)
+        return last, returns, violation, seen
 
     return roll
+
+
+def _one_number(name, values, candidates):
+    """Of each candidate, [J]; [J, 1] will do."""
+    if values.shape not in ((candidates,), (candidates, 1)):
+        raise ValueError(f'The {name} must be one number, but its shape is {values.shape[1:]}.')
+    return values.reshape(candidates)

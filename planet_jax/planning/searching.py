@@ -31,6 +31,11 @@ def search(key: jax.Array, score: Score, *, action_size: int, horizon: int = 12,
         std: of the first proposal, a scalar or [H, A]; none: half of their width.
         spread: see `refit`.
 
+    Example:
+        >>> score = lambda key, actions: -jnp.square(actions - 0.5).sum((1, 2))
+        >>> search(jax.random.key(0), score, action_size=1, horizon=2).mean.round(1).tolist()
+        [[0.5], [0.5]]
+
     Raises:
         ValueError: horizon or iterations below one, more elites than candidates, bounds that hold no action, or scores
             of another shape than [J].
@@ -52,5 +57,13 @@ def cem(params: Any, key: jax.Array, root: Any, dynamics: Dynamics, *,
         sample_root: (key, root) -> state gives each candidate a start of its own, where the root is a belief; without
             it the root is the start of all.
         **options: those of `search`; `action_size` is required.
+
+    Example:
+        >>> def dynamics(params, key, position, action):
+        ...     position = position + action
+        ...     return position, -jnp.abs(position - params).sum()
+        >>> plan = cem(jnp.array([0.5]), jax.random.key(0), jnp.zeros(1), dynamics, action_size=1, horizon=2)
+        >>> plan.mean.round(1).tolist()
+        [[0.5], [0.0]]
     """
     return search(key, rollouts(params, root, dynamics, sample_root=sample_root), **options)

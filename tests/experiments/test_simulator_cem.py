@@ -1,4 +1,4 @@
-"""Planning with the true simulator: the planner's loop, an episode that is cut off, and the table of results."""
+"""Planning with the true simulator: an episode that is cut off, and the table of results."""
 
 import json
 import os
@@ -6,13 +6,10 @@ import subprocess
 import sys
 import time
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from experiments import simulator_cem
-from planet_jax import keys, planning
 from planet_jax.config import Planner
 
 TINY = ['--task', 'reacher_easy', '--horizon', '3', '--iterations', '2', '--candidates', '20', '--elites', '4']
@@ -37,20 +34,6 @@ def copy(record, folder, **changes):
     path.write_text(json.dumps(record))
 
 
-def test_the_loop_is_the_search_of_the_planner():
-    settings = Planner(horizon=3, iterations=3, candidates=64, elites=8)
-
-    def score(actions):  # whole numbers, so that rounding changes no rank
-        return -abs(actions * 50 - 20).round().sum((1, 2))
-
-    key = keys.root(3)
-    found = simulator_cem.plan(key, score, 2, settings)
-    expected = planning.search(jax.random.wrap_key_data(key), lambda key, actions: score(actions), action_size=2,
-                              horizon=3, iterations=3, candidates=64, elites=8).mean
-    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
-    assert jnp.abs(expected - 0.4).max() < 0.3
-
-
 def test_an_episode_reaches_the_target(whole):
     record = read(whole)
     assert (record['done'], record['steps'], record['settings']['action_repeat']) == (250, 250, 4)
@@ -73,6 +56,22 @@ def test_a_killed_episode_goes_on_to_the_same_numbers(whole, tmp_path):
     expected, resumed = read(whole), read(tmp_path)
     assert resumed.pop('seconds') > killed['seconds'] and expected.pop('seconds')
     assert resumed == expected
+
+
+def test_an_episode_of_a_planner_that_hands_its_plans_on_goes_on_to_the_same_numbers(tmp_path):
+    command = simulator_cem.Command(task='reacher_easy', out=tmp_path, planner=Planner(
+        method='icem', horizon=3, iterations=2, candidates=20, elites=4))
+    whole, first = simulator_cem.Episode(command, 0), simulator_cem.Episode(command, 0)
+    for _ in range(8):
+        whole.step()
+    for _ in range(4):
+        first.step()
+    first.write(1.0)
+    second = simulator_cem.Episode(command, 0)
+    for _ in range(4):
+        second.step()
+    assert second.record['actions'] == whole.record['actions'] and second.record['plan'] == whole.record['plan']
+    assert np.shape(second.record['plan'][0]) == (3, 2) and np.shape(second.record['plan'][2]) == (3, 3, 2)
 
 
 def test_episodes_that_are_there_are_kept(whole, tmp_path, capsys):
