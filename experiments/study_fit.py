@@ -1,33 +1,26 @@
 """One arm of `experiments.study`: the episodes as the model sees them, its training, and its measurements."""
 
-import functools
 import math
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from experiments import study_arms, study_data
 from planet_jax import config as settings_of
-from planet_jax import keys, machine, measures, seeds
-from planet_jax.algorithm import make_steps
-from planet_jax.config import Config, Spec
-from planet_jax.networks import make_world_model
+from planet_jax import machine
+from planet_jax.config import Spec
+from planet_jax.runs import devices, fitting
+from planet_jax.runs.measuring import HORIZON as HORIZON
 from planet_jax.storage import episodes
-from planet_jax.types import Params, Trajectory, WorldModel
+from planet_jax.types import Trajectory
 
 OBSERVATIONS = ('pixels', 'state', 'hidden')
 """What the model sees."""
 SIGHT = 1.6
 """Metres from the middle of the rail beyond which `hidden` shows nothing of cartpole."""
-MEASURED = 8
-"""Training episodes that are measured beside the held-out ones."""
-HORIZON = 12
-"""Agent steps that are predicted open loop, those of the planner."""
 
 
 def load(folder: Path, task: str, observation: str) -> tuple[Spec, Trajectory, Trajectory]:
@@ -79,70 +72,24 @@ def run(settings: Sequence[str], observation: str, spec: Spec, training: Traject
     """
     config, own = study_arms.configure(settings, observation)
     config = config.resolve()
-    device = jax.devices()[0]
-    each = updates // measurements
-    per_call = 1 if device.platform == 'cpu' else math.gcd(each, 25)
-    model = make_world_model(config.model, spec)
-    steps = make_steps(config, spec, slots=len(training.length), updates_per_call=per_call)
-    if own['shift']:
-        steps = study_arms.shifted(steps, own['shift'])
-    steps = seeds.over_seeds(steps, [device], len(numbers))
-    state = steps.init(jnp.stack([keys.root(number) for number in numbers]))
-    for number in range(len(training.length)):
-        state = steps.add(state, jax.tree.map(
-            lambda leaf, number=number: np.broadcast_to(leaf[number], (len(numbers), 1, *leaf.shape[1:])), training))
-    measure = make_measure(model, config, training, held_out)
-    curve, seconds = [[] for _ in numbers], []
-    while (done := int(state.learner.updates[0])) < each * measurements:
-        began = time.perf_counter()
-        state, metrics = steps.learn(state)
-        loss = np.asarray(metrics['loss'])
-        seconds.append(time.perf_counter() - began)
-        done += per_call
-        if done % each == 0:
-            for index, found in enumerate(curve):
-                params = jax.tree.map(lambda leaf, index=index: leaf[index], state.learner.params)
-                found.append({'updates': done, 'loss': float(loss[index].mean())} | measure(params))
+
+    def adapt(steps):
+        return study_arms.shifted(steps, own['shift']) if own['shift'] else steps
+
+    curve, point = [[] for _ in numbers], None
+    for point in fitting.points(config, spec, training, held_out, numbers, updates // measurements,
+                                updates // measurements * measurements, adapt=adapt):
+        for found, loss, measured in zip(curve, point.loss, point.measured):
+            found.append({'updates': point.updates, 'loss': loss} | measured)
+    device = devices.available_devices()[0]
     for number, found in zip(numbers, curve):
         yield {
             'seed': number, 'seeds_at_once': len(numbers), 'updates': updates, 'rows': int(
                 config.learner.batch * config.learner.chunk_length),
-            'parameters': sum(math.prod(leaf.shape[1:]) for leaf in jax.tree.leaves(state.learner.params)),
+            'parameters': sum(math.prod(leaf.shape[1:]) for leaf in jax.tree.leaves(point.state.learner.params)),
             # The first calls compile.
-            'milliseconds': 1000 * float(np.median(seconds[len(seconds) // 4:])) / per_call,
+            'milliseconds': 1000 * float(np.median(point.seconds[len(point.seconds) // 4:])) / point.per_call,
             'device': device.device_kind, 'machine': machine.processor(), 'versions': machine.versions(),
             'commit': machine.commit(), 'settings': [*study_arms.BASE, *settings],
             'config': settings_of.to_dict(config),
             'episodes': {'training': len(training.length), 'held_out': len(held_out.length)}, 'curve': found}
-
-
-def make_measure(model: WorldModel, config: Config, training: Trajectory, held_out: Trajectory,
-                 ) -> Callable[[Params], dict[str, dict[str, Any]]]:
-    """What is told of a model.
-
-    Returns:
-        params -> `measures.of_episodes` of the `held_out` and of as many of the `training` episodes, as plain values;
-        with the former `r2_mean`, for rollouts that follow the prior's mean.
-    """
-    key = keys.stream(keys.root(0), 'measure')
-    mean = jax.jit(functools.partial(measures.data_mean, model))(key, training)
-    count = min(MEASURED, len(training.length), len(held_out.length))
-    held_out, training = (jax.tree.map(lambda leaf: leaf[:count], data) for data in (held_out, training))
-    options = dict(free_nats=config.objective.free_nats, horizon=HORIZON)
-
-    @jax.jit
-    def of(params, episodes, quiet):
-        return measures.of_episodes(measures.without_noise(model, quiet), params, key, episodes, mean, **options)
-
-    def call(params):
-        held, seen, still = (jax.tree.map(_plain, of(params, *arguments)) for arguments in (
-            (held_out, False), (training, False), (held_out, True)))
-        return {'held_out': held | {'r2_mean': still['r2']}, 'training': seen}
-
-    return call
-
-
-def _plain(array):
-    """Six digits are enough."""
-    array = np.asarray(array)
-    return [float(f'{value:.6g}') for value in array.tolist()] if array.ndim else float(f'{array:.6g}')

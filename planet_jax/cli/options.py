@@ -10,8 +10,12 @@ from planet_jax.config import Config
 from planet_jax.runs.options import Options as RunOptions
 
 
+class HasSettings:
+    """Marks the options of commands that start from a preset: their fields `preset` and `config` are found for them."""
+
+
 @dataclass(frozen=True, kw_only=True)
-class TrainingOptions(RunOptions):
+class TrainingOptions(HasSettings, RunOptions):
     """What `train` and `sweep` have in common."""
 
     config: Annotated[Config, tyro.conf.arg(name=''), tyro.conf.FlagConversionOff] = field(default_factory=Config)

@@ -1,6 +1,7 @@
 """From the words of a command line to the record of a command's options."""
 
 import argparse
+import dataclasses
 from collections.abc import Sequence
 from typing import Any, TypeVar
 
@@ -8,7 +9,7 @@ import tyro
 from rich.console import Console
 
 from planet_jax.cli import values
-from planet_jax.cli.options import TrainingOptions
+from planet_jax.cli.options import HasSettings
 from planet_jax.config import PRESETS, Config, preset
 from planet_jax.runs.options import parse_seeds
 
@@ -27,17 +28,23 @@ def parse(kind: type[T], arguments: Sequence[str], console: Console) -> T:
         ValueError: the values contradict each other, or a task cannot be made.
         SystemExit: a value cannot be read; tyro has said why.
     """
-    if not issubclass(kind, TrainingOptions):
+    if not issubclass(kind, HasSettings):
         return read(kind, arguments)
     name, why, settings = starting_point(arguments)
-    command = read(kind, arguments, kind(task=tyro.MISSING, preset=name, config=settings))
+    command = read(kind, arguments, kind(**required(kind), preset=name, config=settings))
     from planet_jax import envs
-    for names in [command.task] if isinstance(command.task, str) else command.task:
+    for names in [command.task] if isinstance(command.task, str) else command.task or ():
         for task in envs.resolve_several(names)[1]:
             if task.is_own:  # Whether there is one is only known when it is made.
                 envs.spec(task.name, command.config.env)
     console.print(f'Preset {name}: {why}.', highlight=False, soft_wrap=True, markup=False)
     return command
+
+
+def required(kind: type) -> dict[str, Any]:
+    """What must be typed for the options of a command that start from a preset."""
+    return {field.name: tyro.MISSING for field in dataclasses.fields(kind) if field.name not in ('preset', 'config')
+            and field.default is field.default_factory is dataclasses.MISSING}
 
 
 def read(kind: type[T], arguments: Sequence[str], default: T | None = None) -> T:
@@ -48,7 +55,7 @@ def read(kind: type[T], arguments: Sequence[str], default: T | None = None) -> T
 
 def defaults(kind: type, arguments: Sequence[str]) -> dict[str, Any]:
     """The defaults that a command's help shows in place of its record's own."""
-    if not issubclass(kind, TrainingOptions):
+    if not issubclass(kind, HasSettings):
         return {}
     name, _, settings = starting_point(arguments)
     return {'preset': name, 'config': settings}
@@ -75,8 +82,11 @@ def starting_point(arguments: Sequence[str]) -> tuple[str, str, Config]:
     if {'-h', '--help'} & set(arguments):
         name = given.preset if given.preset in PRESETS else 'cpu'
         return name, 'unused', preset(name)
-    if not given.task or given.preset not in (None, *PRESETS):
+    if given.preset not in (None, *PRESETS):
         return unused
+    if not given.task:  # Of a fit, which needs none, or forgotten, which the full parser will say.
+        name = given.preset or 'cpu'
+        return name, 'as asked' if given.preset else 'no other was asked for', preset(name)
     name, why = (given.preset, 'as asked') if given.preset else _found_preset(given)
     method = given.method or f'{given.cell or preset(name).model.cell}-{name}'
     from planet_jax import envs

@@ -3,11 +3,11 @@
 import difflib
 import re
 
-from planet_jax.envs import own, suite, toy
+from planet_jax.envs import data, own, suite, toy
 from planet_jax.envs.family import Family, Task
 from planet_jax.envs.suite_tasks import PAPER
 
-FAMILIES: dict[str, Family] = {'suite': suite.FAMILY, 'toy': toy.FAMILY, 'gymnasium': own.FAMILY}
+FAMILIES: dict[str, Family] = {'suite': suite.FAMILY, 'toy': toy.FAMILY, 'data': data.FAMILY, 'gymnasium': own.FAMILY}
 """A new family is a file of its own and a row here. The first that knows a name makes the task."""
 
 ALL = 'all'

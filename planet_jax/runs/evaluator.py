@@ -14,6 +14,9 @@ from planet_jax.runs.progress import Seed
 from planet_jax.runs.reporter import Reporter
 from planet_jax.types import Steps, TrainState, Trajectory
 
+MODEL = ('r2', 'divergence', 'under_free_nats', 'active')
+"""Measures of the model that sinks get."""
+
 
 class Evaluator:
     """Evaluates the seeds of a training side by side, one task after the other.
@@ -158,9 +161,12 @@ class Evaluator:
             params, key, episode = jax.device_get(jax.tree.map(
                 lambda leaf, index=index: leaf[index], (state.learner.params, state.key, episodes)))
             errors, picture = self.open_loop.record(seed.folder, line, params, key, episode, frames_per_second)
+            measured = self.open_loop.measure(seed.folder, line, params, key, episode)
             if seed.sinks:
                 seed.sinks.scalars(seed.progress.env_steps, {
                     f'open_loop/{name}{seed.on(task)}/{ahead}': error for name in errors if name.endswith('_error')
                     for ahead, error in zip(errors['horizon'], errors[name])})
+                seed.sinks.scalars(seed.progress.env_steps, {
+                    f'model/{name}{seed.on(task)}': measured[name] for name in MODEL if name in measured})
                 if picture:
                     seed.sinks.image(seed.progress.env_steps, f'open_loop{seed.on(task)}', picture)

@@ -10,6 +10,7 @@ import jax
 from planet_jax import envs, keys
 from planet_jax.open_loop import CONTEXT, Prediction, predict
 from planet_jax.pictures.open_loop import write_pictures
+from planet_jax.runs.measuring import horizon_of, make_measure_of_one, plain
 from planet_jax.runs.run import Run
 from planet_jax.storage.run_folder import RunFolder
 from planet_jax.types import Params, Trajectory
@@ -27,6 +28,8 @@ class OpenLoop:
         """
         self._run, self._say = run, say
         self._predict = run.compiled(functools.partial(predict, run.model))
+        horizon = horizon_of(run.config, min(run.task_steps))
+        self._measure = horizon and run.compiled(make_measure_of_one(run.model, run.config.resolve(), horizon))
 
     def of(self, params: Params, root: jax.Array, episode: Trajectory) -> Prediction | None:
         """Predicts an episode, always with the same noise.
@@ -79,3 +82,29 @@ class OpenLoop:
                    for there in folder.lines('open_loop.jsonl')):
             folder.append('open_loop.jsonl', line | errors)
         return errors, picture
+
+    def measure(self, folder: RunFolder, line: dict[str, Any], params: Params, root: jax.Array, episode: Trajectory,
+                ) -> dict[str, Any]:
+        """Measures the model by an evaluation's episode, and adds a line to `measures.jsonl` unless it is there.
+
+        Args:
+            folder: of the run.
+            line: see `record`.
+            params: see `of`.
+            root: see `of`.
+            episode: see `of`.
+
+        Returns:
+            see `measures.of_episodes`; nothing where episodes are too short.
+        """
+        measured = self.measured(params, root, episode)
+        if measured and not any(all(line[name] == there[name] for name in ('task', 'episodes', 'updates'))
+                   for there in folder.lines('measures.jsonl')):
+            folder.append('measures.jsonl', line | {'held_out': measured})
+        return measured
+
+    def measured(self, params: Params, root: jax.Array, episode: Trajectory) -> dict[str, Any]:
+        """The measures of the model by one episode, as plain values; see `measure`."""
+        if not self._measure:
+            return {}
+        return plain(self._measure(params, keys.stream(root, 'measure'), episode))

@@ -38,6 +38,8 @@ class Options:
     none."""
     drop_bad_episodes: bool = False
     """Go on without episodes whose files are damaged or gone; the run is marked as no longer exact."""
+    begin_with: str | None = None
+    """Episodes to begin with instead of random ones: a folder or a Minari data set, as fit takes them."""
     sinks: tuple[SinkName, ...] = ('tensorboard',)
     """Where numbers and pictures go besides the run folder's own files; nothing behind it: nowhere."""
     debug_nans: bool = False

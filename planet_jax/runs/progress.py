@@ -107,7 +107,9 @@ class Seed:
             digest = self.folder.write_episode(len(progress.episodes), episode)
             progress.add_episode(digest, int(episode.length), repeat)
             value = float(values[number])
-            planned = {'elites_return': value} if progress.updates and np.isfinite(value) else {}
+            planned = {}
+            if progress.updates and np.isfinite(value):
+                planned = {'elites_return': value} | self._came(episode)
             lines.append({'task': task, 'return': float(returns[number]), **losses, **planned})
         for line in lines:
             self.folder.append('metrics.jsonl', {
@@ -116,13 +118,21 @@ class Seed:
                 'seconds': {name: round(value, 3) for name, value in (seconds | paces).items()},
             })
             if self.sinks:
-                of_task = ('return', 'elites_return')
+                of_task = ('return', 'elites_return', 'horizon_return')
                 on = self.on(line['task'])
                 self.sinks.scalars(progress.env_steps, {
                     f'train/{name}{on if name in of_task else ""}': value for name, value in line.items()
                     if name != 'task'} | {f'seconds/{name}': value for name, value in paces.items()})
         progress.pending = {}
         return losses
+
+    def _came(self, episode: Trajectory) -> dict[str, float]:
+        """What the next H agent steps brought, the mean over those that have so many after them."""
+        horizon = self.run.config.planner.horizon
+        rewards = np.asarray(episode.reward, np.float64)[1:int(episode.length)]
+        if len(rewards) < horizon:
+            return {}
+        return {'horizon_return': float(np.convolve(rewards, np.ones(horizon), 'valid').mean())}
 
     def save(self, state: TrainState) -> None:
         """A checkpoint, unless the newest one is just this; files of episodes that no checkpoint needs go, if asked.
@@ -161,3 +171,15 @@ class Seed:
                               f'than this version keeps: {error}.') from error
         # Seeds that were trained together may have been saved with too few updates, when one of them gave up.
         self.progress.updates = max(self.progress.updates, updates)
+
+
+def write_given(seed: Seed, episodes: Trajectory) -> None:
+    """Writes episodes that were given, not collected, as those that a run begins with.
+
+    Args:
+        seed: that has none yet, of one task.
+        episodes: with leading [E], NumPy arrays.
+    """
+    for number in range(len(episodes.length)):
+        one = jax.tree.map(lambda leaf, number=number: leaf[number][None], episodes)
+        seed.write_episodes(one, one.reward.sum(-1, dtype=np.float64), np.full(1, np.nan), {}, {})

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from planet_jax import envs, keys
 from planet_jax.loggers.sinks import Sinks
@@ -15,13 +16,16 @@ from planet_jax.runs.evaluator import Evaluator
 from planet_jax.runs.open_loop import OpenLoop
 from planet_jax.runs.options import Options
 from planet_jax.runs.profiler import Profiler
-from planet_jax.runs.progress import Seed, tree_bytes
+from planet_jax.runs.progress import Seed, tree_bytes, write_given
 from planet_jax.runs.reporter import Opening, Reporter
 from planet_jax.runs.resume import restore
-from planet_jax.runs.run import Run
+from planet_jax.runs.run import Run, one_seed
 from planet_jax.runs.stop import Stop, Stopped
 from planet_jax.runs.trainer import Trainer
+from planet_jax.storage import datasets
+from planet_jax.storage.layout import Layout
 from planet_jax.storage.run_folder import KEPT, FolderError, RunFolder, check_space, read_config
+from planet_jax.types import Trajectory
 
 
 class Training:
@@ -62,12 +66,15 @@ class Training:
         self.open_loop = OpenLoop(run, self.reporter.note) if run.config.evaluation.open_loop else None
         self.clock = Clock({})
         self.envs = self._make_envs(run.tasks * count)
+        self.given = self._read_given()
         shapes = jax.eval_shape(self.steps.init, jnp.zeros((count, 2), jnp.uint32))
         checkpoint = tree_bytes(shapes.learner) // count
         files = min(self.episodes, settings.keep_files or self.episodes)
         most = (KEPT + 1) * checkpoint + run.episode_bytes(files)
         warnings = {check_space(directory, 2 * checkpoint, most) for _, directory in members}
         record = {'episodes': self.episodes, 'seeds_on_device': max(layouts)}
+        if self.given is not None:
+            record['begin_with'] = {'data': options.begin_with, 'episodes': len(self.given.length)}
         self.seeds = [Seed(run, RunFolder(directory, run.record() | record, options.resume))
                       for run, directory in members]
         self.state = self.steps.init(jnp.stack([keys.root(run.seed) for run, _ in members]))
@@ -135,6 +142,37 @@ class Training:
         if restored is not None:
             self.state = restored
             self.reporter.resumed(len(progress.episodes) // len(self.run.tasks), progress.updates)
+        elif self.given is not None:
+            self._begin_with(self.given)
+
+    def _read_given(self) -> Trajectory | None:
+        """The episodes to begin with; none where none are named, or where a run that goes on has them already.
+
+        Raises:
+            ValueError: they cannot be used, or are more than the run is to have.
+        """
+        if self.options.begin_with is None:
+            return None
+        if len(self.run.tasks) > 1:
+            raise ValueError('A run of several tasks cannot begin with episodes that were given: name one task.')
+        data = datasets.read(self.options.begin_with, Layout())
+        datasets.check_fit(data, self.spec, f'the task {self.run.task}')
+        if len(data.episodes) > self.episodes:
+            raise ValueError(f'{self.options.begin_with} has {len(data.episodes)} episodes, but the run is to have '
+                             f'{self.episodes} in the end, these included: ask for more by --episodes.')
+        return data.stacked(range(len(data.episodes)), self.spec)
+
+    def _begin_with(self, given: Trajectory) -> None:
+        """Adds them as the first episodes, and saves, so that the source is not needed again."""
+        for number in range(len(given.length)):
+            self.state = self.steps.add(self.state, jax.tree.map(
+                lambda leaf, number=number: np.broadcast_to(leaf[number], (len(self.seeds), 1, *leaf.shape[1:])),
+                given))
+        for index, seed in enumerate(self.seeds):
+            write_given(seed, given)
+            seed.save(one_seed(self.state, index))
+        self.reporter.note(f'Beginning with {len(given.length)} episodes of {self.options.begin_with}.')
+        self.given = None  # The replay has them.
 
     def _make_envs(self, tasks: Sequence[str]) -> envs.Rebuilt:
         made = envs.Rebuilt(functools.partial(envs.make_vector, tasks, self.run.config.env), report=self._failed)

@@ -6,6 +6,7 @@
 | `metrics.jsonl` | a line per episode |
 | `evaluations.jsonl` | a line per evaluation and task, with every return |
 | `open_loop.jsonl` | a line per evaluation and task, with the errors of predicting its first episode |
+| `measures.jsonl` | a line per measurement of the model: of a fit, or of an evaluation's first episode |
 | `open_loop/` | pictures of these predictions, named by episodes |
 | `scores.csv` | `step,reward,seed`: environment steps, and the mean return of the evaluation there, over all tasks |
 | `episodes/` | one archive each, written as it ends |
@@ -158,7 +159,7 @@ def settle(directory: Path, record: dict[str, Any], resume: Resume = 'auto') -> 
     if changed:
         raise FolderError(f'{directory} belongs to a run with other settings. Go on with those, or name another folder '
                           f'by --method or --logdir:\n  ' + '\n  '.join(changed))
-    kept = {name: before[name] for name in ('exact', 'dropped_episodes') if name in before}
+    kept = {name: before[name] for name in ('exact', 'dropped_episodes', 'fit', 'begin_with') if name in before}
     return record | kept | _earlier(before, record)
 
 
@@ -386,7 +387,7 @@ class RunFolder:
         for path in (self.directory / 'open_loop').glob('[0-9]' * 6 + '*'):
             if int(path.name[:6]) > kept // len(self._tasks):
                 path.unlink()
-        for name in ('metrics.jsonl', 'evaluations.jsonl', 'open_loop.jsonl'):
+        for name in ('metrics.jsonl', 'evaluations.jsonl', 'open_loop.jsonl', 'measures.jsonl'):
             path = self.directory / name
             if path.exists():
                 lines = [line for line in self.lines(name)

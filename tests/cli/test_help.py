@@ -8,14 +8,15 @@ import tyro
 from planet_jax.cli import help
 from planet_jax.cli.commands import COMMANDS
 from planet_jax.cli.main import main
-from planet_jax.cli.options import TrainingOptions
+from planet_jax.cli.options import HasSettings
+from planet_jax.cli.parsing import required
 from planet_jax.config import preset
 
-SETTINGS = [name for name, (record, _) in COMMANDS.items() if issubclass(record, TrainingOptions)]
+SETTINGS = [name for name, (record, _) in COMMANDS.items() if issubclass(record, HasSettings)]
 
 
 def defaults(record):
-    return {'preset': 'cpu', 'config': preset('cpu')} if issubclass(record, TrainingOptions) else {}
+    return {'preset': 'cpu', 'config': preset('cpu')} if issubclass(record, HasSettings) else {}
 
 
 @pytest.fixture
@@ -51,7 +52,7 @@ def test_the_help_of_the_program_fits_a_small_screen(printed):
 @pytest.mark.parametrize('command', COMMANDS)
 def test_the_help_tells_what_the_parser_takes(command, monkeypatch, capsys):
     record = COMMANDS[command][0]
-    default = {'default': record(task=tyro.MISSING, **defaults(record))} if defaults(record) else {}
+    default = {'default': record(**required(record), **defaults(record))} if defaults(record) else {}
     monkeypatch.setenv('COLUMNS', '100')
     with pytest.raises(SystemExit):
         tyro.cli(record, args=['--help'], **default, config=(tyro.conf.FlagCreatePairsOff,))

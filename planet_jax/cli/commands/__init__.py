@@ -9,7 +9,20 @@ from typing import Any, NamedTuple
 
 from rich.console import Console
 
-from planet_jax.cli.commands import doctor, evaluate, export, imagine, info, plot, record, sweep, train, verify
+from planet_jax.cli.commands import (
+    doctor,
+    evaluate,
+    export,
+    fit,
+    imagine,
+    info,
+    plot,
+    record,
+    report,
+    sweep,
+    train,
+    verify,
+)
 
 
 class Command(NamedTuple):
@@ -27,6 +40,7 @@ class Command(NamedTuple):
 COMMANDS: dict[str, Command] = {
     'train': Command(train.Train, train.run),
     'sweep': Command(sweep.Sweep, sweep.run),
+    'fit': Command(fit.Fit, fit.run),
     'evaluate': Command(evaluate.Evaluate, evaluate.run),
     'record': Command(record.Record, record.run),
     'imagine': Command(imagine.Imagine, imagine.run),

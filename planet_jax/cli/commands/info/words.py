@@ -16,6 +16,7 @@ from planet_jax.scores import published
 from planet_jax.scores import reading as scores
 from planet_jax.scores.numbers import significant
 from planet_jax.storage import checkpoint
+from planet_jax.storage.files import read_lines
 from planet_jax.storage.run_folder import FolderError, checkpoints
 
 WORK = {'learn': 'an update', 'collect': 'a collected episode', 'evaluate': 'an evaluation'}
@@ -82,6 +83,8 @@ def _facts(directory: Path, run: Summary) -> Iterator[tuple[str, str]]:
         yield 'score' + (f' on {entry.task}' if len(run.scores) > 1 else ''), _score(entry)
     if not run.scores:
         yield 'score', 'not evaluated yet'
+    if measured := read_lines(directory / 'measures.jsonl'):
+        yield 'model', _model(measured[-1])
     seconds = last['seconds']
     spent = {name: value for name, value in seconds.items() if not name.endswith(('_each', PART))}
     if total := sum(spent.values()):
@@ -102,6 +105,14 @@ def _facts(directory: Path, run: Summary) -> Iterator[tuple[str, str]]:
     parts = {name: _size(directory / name) for name in ('episodes', 'checkpoints')}
     yield 'disk', f'{_size(directory) / 1e6:.1f} MB: ' + ', '.join(
         f'{name} {size / 1e6:.1f} MB' for name, size in parts.items())
+
+
+def _model(line: dict[str, Any]) -> str:
+    """What the newest measures tell of the model."""
+    found = line['held_out']
+    ahead = len(found['open_loop/reward'])
+    return (f'R2 of {ahead} rewards {found["r2"]:.2f} after {line["updates"]} updates, on episodes that it has not '
+            f'learned from')
 
 
 def _changed(record: dict[str, Any]) -> list[str]:

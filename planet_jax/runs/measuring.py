@@ -1,0 +1,105 @@
+"""The measures of a model as plain values: for fits, for evaluations and for studies."""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+
+from planet_jax import keys, measures
+from planet_jax.config import Config
+from planet_jax.types import Params, Trajectory, WorldModel
+
+MEASURED = 8
+"""Training episodes that are measured beside the held-out ones."""
+HORIZON = 12
+"""Agent steps that are predicted open loop, those of the paper's planner."""
+
+
+def horizon_of(config: Config, steps: int) -> int | None:
+    """Agent steps to predict: those of the planner, as far as episodes are long enough; none if they are too short.
+
+    Args:
+        config: of the run.
+        steps: T.
+    """
+    longest = min(config.planner.horizon, steps + 1 - measures.CONTEXT)
+    return longest if longest > 0 else None
+
+
+def make_measure(model: WorldModel, config: Config, training: Trajectory, held_out: Trajectory, horizon: int = HORIZON,
+                 ) -> Callable[[Params], dict[str, dict[str, Any]]]:
+    """What is told of a model.
+
+    Args:
+        model: the world model.
+        config: resolved, of its objective.
+        training: to learn from, with leading [E]; of them come the data's means.
+        held_out: to test with, with leading [E].
+        horizon: H.
+
+    Returns:
+        params -> `measures.of_episodes` of the `held_out` and of as many of the `training` episodes, as plain values;
+        with the former `r2_mean`, for rollouts that follow the prior's mean.
+    """
+    key = keys.stream(keys.root(0), 'measure')
+    mean = jax.jit(functools.partial(measures.data_mean, model))(key, training)
+    count = min(MEASURED, len(training.length), len(held_out.length))
+    held_out, training = (jax.tree.map(lambda leaf: leaf[:count], data) for data in (held_out, training))
+    options = dict(free_nats=config.objective.free_nats, horizon=horizon)
+
+    @jax.jit
+    def of(params, episodes, quiet):
+        return measures.of_episodes(measures.without_noise(model, quiet), params, key, episodes, mean, **options)
+
+    def call(params):
+        held, seen, still = (plain(of(params, *arguments)) for arguments in (
+            (held_out, False), (training, False), (held_out, True)))
+        return {'held_out': held | {'r2_mean': still['r2']}, 'training': seen}
+
+    return call
+
+
+def make_measure_of_one(model: WorldModel, config: Config, horizon: int,
+                        ) -> Callable[[Params, jax.Array, Trajectory], measures.Metrics]:
+    """The measures by one episode, whose own means are the baseline. Pure, so compile it.
+
+    Args:
+        model: the world model.
+        config: resolved, of its objective.
+        horizon: H.
+
+    Returns:
+        (params, key, episode without a batch axis) -> see `measures.of_episodes`.
+    """
+    def of(params, key, episode):
+        mean_key, key = jax.random.split(key)
+        episodes = jax.tree.map(lambda leaf: leaf[None], episode)
+        return measures.of_episodes(model, params, key, episodes, measures.data_mean(model, mean_key, episodes),
+                                    free_nats=config.objective.free_nats, horizon=horizon)
+
+    return of
+
+
+def plain(measured: measures.Metrics) -> dict[str, Any]:
+    """Measures as JSON keeps them: six digits are enough."""
+    def one(array):
+        array = np.asarray(array)
+        return [float(f'{value:.6g}') for value in array.tolist()] if array.ndim else float(f'{array:.6g}')
+
+    return jax.tree.map(one, measured)
+
+
+def unexplained(measured: dict[str, Any]) -> float:
+    """One number to compare models of the same data by; less is better.
+
+    Open-loop error over all H steps as a share of the error of the data's mean, of observations and of rewards, added:
+    2 is a model that knows the means and nothing else. What does not vary is left out.
+
+    Args:
+        measured: of `measures.of_episodes`, as plain values.
+    """
+    shares = [np.mean(measured[f'open_loop/{name}']) / spread for name in ('observation', 'reward')
+              if (spread := np.mean(measured[f'mean/{name}'])) > 0]
+    return float(sum(shares))

@@ -1,0 +1,246 @@
+"""Episodes that others have made, read as this package's: folders of .npz files, run folders, Minari data sets.
+
+All of them are read before anything is made of one, and each that cannot be used is named.
+"""
+
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+from planet_jax.config import Spec
+from planet_jax.storage.layout import Layout
+from planet_jax.types import Trajectory
+
+MOST_TOLD = 8
+"""Files that a message names; of more, it tells how many."""
+
+
+class Data(NamedTuple):
+    """Episodes of one kind.
+
+    Attributes:
+        source: as it was named.
+        names: of the episodes, as a message tells them.
+        episodes: as NumPy arrays, each as long as it is.
+        spec: of them; T is that of the longest.
+    """
+
+    source: str
+    names: list[str]
+    episodes: list[Trajectory]
+    spec: Spec
+
+    def stacked(self, numbers: Sequence[int], spec: Spec) -> Trajectory:
+        """Some of them, padded with zeros to the T + 1 rows of a spec, with leading [E].
+
+        Args:
+            numbers: which.
+            spec: whose T is at least that of these.
+        """
+        def padded(leaf):
+            return np.concatenate([leaf, np.zeros((spec.steps + 1 - len(leaf), *leaf.shape[1:]), leaf.dtype)])
+
+        chosen = [self.episodes[number] for number in numbers]
+        return Trajectory(
+            *(np.stack([padded(getattr(episode, name)) for episode in chosen])
+              for name in ('observation', 'action', 'reward')), np.array([episode.length for episode in chosen]))
+
+
+def read(source: str, layout: Layout) -> Data:
+    """All episodes of a source.
+
+    Args:
+        source: a folder of .npz files, a run folder, or a Minari data set by name or by its folder.
+        layout: of the files.
+
+    Raises:
+        ValueError: there are none, or some cannot be used: the message names them, and says why.
+    """
+    folder = Path(source).expanduser()
+    if (folder / 'data' / 'metadata.json').is_file() or not folder.exists():
+        return _gather(source, _minari(source, folder, layout))
+    paths = sorted((folder / 'episodes' if (folder / 'config.json').exists() else folder).glob('*.npz'))
+    if not paths:
+        raise ValueError(f'{folder} has no .npz files: name a folder of episodes, a run folder, or a Minari data set.')
+    return _gather(source, ((str(path), lambda path=path: _archive(path, layout)) for path in paths))
+
+
+def split(count: int, share: float, seed: int) -> tuple[list[int], list[int]]:
+    """The numbers of the episodes to learn from, and of those to hold out, at least one of each.
+
+    Args:
+        count: of all.
+        share: to hold out.
+        seed: of the choice.
+
+    Raises:
+        ValueError: there are fewer than two.
+    """
+    if count < 2:
+        raise ValueError(f'There is {count} episode, but at least 2 are needed: one to learn from, and one held out.')
+    held = min(max(round(share * count), 1), count - 1)
+    order = np.random.default_rng(seed).permutation(count).tolist()
+    return sorted(order[held:]), sorted(order[:held])
+
+
+def check_fit(data: Data, spec: Spec, what: str) -> None:
+    """Whether episodes are such as an environment would give.
+
+    Args:
+        data: the episodes.
+        spec: of the environment.
+        what: the environment in words.
+
+    Raises:
+        ValueError: they are not.
+    """
+    of_data, wanted = data.spec, spec
+    if of_data[:3] != wanted[:3] or of_data.steps > wanted.steps:
+        def told(spec):
+            return (f'{spec.observation_dtype} {spec.observation_shape}, {spec.action_size} actions, at most '
+                    f'{spec.steps} steps')
+        raise ValueError(f'The episodes of {data.source} do not fit {what}: they have {told(of_data)}, but it has '
+                         f'{told(wanted)}. Settings such as --env.size and --env.observation say what is seen.')
+
+
+def _gather(source: str, readers: Iterator[tuple[str, Callable[[], Trajectory]]]) -> Data:
+    names, found, faults = [], [], []
+    for name, reader in readers:
+        try:
+            episode = reader()
+        except ValueError as error:
+            faults.append(f'{name}: {error}')
+            continue
+        if found and _kind(episode) != _kind(found[0]):
+            faults.append(f'{name}: it has {_kind(episode)}, but {names[0]} has {_kind(found[0])}')
+            continue
+        names.append(name)
+        found.append(episode)
+    if faults:
+        more = [f'and {len(faults) - MOST_TOLD} more'] * (len(faults) > MOST_TOLD)
+        raise ValueError(f'{len(faults)} of {len(faults) + len(found)} episodes cannot be used, and nothing was made '
+                         f'of the others. Mend or remove them:\n  ' + '\n  '.join([*faults[:MOST_TOLD], *more]))
+    if not found:
+        raise ValueError(f'{source} has no episodes.')
+    first = found[0]
+    spec = Spec(first.observation.shape[1:], str(first.observation.dtype), first.action.shape[1],
+                max(int(episode.length) for episode in found) - 1)
+    return Data(source, names, found, spec)
+
+
+def _kind(episode: Trajectory) -> str:
+    return (f'{episode.observation.dtype} observations {episode.observation.shape[1:]} and {episode.action.shape[1]} '
+            f'actions')
+
+
+def _archive(path: Path, layout: Layout) -> Trajectory:
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            missing = [name for name in (layout.observation, layout.action, layout.reward) if name not in archive]
+            if missing:
+                raise ValueError(f'it has no array {missing[0]!r}, but {", ".join(archive.files) or "none"}')
+            arrays = [archive[name] for name in (layout.observation, layout.action, layout.reward)]
+            own = 'length' in archive
+            length = int(archive['length']) if own else None
+    except ValueError:
+        raise
+    except Exception as error:  # zipfile, zlib and NumPy each fail in ways of their own, many of them undocumented
+        raise ValueError(f'it cannot be read: {error}') from error
+    if own:  # This package's layout.
+        if not 1 <= length <= len(arrays[0]):
+            raise ValueError(f'its length is {length}, but it has {len(arrays[0])} rows')
+        arrays = [array[:length] for array in arrays]
+    return arrange(*arrays, *((Layout(), 'led') if own else (layout, layout.rows)))
+
+
+def arrange(observation: np.ndarray, action: np.ndarray, reward: np.ndarray, layout: Layout,
+            rows: Literal['auto', 'led', 'taken']) -> Trajectory:
+    """An episode in this package's layout, see `types.Trajectory`.
+
+    Args:
+        observation: [rows, ...].
+        action: as many, or one fewer.
+        reward: as many as actions.
+        layout: whose bounds of actions are used.
+        rows: see `Layout.rows`.
+
+    Raises:
+        ValueError: the arrays cannot be an episode.
+    """
+    action = np.reshape(action, (len(action), -1)) if np.ndim(action) else np.zeros((0, 1))
+    reward = np.reshape(reward, -1)
+    if not np.issubdtype(action.dtype, np.floating):
+        raise ValueError(f'its actions are {action.dtype}, but must be real numbers')
+    if observation.dtype == np.uint8 and observation.ndim == 4:
+        if observation.shape[1] != observation.shape[2] or observation.shape[3] != 3:
+            raise ValueError(f'its images are {observation.shape[1:]}, but must be square and have three colours')
+    elif observation.ndim in (1, 2) and observation.dtype.kind in 'fiu':
+        observation = observation.reshape(len(observation), -1).astype(np.float32)
+    else:
+        raise ValueError(f'its observations are {observation.dtype} {observation.shape}, but must be uint8 [rows, '
+                         f'size, size, 3] or numbers [rows, n]')
+    count = len(observation)
+    if len(action) != len(reward) or count - len(action) not in (0, 1):
+        raise ValueError(f'it has {count} observations, {len(action)} actions and {len(reward)} rewards, but there '
+                         f'must be as many of each, or one action and reward fewer')
+    if not all(np.isfinite(array).all() for array in (observation, action, reward)):
+        raise ValueError('a value is not a finite number')
+    middle, half = (layout.action_high + layout.action_low) / 2, (layout.action_high - layout.action_low) / 2
+    beyond = np.abs((action - middle) / half).max(initial=0)
+    if beyond > 1.001:
+        raise ValueError(f'its actions go from {action.min():.4g} to {action.max():.4g}, beyond {layout.action_low:g} '
+                         f'to {layout.action_high:g}: name their bounds')
+    leading = count == len(action) and (rows == 'led' or rows == 'auto' and not action[0].any() and not reward[0])
+    if count == len(action) and not leading and rows == 'auto':
+        raise ValueError('it has as many actions as observations, and the first is not zero: say whether row t has the '
+                         'action that led to observation t (led) or the one taken there (taken)')
+    first = action[:1] if leading else None
+    action = np.clip((action - middle) / half, -1, 1).astype(np.float32)
+    if leading:
+        action[:1] = np.clip(first, -1, 1)  # Of the reset: it has no bounds to be scaled from.
+    else:
+        action, reward = ([np.zeros_like(array[:1]), array[:count - 1]] for array in (action, reward))
+        action, reward = map(np.concatenate, (action, reward))
+    if count < 2:
+        raise ValueError('it has no step')
+    return Trajectory(observation, action, reward.astype(np.float32), np.int32(count))
+
+
+def _minari(source: str, folder: Path, layout: Layout) -> Iterator[tuple[str, Callable[[], Trajectory]]]:
+    """The episodes of a Minari data set, whose action space says what becomes -1 and 1.
+
+    Raises:
+        ValueError: there is no such data set here, minari is not installed, or its actions have no bounds.
+    """
+    try:
+        import minari
+    except ImportError as error:
+        raise ValueError(f'There is no folder {source}. If it is a Minari data set, install minari to read it: pip '
+                         f"install 'planet-jax[minari]'.") from error
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore')
+            data = (minari.MinariDataset(folder / 'data') if folder.exists() else minari.load_dataset(source))
+    except Exception as error:  # Whatever minari raises where there is none, or none that it can read.
+        raise ValueError(f'{source} is neither a folder of episodes nor a Minari data set here ({error}): write the '
+                         f'whole path, or fetch it by minari download {source}.') from error
+    space = data.action_space
+    low, high = (np.ravel(getattr(space, name, np.array([np.inf]))) for name in ('low', 'high'))
+    if not (np.isfinite(low).all() and np.isfinite(high).all()):
+        raise ValueError(f'The actions of {source} are {space}, but must be real numbers with bounds.')
+
+    def episode(number):
+        found = next(iter(data.iterate_episodes([number])))
+        observation = found.observations
+        if isinstance(observation, dict):
+            if layout.observation not in observation:
+                raise ValueError(f'it has no observation {layout.observation!r}, but {", ".join(observation)}')
+            observation = observation[layout.observation]
+        action = (np.reshape(found.actions, (len(found.actions), -1)) - low) / (high - low) * 2 - 1
+        return arrange(np.asarray(observation), action.astype(np.float32), found.rewards, Layout(), 'taken')
+
+    return ((f'episode {number} of {source}', lambda number=number: episode(number))
+            for number in data.episode_indices.tolist())

@@ -1,0 +1,29 @@
+"""How the files of a data set are laid out; a command line is parsed with it, so it imports nothing."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How the arrays of a file are called, and what they mean."""
+
+    observation: str = 'observation'
+    """Name of the observations, uint8 [rows, size, size, 3] or real numbers [rows, n]; of a Minari data set with
+    several, the one to take."""
+    action: str = 'action'
+    """Name of the actions, real numbers [rows, A]."""
+    reward: str = 'reward'
+    """Name of the rewards, [rows]."""
+    rows: Literal['auto', 'led', 'taken'] = 'auto'
+    """Where there are as many actions as observations: row t has the action that led to observation t, or the one taken
+    there. auto: led if the first row is zero, else the file is refused; one action fewer is always taken."""
+    action_low: float = -1.0
+    """Action that becomes -1."""
+    action_high: float = 1.0
+    """Action that becomes 1."""
+
+    def __post_init__(self):
+        if not self.action_low < self.action_high:
+            raise ValueError(f'The actions are to go from {self.action_low} to {self.action_high}, but the former must '
+                             f'be below the latter.')

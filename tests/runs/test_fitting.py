@@ -1,0 +1,140 @@
+"""A world model fitted to episodes that are there: the run folder that comes of it, and who goes on with it."""
+
+import dataclasses
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from planet_jax import config, envs
+from planet_jax.cli.main import main
+from planet_jax.envs import data as data_alone
+from planet_jax.runs import fitting
+from planet_jax.runs.measuring import unexplained
+from planet_jax.runs.run import Run
+from planet_jax.storage import datasets
+from planet_jax.storage.files import read_lines
+from planet_jax.storage.layout import Layout
+
+TINY = ('--preset=debug', '--model.vector-units=8', '--model.stochastic=4', '--model.deterministic=8',
+        '--model.hidden=8', '--learner.batch=2', '--env.observation=state')
+
+
+@pytest.fixture(scope='module')
+def folder(tmp_path_factory):
+    """Ten episodes of toy_point, as anybody would collect them."""
+    path, rng = tmp_path_factory.mktemp('data'), np.random.default_rng(0)
+    env = envs.make('toy_point', config.Env(observation='state'))
+    for number in range(10):
+        observations, actions, rewards = [env.reset(seed=number)[0]], [], []
+        for _ in range(env.get_wrapper_attr('steps')):
+            actions.append(rng.uniform(-1, 1, 2))
+            observation, reward, *_ = env.step(actions[-1].astype(np.float32))
+            observations.append(observation)
+            rewards.append(reward)
+        np.savez(path / f'{number}.npz', observation=observations, action=actions, reward=rewards)
+    return path
+
+
+@pytest.fixture(scope='module')
+def fitted(folder, tmp_path_factory):
+    """The run folder of a fit to them, by the command."""
+    logs = tmp_path_factory.mktemp('logs')
+    assert main(['fit', f'--data={folder}', '--task=toy_point', f'--logdir={logs}', '--updates=4', '--every=2',
+                 '--patience=1', *TINY]) == 0
+    return logs / 'toy_point/fit-debug/0'
+
+
+def test_the_folder_is_that_of_a_run(fitted, folder, capsys):
+    record = json.loads((fitted / 'config.json').read_text())
+    assert record['fit']['data'] == str(folder) and record['fit']['training'] == 8
+    held = record['fit']['held_out']
+    assert len(held) == 2 and all(name.startswith(str(folder)) for name in held)
+    assert len(list((fitted / 'episodes').glob('*.npz'))) == 8 == len(read_lines(fitted / 'metrics.jsonl'))
+    lines = read_lines(fitted / 'measures.jsonl')
+    assert [line['updates'] for line in lines][0] == 2 and lines[0]['episodes'] == 8
+    assert main(['info', str(fitted)]) == 0
+    printed = ' '.join(capsys.readouterr().out.split())
+    assert 'R2 of 6 rewards' in printed and 'toy_point' in printed
+
+
+def test_the_checkpoint_is_the_best_of_the_measurements(fitted):
+    lines = read_lines(fitted / 'measures.jsonl')
+    best = min(lines, key=lambda line: line['unexplained'])
+    newest = sorted((fitted / 'checkpoints').iterdir())[-1]
+    assert newest.name == f'000008-{best["updates"]:09d}'
+    assert best['unexplained'] == unexplained(best['held_out']) < 50
+
+
+def trained(logs, *more):
+    return main(['train', '--task=toy_point', f'--logdir={logs}', '--evaluation.every=0', *more, *TINY])
+
+
+@pytest.mark.slow
+def test_training_goes_on_with_a_fit(fitted, tmp_path):
+    shutil.copytree(fitted, tmp_path / 'toy_point/fit-debug/0')
+    assert trained(tmp_path, '--method=fit-debug', '--episodes=9') == 0
+    lines = read_lines(tmp_path / 'toy_point/fit-debug/0/metrics.jsonl')
+    assert len(lines) == 9 and lines[:8] == read_lines(fitted / 'metrics.jsonl') and lines[-1]['updates'] == 28
+    assert 'fit' in json.loads((tmp_path / 'toy_point/fit-debug/0/config.json').read_text())
+
+
+@pytest.mark.slow
+def test_training_begins_with_episodes_that_are_given(folder, tmp_path, capsys):
+    assert trained(tmp_path, f'--begin-with={folder}', '--episodes=11') == 0
+    directory = tmp_path / 'toy_point/rssm-debug/0'
+    record = json.loads((directory / 'config.json').read_text())
+    assert record['begin_with'] == {'data': str(folder), 'episodes': 10}
+    lines = read_lines(directory / 'metrics.jsonl')
+    assert [line['updates'] for line in lines] == [0] * 10 + [36]
+    given = np.load(folder / '3.npz')
+    np.testing.assert_allclose(np.load(directory / 'episodes/000003.npz')['action'][1:], given['action'], atol=1e-6)
+    # The source is not needed again.
+    assert trained(tmp_path, '--episodes=12') == 0
+    assert json.loads((directory / 'config.json').read_text())['begin_with'] == record['begin_with']
+    assert trained(tmp_path, f'--begin-with={folder}', '--episodes=9', '--method=other') == 2
+    assert 'has 10 episodes, but the run is to have 9' in ' '.join(capsys.readouterr().err.split())
+
+
+def test_the_same_measures_as_any_fit_of_the_same_episodes(folder, fitted):
+    """As `experiments.study` makes them: of stacked episodes, by `fitting.points`."""
+    record = json.loads((fitted / 'config.json').read_text())
+    settings = config.from_dict(record['config'])
+    run = Run('toy_point', 'debug', 0, settings)
+    data = datasets.read(str(folder), Layout())
+    training, held = (data.stacked(numbers, run.spec) for numbers in datasets.split(10, 0.2, 0))
+    point = next(fitting.points(settings, run.spec, training, held, [0], 2, 2, horizon=6))
+    line = read_lines(fitted / 'measures.jsonl')[0]
+    # As text, since NaN is not equal to itself.
+    assert json.dumps(point.measured[0]['held_out']) == json.dumps(line['held_out'])
+    assert point.loss[0] == line['loss']
+
+
+def test_damaged_files_are_named_before_anything_is_made(folder, tmp_path, capsys):
+    shutil.copytree(folder, tmp_path / 'data')
+    (tmp_path / 'data/3.npz').write_bytes(b'PK damaged')
+    assert main(['fit', f'--data={tmp_path / "data"}', f'--logdir={tmp_path / "logs"}', *TINY]) == 2
+    assert '3.npz: it cannot be read' in capsys.readouterr().err.replace('\n', '')
+    assert not (tmp_path / 'logs').exists()
+
+
+def test_a_task_of_data_alone_has_a_spec_and_no_environment():
+    for spec in (config.Spec((5,), 'float32', 2, 30), config.Spec((32, 32, 3), 'uint8', 1, 125)):
+        name = data_alone.task_name(spec)
+        pixels = len(spec.observation_shape) == 3
+        settings = config.Env(observation='pixels' if pixels else 'state', size=32)
+        assert envs.spec(name, settings) == spec and not envs.foreign_modules(name)
+        with pytest.raises(ValueError, match='without a task'):
+            envs.make(name, settings).reset(seed=0)
+    with pytest.raises(ValueError, match='env.size 64'):
+        envs.spec('data_5_a2_t30', config.Env(observation='pixels'))
+
+
+def test_episodes_that_do_not_fit_the_task_are_refused(folder):
+    run = Run('toy_point', 'debug', 0, dataclasses.replace(
+        config.preset('debug'), env=config.Env(observation='state', steps=9)))
+    with pytest.raises(ValueError, match='do not fit the task toy_point'):
+        fitting.fit_run(run, folder / 'never', datasets.read(str(folder), Layout()), held_out=0.2, every=1, updates=1,
+                        patience=1)
+    assert not (folder / 'never').exists()

@@ -1,0 +1,129 @@
+"""Episodes from elsewhere are read as this package's, and what cannot be is named before anything is made."""
+
+import numpy as np
+import pytest
+
+from planet_jax.config import Spec
+from planet_jax.storage import datasets, episodes
+from planet_jax.storage.layout import Layout
+from planet_jax.types import Trajectory
+
+LED = Layout(rows='led')
+
+
+def arrays(rows=6, actions=None, seed=0):
+    rng = np.random.default_rng(seed)
+    actions = rows - 1 if actions is None else actions
+    return {'observation': rng.normal(size=(rows, 3)), 'action': rng.uniform(-1, 1, (actions, 2)),
+            'reward': rng.normal(size=actions)}
+
+
+def folder(tmp_path, *contents):
+    for number, content in enumerate(contents):
+        np.savez(tmp_path / f'{number}.npz', **content)
+    return str(tmp_path)
+
+
+def test_one_action_fewer_is_led_from_the_reset(tmp_path):
+    given = arrays()
+    data = datasets.read(folder(tmp_path, given, arrays(4)), Layout())
+    first = data.episodes[0]
+    assert data.spec == Spec((3,), 'float32', 2, 5) and [int(each.length) for each in data.episodes] == [6, 4]
+    assert not first.action[0].any() and first.reward[0] == 0
+    np.testing.assert_allclose(first.action[1:], given['action'], rtol=1e-6)
+    np.testing.assert_allclose(first.reward[1:], given['reward'], rtol=1e-6)
+    stacked = data.stacked([1, 0], data.spec)
+    assert stacked.observation.shape == (2, 6, 3) and stacked.length.tolist() == [4, 6]
+    assert not stacked.observation[0, 4:].any()
+
+
+def test_rows_of_equal_number_are_what_the_user_says(tmp_path):
+    given = arrays(actions=6)
+    source = folder(tmp_path, given)
+    with pytest.raises(ValueError, match=r'0\.npz: it has as many actions as observations.*led.*taken'):
+        datasets.read(source, Layout())
+    taken, led = (datasets.read(source, Layout(rows=rows)).episodes[0] for rows in ('taken', 'led'))
+    np.testing.assert_allclose(taken.action[1:], given['action'][:-1], rtol=1e-6)
+    np.testing.assert_allclose(led.action, given['action'], rtol=1e-6)
+    assert taken.length == led.length == 6 and not taken.action[0].any()
+
+
+def test_names_and_bounds_are_options(tmp_path):
+    given = arrays()
+    np.savez(tmp_path / 'a.npz', obs=given['observation'], act=10 + 5 * given['action'], r=given['reward'])
+    found = datasets.read(str(tmp_path), Layout('obs', 'act', 'r', action_low=5, action_high=15)).episodes[0]
+    np.testing.assert_allclose(found.action[1:], given['action'], atol=1e-6)
+    with pytest.raises(ValueError, match="no array 'observation', but obs, act, r"):
+        datasets.read(str(tmp_path), Layout())
+
+
+def test_this_packages_episodes_are_what_they_were(tmp_path):
+    rng = np.random.default_rng(0)
+    episode = Trajectory(rng.integers(0, 256, (7, 8, 8, 3), np.uint8), rng.uniform(-1, 1, (7, 1)).astype(np.float32),
+                         rng.normal(size=7).astype(np.float32), np.int32(7))
+    (tmp_path / 'episodes').mkdir()
+    (tmp_path / 'config.json').write_text('{}')
+    episodes.write(tmp_path / 'episodes/000000.npz', episode)
+    found = datasets.read(str(tmp_path), Layout(action_low=0)).episodes[0]  # Theirs have bounds of their own.
+    for name in ('observation', 'action', 'reward'):
+        np.testing.assert_array_equal(getattr(found, name), getattr(episode, name))
+
+
+@pytest.mark.parametrize('change, word', [
+    ({'action': np.full((5, 2), 3.0)}, 'actions go from 3 to 3, beyond -1 to 1'),
+    ({'action': np.zeros((5, 2), int)}, 'actions are int64'),
+    ({'reward': np.full(5, np.nan)}, 'not a finite number'),
+    ({'reward': np.zeros(4)}, '6 observations, 5 actions and 4 rewards'),
+    ({'observation': np.zeros((6, 8, 9, 3), np.uint8)}, 'must be square'),
+    ({'observation': np.zeros((6, 8, 8, 3))}, 'float64'),
+    ({'observation': np.array(['a'] * 6)}, '<U1'),
+    ({'observation': np.zeros((6, 4))}, r'float32 observations \(4,\) and 2 actions, but .* has float32 observations'),
+    ({'observation': np.array([{}] * 6, object)}, 'Object arrays cannot be loaded'),
+])
+def test_what_cannot_be_used_is_named(tmp_path, change, word):
+    source = folder(tmp_path, arrays(), arrays() | change)
+    with pytest.raises(ValueError, match=rf'(?s)1 of 2 episodes.*1\.npz: .*{word}'):
+        datasets.read(source, Layout())
+
+
+def test_all_damaged_files_are_named(tmp_path):
+    source = folder(tmp_path, arrays(), arrays(), arrays())
+    for number in (0, 2):
+        path = tmp_path / f'{number}.npz'
+        path.write_bytes(path.read_bytes()[:200])
+    with pytest.raises(ValueError, match=r'(?s)2 of 3 episodes .*0\.npz: it cannot be read.*2\.npz: it cannot be read'):
+        datasets.read(source, Layout())
+
+
+def test_a_folder_without_episodes_is_refused(tmp_path):
+    with pytest.raises(ValueError, match='has no .npz files'):
+        datasets.read(str(tmp_path), Layout())
+    with pytest.raises(ValueError, match='There is no folder|neither a folder of episodes nor a Minari data set'):
+        datasets.read(str(tmp_path / 'nothing/there-v0'), Layout())
+
+
+@pytest.mark.parametrize('count, share, expected', [(24, 0.2, 5), (2, 0.9, 1), (10, 0.01, 1)])
+def test_a_share_is_held_out(count, share, expected):
+    training, held = datasets.split(count, share, 0)
+    assert len(held) == expected and sorted(training + held) == list(range(count))
+    assert datasets.split(count, share, 0) == (training, held)
+    with pytest.raises(ValueError, match='at least 2'):
+        datasets.split(1, share, 0)
+
+
+def test_a_minari_data_set_is_read(tmp_path, monkeypatch):
+    gymnasium, minari = pytest.importorskip('gymnasium'), pytest.importorskip('minari')
+    monkeypatch.setenv('MINARI_DATASETS_PATH', str(tmp_path))
+    env = minari.DataCollector(gymnasium.make('Pendulum-v1', max_episode_steps=9))
+    rng, taken = np.random.default_rng(0), []
+    for seed in range(3):
+        env.reset(seed=seed)
+        for _ in range(9):
+            taken.append(rng.uniform(-2, 2, 1).astype(np.float32))
+            env.step(taken[-1])
+    env.create_dataset('test/pendulum-v0', eval_env='Pendulum-v1')
+    for source in ('test/pendulum-v0', str(tmp_path / 'test/pendulum-v0')):
+        data = datasets.read(source, Layout())
+        assert len(data.episodes) == 3 and data.spec == Spec((3,), 'float32', 1, 9)
+        np.testing.assert_allclose(data.episodes[0].action[1:, 0], np.ravel(taken[:9]) / 2, atol=1e-6)
+        assert (data.episodes[1].reward[1:] < 0).all()
