@@ -132,7 +132,7 @@ def test_a_wrong_arrow_is_caught(file, addition, fault):
     ('rich', {'cli'}), ('ray', {'sweeps'}),
     ('matplotlib', {'pictures'}), ('scipy', {'scores'}),
     ('PIL', {'pictures', 'envs', 'loggers'}), ('imageio_ffmpeg', {'pictures', 'cli'}),
-    ('minari', {'storage'}),
+    ('minari', {'storage'}), ('altair', {'pictures', 'cli'}),
     ('gymnasium', {'envs', 'collector', 'algorithm', 'runs', 'cli'}),
 ])
 def test_each_library_has_its_place(library, allowed):

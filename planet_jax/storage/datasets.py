@@ -4,6 +4,7 @@ All of them are read before anything is made of one, and each that cannot be use
 """
 
 import warnings
+import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -137,6 +138,8 @@ def _kind(episode: Trajectory) -> str:
 
 
 def _archive(path: Path, layout: Layout) -> Trajectory:
+    if not zipfile.is_zipfile(path):
+        raise ValueError('it cannot be read: it is damaged, or no .npz file')
     try:
         with np.load(path, allow_pickle=False) as archive:
             missing = [name for name in (layout.observation, layout.action, layout.reward) if name not in archive]

@@ -67,7 +67,7 @@ def test_every_file_is_there(finished):
     directory, _ = finished
     assert {path.name for path in directory.iterdir()} == {
         'config.json', 'metrics.jsonl', 'evaluations.jsonl', 'scores.csv', 'episodes', 'checkpoints', 'lock',
-        'open_loop', 'open_loop.jsonl', 'tensorboard'}
+        'measures.jsonl', 'open_loop', 'open_loop.jsonl', 'tensorboard'}
     assert sorted(path.name for path in (directory / 'open_loop').iterdir()) == [
         '000004.mp4', '000004.png', '000006.mp4', '000006.png']
     assert sorted(path.name for path in (directory / 'episodes').iterdir()) == [f'{n:06d}.npz' for n in range(EPISODES)]
@@ -88,7 +88,7 @@ def test_a_line_of_metrics_per_episode(finished):
         updates = max(number - SEED_EPISODES, 0) * INTERVAL
         assert (line['episodes'], line['updates'], line['agent_steps'], line['env_steps']) == (
             number, updates, 25 * number, 25 * number)
-        assert set(line) == counts | (LOSSES | {'elites_return'} if updates else set())
+        assert set(line) == counts | (LOSSES | {'elites_return', 'horizon_return'} if updates else set())
         assert line.pop('task') == 'toy_point'
         values = [value for name, value in line.items() if name != 'seconds'] + list(line['seconds'].values())
         assert np.isfinite(values).all()

@@ -45,6 +45,7 @@ COMMANDS: dict[str, Command] = {
     'record': Command(record.Record, record.run),
     'imagine': Command(imagine.Imagine, imagine.run),
     'export': Command(export.Export, export.run),
+    'report': Command(report.Report, report.run),
     'plot': Command(plot.Plot, plot.run),
     'info': Command(info.Info, info.run),
     'doctor': Command(doctor.Doctor, doctor.run),

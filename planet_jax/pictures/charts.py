@@ -1,0 +1,69 @@
+"""Charts for a page that stands alone: Vega-Lite by altair, whose libraries are embedded in the page.
+
+Text and rules have the colour of the page's text, so that a chart is legible in light and in dark.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import altair as alt
+
+HUES = ['#4c78a8', '#f58518', '#54a24b', '#e45756', '#b279a2', '#9d755d']
+"""Of runs, or of curves; legible on white and on black."""
+HEIGHT = 220
+"""Pixels."""
+_CONFIG = {
+    'background': 'transparent', 'font': 'system-ui, sans-serif', 'view': {'stroke': None},
+    'axis': {'labelColor': 'currentColor', 'titleColor': 'currentColor', 'gridColor': 'currentColor',
+             'gridOpacity': 0.12, 'domainColor': 'currentColor', 'domainOpacity': 0.4, 'tickColor': 'currentColor',
+             'tickOpacity': 0.4, 'titleFontWeight': 'normal', 'labelFontSize': 11, 'titleFontSize': 12},
+    'legend': {'labelColor': 'currentColor', 'titleColor': 'currentColor', 'orient': 'top', 'title': None,
+               'labelLimit': 260, 'columns': 2},
+    'range': {'category': HUES},
+}
+
+
+def libraries() -> str:
+    """Vega, Vega-Lite and Vega-Embed as JavaScript, which defines `vegaEmbed`."""
+    import vl_convert
+    return vl_convert.javascript_bundle()
+
+
+def lines(rows: Sequence[dict[str, Any]], x: str, y: str, series: Sequence[str], zero: bool = False) -> dict[str, Any]:
+    """Curves, as a Vega-Lite specification that fills the width of its place.
+
+    Args:
+        rows: with 'x', 'y', 'series', and 'dashed' for what a curve is compared with.
+        x: title of the axis.
+        y: title of the axis.
+        series: all that there are, in the order of the colours.
+        zero: whether the vertical axis begins at zero.
+    """
+    base = alt.Chart(alt.InlineData(values=list(rows))).encode(
+        x=alt.X('x:Q', title=x, axis=alt.Axis(tickCount=6)), y=alt.Y('y:Q', title=y, scale=alt.Scale(zero=zero)),
+        color=alt.Color('series:N', scale=alt.Scale(domain=list(series)), sort=None),
+        tooltip=[alt.Tooltip('series:N'), alt.Tooltip('x:Q', title=x), alt.Tooltip('y:Q', title=y, format='.4g')])
+    curves = base.mark_line(point={'size': 22, 'filled': True}, strokeWidth=1.6).encode(
+        strokeDash=alt.StrokeDash('dashed:N', scale=alt.Scale(domain=[False, True], range=[[1, 0], [5, 4]]),
+                                  legend=None))
+    return _finished(curves)
+
+
+def bars(rows: Sequence[dict[str, Any]], x: str) -> dict[str, Any]:
+    """A bar for each run, of parts.
+
+    Args:
+        rows: with 'run', 'part' and 'x'.
+        x: title of the axis.
+    """
+    chart = alt.Chart(alt.InlineData(values=list(rows))).mark_bar().encode(
+        x=alt.X('x:Q', title=x), y=alt.Y('run:N', title=None, axis=alt.Axis(labelLimit=140)),
+        color=alt.Color('part:N', sort=None),
+        tooltip=[alt.Tooltip('run:N'), alt.Tooltip('part:N'), alt.Tooltip('x:Q', title=x, format='.3g')])
+    return _finished(chart, 34 * len({row['run'] for row in rows}))
+
+
+def _finished(chart: alt.Chart, height: Any = HEIGHT) -> dict[str, Any]:
+    made = chart.properties(width='container', height=height).configure(**_CONFIG).to_dict()
+    made.pop('$schema', None)  # An address, which a page that stands alone has no use for.
+    return made

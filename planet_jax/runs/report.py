@@ -1,0 +1,318 @@
+"""The report of one run or several: one HTML file of what their folders tell, and of an episode of each agent."""
+
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from planet_jax import config
+from planet_jax.measures import coming
+from planet_jax.pictures import charts, video
+from planet_jax.pictures.open_loop import write_pictures
+from planet_jax.pictures.page import Page
+from planet_jax.runs import summary
+from planet_jax.runs.duration import duration
+from planet_jax.runs.open_loop import OpenLoop
+from planet_jax.runs.searches import Search
+from planet_jax.runs.trained import Agent, Trained
+from planet_jax.scores.numbers import significant
+from planet_jax.storage.files import read_lines, write_text
+from planet_jax.types import Trajectory
+
+POINTS = 400
+"""Of a curve: longer ones are thinned."""
+SIZE = 160
+"""Of a picture in the videos, in pixels."""
+TRAINING = {'return': 'return while collecting', 'loss': 'loss', 'image_loss': 'loss of observations',
+            'reward_loss': 'loss of rewards', 'divergence': 'divergence, nats', 'gradient_norm': 'norm of the gradient',
+            'free_rows': 'share under the free nats'}
+"""Curves of `metrics.jsonl`."""
+
+
+@dataclass(frozen=True)
+class Played:
+    """An evaluation episode of an agent.
+
+    Attributes:
+        task: that it is of.
+        episode: what happened.
+        values: [T], the return over H steps that each plan expected.
+        horizon: H of the planner.
+        frames: of a video; none where nothing can be seen.
+        speed: agent steps in a second.
+        measured: measures of the model by the episode, see `measures.of_episodes`; nothing if it is too short.
+        pictures: folder with `prediction.png` and `prediction.mp4`.
+    """
+
+    task: str
+    episode: Trajectory
+    values: np.ndarray
+    horizon: int
+    frames: list[np.ndarray]
+    speed: float
+    measured: dict[str, Any]
+
+
+def play(trained: Trained, folder: Path, advance: Callable[[int], None]) -> Played:
+    """Runs the first evaluation episode of an agent's first task, and predicts it.
+
+    Args:
+        trained: the agent.
+        folder: where the pictures of the prediction are written.
+        advance: called with the agent steps done.
+    """
+    task = trained.run.tasks[0]
+    agent, steps = Agent(trained), trained.steps_of(task)
+    agent.reset(seed=0)
+    frames, values = [], []
+    with trained.make_env(task) as env:
+        speed = env.get_wrapper_attr('metadata')['render_fps']
+        observation, _ = env.reset(seed=agent.environment_seed)
+        rows = [(observation, np.zeros(trained.run.spec.action_size, np.float32), 0.0)]
+        length = 1
+        for step in range(steps):
+            action = agent.act(observation)
+            values.append(float(agent.belief.value[0, 0]))
+            if observation.ndim == 3:
+                frames.append(video.panels({'observed': observation, 'decoded from the belief': agent.decoded()}, (
+                    f'step {step} of {steps}    return {significant(sum(row[2] for row in rows))}',), SIZE))
+            observation, reward, _, _, info = env.step(action)
+            length = int(info.get('length', step + 1)) + 1
+            rows.append((observation, action, reward))
+            advance(step + 1)
+    observations, actions, rewards = map(np.stack, zip(*rows))
+    episode = Trajectory(observations, actions, rewards.astype(np.float32), np.int32(length))
+    told: list[str] = []
+    predictor = OpenLoop(trained.run, told.append)
+    params, root = jax.tree.map(lambda leaf: leaf[0], (trained.params, trained.root))
+    prediction = predictor.of(params, root, episode)
+    if prediction is not None:
+        write_pictures(folder / 'prediction', prediction, f'{task} {trained.progress}', speed)
+    horizon = trained.run.config.evaluation_planner.over(trained.run.config.planner).horizon
+    return Played(task, episode, np.array(values), horizon, frames, speed, predictor.measured(params, root, episode))
+
+
+def make_report(directories: Sequence[Path], out: Path, *, step: int | None = 20, agent: bool = True,
+                trust_task: bool = False, say: Callable[[str], None] = lambda text: None,
+                advance: Callable[[int], None] = lambda done: None) -> int:
+    """Writes the report, and returns its size in bytes.
+
+    Args:
+        directories: of the runs; nothing in them is changed.
+        out: the file.
+        step: of the first evaluation episode, at which the planner's search is drawn; none: it is left out.
+        agent: whether to let each agent act, for what its folder does not tell.
+        trust_task: see `read_config`.
+        say: called with what is left out, and why.
+        advance: called with the agent steps done in an episode.
+
+    Raises:
+        FolderError: one is no run folder, or a file in it is damaged.
+    """
+    runs = [summary.read(directory) for directory in directories]
+    names = [_name(run, directory) for run, directory in zip(runs, directories)]
+    names = [name if names.count(name) == 1 else f'{name} ({number})' for number, name in enumerate(names, 1)]
+    page = Page(', '.join(names))
+    page.section('What they are' if len(runs) > 1 else 'What it is',
+                 [page.table(name, _facts(run)) for name, run in zip(names, runs)])
+    page.section('Scores', _scores(page, names, runs), 'Returns of evaluation episodes without exploration noise, '
+                 'always from the same starts; dashed, agents that look at nothing.')
+    page.section('Training', _training(page, names, runs))
+    with tempfile.TemporaryDirectory() as temporary:
+        played = {}
+        for number, (directory, name) in enumerate(zip(directories, names)):
+            folder = Path(temporary) / str(number)
+            folder.mkdir()
+            if agent:
+                try:
+                    trained = Trained.read(directory, trust_task)
+                    played[name] = play(trained, folder, advance)
+                    if step is not None:
+                        there = min(step, trained.steps_of(played[name].task) - 1)
+                        video.write_picture(folder / 'search.png', Search.of(trained, played[name].task, there).draw())
+                    if played[name].frames:
+                        video.write_video(folder / 'episode.mp4', played[name].frames, played[name].speed)
+                except (ValueError, RuntimeError) as error:
+                    say(f'{name}: the agent was not asked to act. {error}')
+        measured = {name: found for name, directory in zip(names, directories)
+                    if (found := _measures(directory, played.get(name)))}
+        page.section('How good the model is', _model(page, measured), 'On episodes that it has not learned from; each '
+                     'error stands beside predicting that nothing changes (still) and the mean of the data (mean).')
+        page.section('What the planner expects', _expected(page, played))
+        for number, (directory, name) in enumerate(zip(directories, names)):
+            _show(page, name, directory, Path(temporary) / str(number))
+    page.section('Settings', [page.table(f'{name}: what differs from preset {run.record["preset"]}', rows or [
+        ('nothing', '', '')], ('setting', 'here', 'preset')) for name, run in zip(names, runs)
+        for rows in [_changed(run.record)]])
+    page.section('Versions and time', [*(page.table(name, _made(run)) for name, run in zip(names, runs)),
+                                       *_time(page, names, runs)])
+    text = page.html()
+    write_text(out, text)
+    return len(text.encode())
+
+
+def _name(run: summary.Summary, directory: Path) -> str:
+    return f'{run.record["task"]}, {directory.resolve().parent.name}, seed {run.record["seed"]}'
+
+
+def _facts(run: summary.Summary) -> list[tuple[str, str]]:
+    last, record = run.last, run.record
+    facts = [('task', ', '.join(f'{task}, action repeat {repeat}' for task, repeat in record['action_repeat'].items())),
+             ('method', f'{record["config"].model.cell}, preset {record["preset"]}'),
+             ('progress', f'{last["episodes"]} episodes, {last["updates"]} updates, {last["env_steps"]} environment '
+                          f'steps')]
+    for scores in run.scores:
+        evaluations = [entry for entry in scores.evaluations if entry.agent == 'planet']
+        if evaluations:
+            returns = evaluations[-1].returns
+            facts.append((f'score on {scores.task}', f'{significant(float(np.mean(returns)))}, the mean of '
+                                                     f'{len(returns)} episodes'))
+    if fitted := record.get('fit'):
+        facts.append(('fitted to', f'{fitted["training"]} episodes of {fitted["data"]}, {len(fitted["held_out"])} held '
+                                   f'out'))
+    if begun := record.get('begin_with'):
+        facts.append(('begun with', f'{begun["episodes"]} episodes of {begun["data"]}'))
+    return facts
+
+
+def _thin(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return rows[::-(-len(rows) // POINTS)] if len(rows) > POINTS else rows
+
+
+def _scores(page: Page, names: Sequence[str], runs: Sequence[summary.Summary]) -> list[str]:
+    tasks = dict.fromkeys(scores.task for run in runs for scores in run.scores)
+    parts = []
+    for task in tasks:
+        rows = []
+        for name, run in zip(names, runs):
+            of_task = [entry for scores in run.scores if scores.task == task for entry in scores.evaluations]
+            trained = [entry for entry in of_task if entry.agent == 'planet']
+            rows += [_row(entry.episodes, np.mean(entry.returns), name) for entry in trained]
+            if len(runs) == 1 and trained:
+                ends = trained[0].episodes, trained[-1].episodes
+                rows += [_row(end, np.mean(entry.returns), entry.agent, True) for entry in of_task
+                         if entry.agent != 'planet' for end in ends]
+        if rows:
+            series = list(dict.fromkeys(row['series'] for row in rows))
+            parts.append(page.chart(task, charts.lines(rows, 'episodes', 'mean return', series, zero=True)))
+    return parts
+
+
+def _row(x: Any, y: Any, series: str, dashed: bool = False) -> dict[str, Any]:
+    return {'x': int(x), 'y': float(f'{float(y):.5g}'), 'series': series, 'dashed': dashed}
+
+
+def _training(page: Page, names: Sequence[str], runs: Sequence[summary.Summary]) -> list[str]:
+    parts = []
+    for metric, title in TRAINING.items():
+        rows = [row for name, run in zip(names, runs) for row in _thin([
+            _row(line['episodes'], line[metric], name) for line in run.metrics
+            if line.get(metric) is not None and np.isfinite(line[metric])])]
+        if rows:
+            parts.append(page.chart(title, charts.lines(rows, 'episodes', metric, names)))
+    return parts
+
+
+def _measures(directory: Path, played: Played | None) -> dict[str, Any]:
+    """The newest measures of the folder, or those of the episode that was played."""
+    lines = read_lines(directory / 'measures.jsonl')
+    if lines:
+        return {'newest': lines[-1]['held_out'], 'lines': lines}
+    return {'newest': played.measured, 'lines': []} if played and played.measured else {}
+
+
+def _model(page: Page, measured: dict[str, dict[str, Any]]) -> list[str]:
+    if not measured:
+        return []
+    parts, single = [], len(measured) == 1
+    told = {'r2': 'R2 of the sum of H rewards', 'divergence': 'divergence, nats', 'active': 'latent dimensions in use',
+            'under_free_nats': 'share of steps under the free nats'}
+    rows = [(title, *(f'{found["newest"][name]:.3g}' for found in measured.values())) for name, title in told.items()]
+    parts.append(page.table('in numbers', rows, ('', *measured)))
+    for what, title in (('observation', 'error of observations'), ('moving', 'error of what moves'),
+                        ('reward', 'error of rewards')):
+        points = [_row(ahead, error, f'{kind}' if single else f'{kind}: {name}', kind != 'model')
+                  for name, found in measured.items()
+                  for kind, key in (('model', 'open_loop'), ('still', 'still'), ('mean', 'mean'))
+                  for ahead, error in enumerate(found['newest'][f'{key}/{what}'], 1) if np.isfinite(error)]
+        if points:
+            series = list(dict.fromkeys(row['series'] for row in points))
+            parts.append(page.chart(title, charts.lines(points, 'agent steps ahead', 'squared error', series, True)))
+    points = [{'x': x, 'y': y, 'series': name, 'dashed': False} for name, found in measured.items()
+              for x, y in zip(found['newest']['calibration/predicted'], found['newest']['calibration/true'])
+              if np.isfinite(x) and np.isfinite(y)]
+    if points:
+        low, high = (edge(row['x'] for row in points) for edge in (min, max))
+        points += [{'x': end, 'y': end, 'series': 'calibrated', 'dashed': True} for end in (low, high)]
+        parts.append(page.chart('predicted sums of rewards, and what came of them', charts.lines(
+            points, 'predicted, by decile', 'true', [*measured, 'calibrated'])))
+    points = [row for name, found in measured.items() for row in _thin([
+        _row(step, value, name) for step, value in enumerate(found['newest']['divergence/by_step'])
+        if np.isfinite(value)])]
+    parts.append(page.chart('divergence by step', charts.lines(points, 'agent step', 'nats', [*measured], True)))
+    points = [_row(line['updates'], line['held_out']['r2'], name) for name, found in measured.items()
+              for line in found['lines'] if np.isfinite(line['held_out']['r2'])]
+    if len(points) > 1:
+        parts.append(page.chart('R2 while it learned', charts.lines(points, 'updates', 'R2', [*measured])))
+    return parts
+
+
+def _expected(page: Page, played: dict[str, Played]) -> list[str]:
+    parts = []
+    for name, found in played.items():
+        rewards = found.episode.reward[:int(found.episode.length)]
+        if len(rewards) > found.horizon:
+            came = np.asarray(coming(rewards, found.horizon))
+            rows = _thin([_row(at, value, 'expected') for at, value in enumerate(found.values)])
+            rows += _thin([_row(at, value, 'came') for at, value in enumerate(came)])
+            parts.append(page.chart(f'{name}: the next {found.horizon} rewards', charts.lines(
+                rows, 'agent step', 'sum of rewards', ['expected', 'came'])))
+    return parts
+
+
+def _show(page: Page, name: str, directory: Path, folder: Path) -> None:
+    """Pictures of one run: the newest prediction of its folder, or that of the episode that was played."""
+    newest = sorted(path for path in (directory / 'open_loop').glob('[0-9]*.png'))[-1:]
+    strip = newest[0] if newest else folder / 'prediction.png'
+    clip = strip.with_suffix('.mp4')
+    parts = []
+    if strip.exists():
+        parts.append(page.picture('open-loop prediction', strip, 'The model sees the first rows, then the actions '
+                                  'alone.'))
+    if clip.exists():
+        parts.append(page.video('the same, moving', clip))
+    if (folder / 'episode.mp4').exists():
+        parts.append(page.video('an evaluation episode', folder / 'episode.mp4'))
+    if (folder / 'search.png').exists():
+        parts.append(page.picture('the planner at one step', folder / 'search.png', 'Imagined returns of all '
+                                  'candidates by iteration, and what the best of them look like.'))
+    page.section(name, parts)
+
+
+def _changed(record: dict[str, Any]) -> list[tuple[str, str, str]]:
+    if record['preset'] not in config.PRESETS:
+        return []
+    here, there = (config.to_dict(settings.resolve()) for settings in (record['config'],
+                                                                      config.preset(record['preset'])))
+    return [(f'{group}.{name}', str(value), str(there[group][name])) for group, values in here.items()
+            for name, value in values.items() if value != there[group][name]]
+
+
+def _made(run: summary.Summary) -> list[tuple[str, str]]:
+    record = run.record
+    return [*((package, str(version)) for package, version in record['versions'].items()),
+            ('device', str(record['device'])), ('commit', str(record['commit']))]
+
+
+def _time(page: Page, names: Sequence[str], runs: Sequence[summary.Summary]) -> list[str]:
+    rows, told = [], []
+    for name, run in zip(names, runs):
+        spent = {phase: value for phase, value in run.last['seconds'].items()
+                 if not phase.endswith(('_each', '_simulator'))}
+        rows += [{'run': name, 'part': phase, 'x': round(value / 60, 3)} for phase, value in spent.items()]
+        told.append(f'{name}: {duration(sum(spent.values()))}')
+    return [page.chart('time by phase', charts.bars(rows, 'minutes'), '; '.join(told))] if rows else []
