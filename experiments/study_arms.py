@@ -2,15 +2,9 @@
 
 import json
 from collections.abc import Sequence
-from typing import Any
-
-import jax
-import jax.numpy as jnp
 
 from planet_jax import config as settings_of
-from planet_jax import keys, replay
 from planet_jax.config import Config
-from planet_jax.types import Steps
 
 BASE = ('objective.image_scale=none', 'objective.kl_balance=0.8', 'objective.free_nats=none', 'learner.chunk_length=32',
         'learner.batch=16')
@@ -53,16 +47,15 @@ ARMS: dict[str, tuple[str, ...]] = {
                      'model.decoder_units=512', 'model.decoder_start=2', 'model.decoder_channels=[32]',
                      'model.decoder_kernels=[4,4]', 'model.decoder_strides=[4,4]'),
     'map-6': ('model.encoder_channels=[16,32]',),
-    'shift-1': ('study.shift=1',),
-    'shift-2': ('study.shift=2',),
+    'shift-1': ('learner.image_shift=1',),
+    'shift-2': ('learner.image_shift=2',),
 }
-"""Name to settings. Those of `study` are known here alone: `study.shift` moves all images of a chunk by up to so many
-pixels, the same for all of them, in the encoder's input and the decoder's target (Kostrikov et al., 2020)."""
+"""Name to settings."""
 PIXELS_ONLY = 'shift', 'decoder', 'patches', 'map'
 """How the names of arms begin that mean nothing to vectors."""
 
 
-def configure(settings: Sequence[str], observation: str) -> tuple[Config, dict[str, Any]]:
+def configure(settings: Sequence[str], observation: str) -> Config:
     """Preset `cpu` with settings.
 
     Args:
@@ -70,18 +63,17 @@ def configure(settings: Sequence[str], observation: str) -> tuple[Config, dict[s
         observation: pixels, state or hidden.
 
     Returns:
-        the configuration, and what was set of the group `study`.
+        the configuration.
 
     Raises:
         ValueError: a setting is unknown, or its value is out of range.
     """
     groups = settings_of.to_dict(settings_of.preset('cpu'))
     groups['env']['observation'] = 'pixels' if observation == 'pixels' else 'state'
-    own = {'shift': 0}
     for setting in (*BASE, *settings):
         name, sign, value = setting.partition('=')
         group, _, entry = name.partition('.')
-        fields = own if group == 'study' else groups.get(group, {})
+        fields = groups.get(group, {})
         if not sign or entry not in fields:
             raise ValueError(f'There is no setting {name!r}: write group.field=value, such as '
                              f'objective.kl_balance=0.8.')
@@ -89,25 +81,4 @@ def configure(settings: Sequence[str], observation: str) -> tuple[Config, dict[s
             fields[entry] = None if value == 'none' else json.loads(value)
         except json.JSONDecodeError:
             fields[entry] = value
-    return settings_of.from_dict(groups), own
-
-
-def shifted(steps: Steps, pixels: int) -> Steps:
-    """The same steps, whose `learn` moves the images of each chunk (see `ARMS`)."""
-    def move(key, images):
-        height, width = images.shape[1:3]
-        padded = jnp.pad(images, [(0, 0), (pixels, pixels), (pixels, pixels), (0, 0)], 'edge')
-        at = jax.random.randint(key, (2,), 0, 2 * pixels + 1)
-        return jax.lax.dynamic_slice(padded, (0, *at, 0), (len(images), height, width, images.shape[3]))
-
-    def learn(state):
-        draws = steps.draw(state)
-        flat = jax.tree.map(lambda leaf: leaf.reshape(-1), draws)
-        chunks = replay.cut(state.replay, flat)
-        key = keys.stream(state.key, 'shift', state.learner.updates)
-        moved = jax.vmap(move)(jax.random.split(key, len(chunks.length)), chunks.observation)
-        batches = jax.tree.map(lambda leaf: leaf.reshape(*draws.length.shape, *leaf.shape[1:]),
-                               chunks.replace(observation=moved))
-        return steps.learn(state, batches)
-
-    return steps._replace(learn=learn)
+    return settings_of.from_dict(groups)

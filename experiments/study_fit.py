@@ -70,15 +70,10 @@ def run(settings: Sequence[str], observation: str, spec: Spec, training: Traject
     Yields:
         for each seed a record of plain values, as JSON keeps it.
     """
-    config, own = study_arms.configure(settings, observation)
-    config = config.resolve()
-
-    def adapt(steps):
-        return study_arms.shifted(steps, own['shift']) if own['shift'] else steps
-
+    config = study_arms.configure(settings, observation).resolve()
     curve, point = [[] for _ in numbers], None
     for point in fitting.points(config, spec, training, held_out, numbers, updates // measurements,
-                                updates // measurements * measurements, adapt=adapt):
+                                updates // measurements * measurements):
         for found, loss, measured in zip(curve, point.loss, point.measured):
             found.append({'updates': point.updates, 'loss': loss} | measured)
     device = devices.available_devices()[0]

@@ -83,7 +83,7 @@ def make_steps(config: Config, spec: Spec, *, slots: int, updates_per_call: int,
                 return function(*arguments, **options)
         return run
 
-    update = learner.make_update(model, optimizer, config.objective)
+    update = learner.make_update(model, optimizer, config.objective, config.learner.image_shift)
     return Steps(**{name: with_precision(function) for name, function in dict(
         init=init, begin=begin, random=random,
         act=random if config.collector.agent == 'random' else act, evaluate=evaluate,

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import optax
 
 from planet_jax import config, keys, objective, replay
+from planet_jax.ops import images
 from planet_jax.types import Draw, LearnerState, Metrics, TrainState, Trajectory, WorldModel
 
 Update = Callable[[LearnerState, jax.Array, Trajectory], tuple[LearnerState, Metrics]]
@@ -28,7 +29,8 @@ def make_optimizer(settings: config.Learner) -> optax.GradientTransformation:
                        optax.scale_by_learning_rate(settings.learning_rate))
 
 
-def make_update(model: WorldModel, optimizer: optax.GradientTransformation, settings: config.Objective) -> Update:
+def make_update(model: WorldModel, optimizer: optax.GradientTransformation, settings: config.Objective,
+                image_shift: int = 0) -> Update:
     """One step of gradient descent (algorithm 1, lines 4 to 6).
 
     Where the loss or the gradient's norm is not finite, parameters and optimizer stay as they are, and the metric
@@ -38,9 +40,12 @@ def make_update(model: WorldModel, optimizer: optax.GradientTransformation, sett
         model: the world model.
         optimizer: of optax.
         settings: of the objective.
+        image_shift: pixels by which each chunk's images are moved at most, see `config.Learner`.
     """
 
     def update(learner, key, batch):
+        if image_shift and batch.observation.dtype == jnp.uint8:
+            batch = batch.replace(observation=images.shift(keys.stream(key, 'shift'), batch.observation, image_shift))
         gradient, metrics = jax.grad(
             lambda params: objective.batch_loss(model, params, key, batch, settings), has_aux=True)(learner.params)
         change, opt_state = optimizer.update(gradient, learner.opt_state, learner.params)

@@ -136,6 +136,9 @@ class Learner:
     """Add epsilon before the bias correction, as TensorFlow does."""
     clip_norm: float = setting(1000.0, above=0)
     """Largest global norm of the gradient."""
+    image_shift: int = setting(0, least=0)
+    """Pixels by which the images of a chunk are moved at most, at random and all alike, before an update learns from
+    them (DrQ): few episodes are not learned by heart. 0: they stay."""
     most_skipped: int = setting(10, least=1)
     """Updates in a row whose loss or gradient is not finite; after so many the training ends."""
     updates_per_call: int = setting(0, least=0)

@@ -29,6 +29,7 @@ THEN = {
     'planner.temperature': 0.5,
     **{f'evaluation_planner.{entry.name}': None for entry in dataclasses.fields(EvaluationPlanner)},
     'learner.most_skipped': 10,
+    'learner.image_shift': 0,
     'replay.placement': 'auto',
     'collector.interval_counts': 'each_task',
     'collector.agent': 'planet',

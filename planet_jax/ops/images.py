@@ -38,3 +38,24 @@ def restore(prepared: jax.Array) -> jax.Array:
         prepared: [..., height, width, channels], float32, about [-1/2, 1/2].
     """
     return (jnp.clip(prepared + 0.5, 0, 1) * 255).round().astype(jnp.uint8)
+
+
+def shift(key: jax.Array, images: jax.Array, pixels: int) -> jax.Array:
+    """Moves the images of each chunk at random, all of a chunk alike (DrQ; Kostrikov et al., 2021, section 3.1).
+
+    The edge's pixels fill what becomes free. An image says where things are by its pixels, of which few data show few
+    values; moved, they show more, and a network cannot learn them by heart.
+
+    Args:
+        key: uint32 [2].
+        images: [B, L, height, width, channels].
+        pixels: to each side at most, the same for height and width.
+
+    Returns:
+        The same shape and dtype.
+    """
+    chunks, _, height, width, _ = images.shape
+    at = jax.random.randint(key, (2, chunks, 1), -pixels, pixels + 1)
+    rows, columns = (jnp.clip(jnp.arange(size) + offset, 0, size - 1)
+                     for size, offset in zip((height, width), at))
+    return jax.vmap(lambda chunk, row, column: chunk[:, row][:, :, column])(images, rows, columns)

@@ -2,14 +2,10 @@
 
 import json
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from experiments import study, study_arms, study_data, study_fit
-from planet_jax import keys
-from planet_jax.algorithm import make_steps
 from planet_jax.config import Spec
 from planet_jax.storage import episodes
 from planet_jax.types import Trajectory
@@ -41,41 +37,23 @@ def data(tmp_path_factory):
 
 
 def test_every_arm_is_a_configuration():
-    for name, values in study_arms.ARMS.items():
+    for values in study_arms.ARMS.values():
         for seen in ('pixels', 'state'):
-            config, own = study_arms.configure(values, seen)
-            assert config.env.observation == seen and (own['shift'] > 0) == name.startswith('shift')
+            assert study_arms.configure(values, seen).env.observation == seen
     assert len({tuple(sorted(values)) for values in study_arms.ARMS.values()}) == len(study_arms.ARMS)
 
 
 def test_settings_are_read_as_their_types():
-    config, own = study_arms.configure(['model.cell=ssm', 'objective.kl_balance=none', 'learner.batch=7',
-                                        'study.shift=2', 'learner.batch=8'], 'pixels')
-    assert (config.model.cell, config.objective.kl_balance, config.learner.batch, own) == ('ssm', None, 8, {'shift': 2})
-    assert study_arms.configure([], 'hidden')[0].env.observation == 'state'
+    config = study_arms.configure(['model.cell=ssm', 'objective.kl_balance=none', 'learner.batch=7',
+                                   'learner.batch=8'], 'pixels')
+    assert (config.model.cell, config.objective.kl_balance, config.learner.batch) == ('ssm', None, 8)
+    assert study_arms.configure([], 'hidden').env.observation == 'state'
 
 
-@pytest.mark.parametrize('setting', ['objective.nothing=1', 'nothing=1', 'learner.batch', 'study.nothing=1'])
+@pytest.mark.parametrize('setting', ['objective.nothing=1', 'nothing=1', 'learner.batch'])
 def test_an_unknown_setting_is_refused(setting):
     with pytest.raises(ValueError, match='There is no setting'):
         study_arms.configure([setting], 'pixels')
-
-
-def test_all_images_of_a_chunk_are_shifted_alike():
-    steps = make_steps(study_arms.configure(TINY, 'state')[0], Spec((3,), 'float32', 1, 9), slots=1, updates_per_call=2)
-    steps = steps._replace(learn=lambda state, batches: batches)
-    image = np.broadcast_to(np.arange(64, dtype=np.uint8).reshape(8, 8, 1), (10, 8, 8, 3))
-    state = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), jax.eval_shape(steps.init, keys.root(0)))
-    stored = state.replay[0].data.replace(observation=image[None], length=np.array([10]))
-    state = state.replace(key=keys.root(0), replay=(state.replay[0].replace(data=stored, count=np.array(1)),))
-    batches = jax.jit(study_arms.shifted(steps, 1).learn)(jax.tree.map(jnp.asarray, state))
-    moved = np.asarray(batches.observation)
-    assert moved.shape == (2, 2, 8, 8, 8, 3)
-    padded = np.pad(image[0], [(1, 1), (1, 1), (0, 0)], 'edge')
-    views = [padded[row:row + 8, column:column + 8] for row in range(3) for column in range(3)]
-    for chunk in moved.reshape(-1, *moved.shape[2:]):
-        assert (chunk == chunk[0]).all() and any((chunk[0] == view).all() for view in views)
-    assert batches.action.shape == (2, 2, 8, 1)
 
 
 # Episodes.

@@ -89,3 +89,14 @@ def test_restored_values_outside_the_range_are_clipped():
 def test_other_dtypes_are_refused(dtype):
     with pytest.raises(TypeError, match=f'must be uint8.* {dtype}'):
         images.prepare(KEYS[0], np.zeros((2, 2, 3), dtype), 5)
+
+
+def test_images_of_a_chunk_are_shifted_alike_and_chunks_apart():
+    image = np.arange(64, dtype=np.uint8).reshape(8, 8, 1)
+    chunks = np.broadcast_to(image, (200, 3, 8, 8, 1))
+    moved = compiled(images.shift, static_argnums=2)(KEYS[0], chunks, 1)
+    assert moved.dtype == np.uint8 and moved.shape == chunks.shape
+    assert (moved == moved[:, :1]).all()
+    padded = np.pad(image, [(1, 1), (1, 1), (0, 0)], 'edge')
+    views = {padded[row:row + 8, column:column + 8].tobytes() for row in range(3) for column in range(3)}
+    assert {chunk[0].tobytes() for chunk in moved} == views
