@@ -61,7 +61,8 @@ def make_steps(config: Config, spec: Spec, *, slots: int, updates_per_call: int,
         replays = tuple(
             replay.init(spec._replace(steps=steps), slots * task_steps.count(steps), config.learner.chunk_length)
             for steps in distinct_steps)
-        return TrainState(LearnerState(params, optimizer.init(params), jnp.zeros((), jnp.int32)), replays, key)
+        average = jax.tree.map(jnp.copy, params) if config.learner.average else None
+        return TrainState(LearnerState(params, optimizer.init(params), jnp.zeros((), jnp.int32), average), replays, key)
 
     def begin(params):
         del params
@@ -83,7 +84,7 @@ def make_steps(config: Config, spec: Spec, *, slots: int, updates_per_call: int,
                 return function(*arguments, **options)
         return run
 
-    update = learner.make_update(model, optimizer, config.objective, config.learner.image_shift)
+    update = learner.make_update(model, optimizer, config.objective, config.learner)
     return Steps(**{name: with_precision(function) for name, function in dict(
         init=init, begin=begin, random=random,
         act=random if config.collector.agent == 'random' else act, evaluate=evaluate,
@@ -124,7 +125,7 @@ def train(steps: Steps, envs: gymnasium.vector.VectorEnv, state: TrainState, con
                 act = steps.random
             case 'collect':  # Lines 7 to 14: filter, plan, explore.
                 act = steps.act
-        episodes, value = collector.collect(act, steps.begin, envs, state.learner.params,
+        episodes, value = collector.collect(act, steps.begin, envs, state.learner.acting,
                                             episode_keys(state, 'collect', tasks), report)
         state = steps.add(state, episodes)  # Line 15.
         yield Unit(state, {'value': value}, episodes)

@@ -30,7 +30,7 @@ def make_optimizer(settings: config.Learner) -> optax.GradientTransformation:
 
 
 def make_update(model: WorldModel, optimizer: optax.GradientTransformation, settings: config.Objective,
-                image_shift: int = 0) -> Update:
+                learning: config.Learner | None = None) -> Update:
     """One step of gradient descent (algorithm 1, lines 4 to 6).
 
     Where the loss or the gradient's norm is not finite, parameters and optimizer stay as they are, and the metric
@@ -40,12 +40,14 @@ def make_update(model: WorldModel, optimizer: optax.GradientTransformation, sett
         model: the world model.
         optimizer: of optax.
         settings: of the objective.
-        image_shift: pixels by which each chunk's images are moved at most, see `config.Learner`.
+        learning: of which `image_shift` and `average` are used; none: the defaults.
     """
+    learning = learning or config.Learner()
 
     def update(learner, key, batch):
-        if image_shift and batch.observation.dtype == jnp.uint8:
-            batch = batch.replace(observation=images.shift(keys.stream(key, 'shift'), batch.observation, image_shift))
+        if learning.image_shift and batch.observation.dtype == jnp.uint8:
+            batch = batch.replace(observation=images.shift(
+                keys.stream(key, 'shift'), batch.observation, learning.image_shift))
         gradient, metrics = jax.grad(
             lambda params: objective.batch_loss(model, params, key, batch, settings), has_aux=True)(learner.params)
         change, opt_state = optimizer.update(gradient, learner.opt_state, learner.params)
@@ -55,7 +57,14 @@ def make_update(model: WorldModel, optimizer: optax.GradientTransformation, sett
         metrics['skipped'] = 1.0 - good
         # Chosen from afterwards, so that XLA compiles the update itself as it would without a choice.
         params, opt_state = jax.lax.cond(good, lambda: (params, opt_state), lambda: (learner.params, learner.opt_state))
-        return LearnerState(params, opt_state, learner.updates + 1), metrics
+        return LearnerState(params, opt_state, learner.updates + 1, averaged(learner, params)), metrics
+
+    def averaged(learner, params):
+        if not learning.average:
+            return None
+        # The first updates change much, and the average must not begin with parameters that have learned nothing.
+        weight = jnp.minimum(learning.average, learner.updates / (learner.updates + 10.0))
+        return optax.incremental_update(params, learner.average, 1 - weight)
 
     return update
 

@@ -131,11 +131,18 @@ class LearnerState:
         params: the model's parameters
         opt_state: the optimizer's state
         updates: [], int32: updates done
+        average: of the parameters over the updates, like `params`; none: there is no such average
     """
 
     params: Params
     opt_state: Any
     updates: jax.Array
+    average: Params | None = None
+
+    @property
+    def acting(self) -> Params:
+        """The parameters to filter and to plan with: the average, where there is one."""
+        return self.params if self.average is None else self.average
 
 
 @struct.dataclass

@@ -76,6 +76,23 @@ def learned(setting):
 # One update.
 
 
+def test_the_average_follows_the_parameters_and_nothing_learns_from_it(setting):
+    update = jax.jit(learner.make_update(setting.model, setting.optimizer, OBJECTIVE, Learner(average=0.9)))
+    plain = setting.state.learner
+    state, seen = plain.replace(average=jax.tree.map(np.zeros_like, plain.params)), []
+    for _ in range(200):
+        plain, _ = setting.update_once(plain, KEY, setting.batch)
+        state, _ = update(state, KEY, setting.batch)
+        seen.append(np.asarray(state.params['reward']['Dense_0']['bias'], np.float64))
+    chex.assert_trees_all_close(state.params, plain.params, rtol=1e-4, atol=1e-5)
+    expected = seen[0]
+    for count, value in enumerate(seen[1:], 1):
+        weight = min(0.9, count / (count + 10))
+        expected = weight * expected + (1 - weight) * value
+    np.testing.assert_allclose(state.acting['reward']['Dense_0']['bias'], expected, rtol=1e-4, atol=1e-6)
+    assert plain.acting is plain.params
+
+
 def test_updates_reduce_the_loss_of_a_fixed_batch(setting):
     state, losses = setting.state.learner, []
     for _ in range(30):

@@ -139,6 +139,9 @@ class Learner:
     image_shift: int = setting(0, least=0)
     """Pixels by which the images of a chunk are moved at most, at random and all alike, before an update learns from
     them (DrQ): few episodes are not learned by heart. 0: they stay."""
+    average: float = setting(0.0, least=0, below=1)
+    """Weight of what an average of the parameters was before an update: about the last 1 / (1 - average) updates
+    count. The average filters and plans, the newest parameters go on learning. 0: there is none."""
     most_skipped: int = setting(10, least=1)
     """Updates in a row whose loss or gradient is not finite; after so many the training ends."""
     updates_per_call: int = setting(0, least=0)

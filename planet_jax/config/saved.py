@@ -30,6 +30,7 @@ THEN = {
     **{f'evaluation_planner.{entry.name}': None for entry in dataclasses.fields(EvaluationPlanner)},
     'learner.most_skipped': 10,
     'learner.image_shift': 0,
+    'learner.average': 0.0,
     'replay.placement': 'auto',
     'collector.interval_counts': 'each_task',
     'collector.agent': 'planet',

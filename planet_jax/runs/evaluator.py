@@ -71,7 +71,7 @@ class Evaluator:
             # Seconds are of an evaluation with all of its episodes, for those with fewer are of the beginning.
             with clock.measure('evaluate', count / self.settings.episodes):
                 returns, first = evaluation.evaluate(
-                    self.steps.evaluate, self.steps.begin, vector, state.learner.params, state.key, count,
+                    self.steps.evaluate, self.steps.begin, vector, state.learner.acting, state.key, count,
                     lambda steps, total=total: report(steps, total))
             if self.open_loop:
                 with clock.measure('open_loop'):
@@ -159,7 +159,7 @@ class Evaluator:
         for index, seed in enumerate(self.seeds):
             line = {'task': task, 'episodes': done, 'updates': updates, 'env_steps': seed.progress.env_steps}
             params, key, episode = jax.device_get(jax.tree.map(
-                lambda leaf, index=index: leaf[index], (state.learner.params, state.key, episodes)))
+                lambda leaf, index=index: leaf[index], (state.learner.acting, state.key, episodes)))
             errors, picture = self.open_loop.record(seed.folder, line, params, key, episode, frames_per_second)
             measured = self.open_loop.measure(seed.folder, line, params, key, episode)
             if seed.sinks:

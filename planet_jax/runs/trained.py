@@ -69,7 +69,7 @@ class Trained:
         # Shapes only, so that nothing is compiled for them.
         like = jax.eval_shape(lambda root: one_seed(steps.init(root)), root)
         restored, progress = newest_checkpoint(directory, like)
-        params = jax.tree.map(lambda leaf: jax.device_put(leaf[None]), restored.learner.params)
+        params = jax.tree.map(lambda leaf: jax.device_put(leaf[None]), restored.learner.acting)
         return cls(run, steps, params, root, len(progress['episodes']) // len(run.tasks), progress['updates'])
 
     @property

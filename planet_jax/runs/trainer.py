@@ -172,7 +172,7 @@ class Trainer:
 
     def _try_planner(self) -> None:
         """Compiles the planner and times a step of it, to tell early how long the run will take."""
-        params = self.state.learner.params
+        params = self.state.learner.acting
         shape = len(self.seeds), len(self.tasks)
         belief = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf[:, None], (*shape, *leaf.shape[1:])),
                               self.steps.begin(params))

@@ -273,7 +273,7 @@ def check_speed(patient: Patient) -> Finding:
         jax.block_until_ready(metrics)
 
     paces = {'learn': _least_seconds(learn, 2) / run.updates_per_call}
-    params = state.learner.params
+    params = state.learner.acting
     belief = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf[:, None], (1, tasks, *leaf.shape[1:])),
                           steps.begin(params))
     observation = np.zeros((1, tasks, *spec.observation_shape), spec.observation_dtype)
