@@ -10,7 +10,7 @@ from rich.console import Console
 from planet_jax.cli.progress import Display
 from planet_jax.runs.duration import duration
 from planet_jax.runs.reporter import Opening, Reporter, TimeLeft, Work
-from planet_jax.scores import published
+from planet_jax.scores import published, shipped
 from planet_jax.scores.numbers import significant
 
 
@@ -45,6 +45,8 @@ class Terminal(Reporter):
         each = ', '.join(f'{task} {steps} agent steps ({steps * repeat} environment steps)' for (task, repeat), steps in
                          zip(run.action_repeats.items(), run.task_steps))
         self.note(f'{opening.episodes} episodes of {each}, in {", ".join(map(str, opening.directories))}')
+        if told := shipped.expectation(shipped.curves(run.task, run.preset)):
+            self.note(f'What to expect, from runs of this project: {told}')
 
     def resumed(self, episodes: int, updates: int) -> None:
         self.note(f'Going on after {episodes} episodes and {updates} updates.')

@@ -1,0 +1,81 @@
+"""Puts finished runs among the shipped ones: their score files here, their curves into the package.
+
+    python -m experiments.ship --runs logs/walker_walk/rssm-cpu/0 logs/walker_walk/rssm-cpu/1 --cores 2
+
+The display of a training and `experiments.reproduce` read these curves.
+"""
+
+import json
+import shutil
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import tyro
+
+from planet_jax.scores import shipped
+from planet_jax.storage import files, run_folder
+
+RESULTS = Path(__file__).parent / 'results'
+CURVES = Path(shipped.__file__).parent / shipped.FILE
+FILES = 'config.json', 'evaluations.jsonl', 'metrics.jsonl', 'scores.csv'
+"""Of a run folder, that are kept."""
+PHASES = 'baselines', 'compile', 'seed', 'learn', 'collect', 'evaluate', 'open_loop', 'save'
+"""What a run's time goes into."""
+
+
+@dataclass(frozen=True)
+class Command:
+    """Put runs among the shipped ones."""
+
+    runs: tuple[Path, ...]
+    """Run folders, LOGDIR/TASK/METHOD/SEED."""
+    cores: int
+    """That each of them ran on."""
+    method: str = 'rssm-cpu'
+    """Method folder of the results."""
+
+
+def evaluations(directory: Path, cores: int) -> list[shipped.Evaluation]:
+    """Of the trained agent of a run, each with the minutes of work before it.
+
+    Raises:
+        FolderError: it is no run folder.
+        ValueError: it was not evaluated.
+    """
+    record = run_folder.read_config(directory)
+    minutes = {line['episodes']: sum(line['seconds'].get(phase, 0.0) for phase in PHASES) / 60
+               for line in files.read_lines(directory / 'metrics.jsonl')}
+    found = [shipped.Evaluation(record['task'], record['preset'], record['seed'], cores, line['episodes'],
+                                minutes[line['episodes']], float(np.mean(line['returns'])), len(line['returns']))
+             for line in files.read_lines(directory / 'evaluations.jsonl') if line['agent'] == 'planet']
+    if not found:
+        raise ValueError(f'{directory} has no evaluation of its agent, so there is nothing to ship.')
+    return found
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Ships runs; returns the exit status."""
+    command = tyro.cli(Command, args=arguments, prog='python -m experiments.ship', description=__doc__)
+    try:
+        kept = list(shipped.parse(files.read_text(CURVES)))
+        for directory in command.runs:
+            found = evaluations(directory, command.cores)
+            of = found[0].task, found[0].preset, found[0].seed
+            kept = [row for row in kept if (row.task, row.preset, row.seed) != of] + found
+            target = RESULTS / found[0].task / command.method / str(found[0].seed)
+            target.mkdir(parents=True, exist_ok=True)
+            for name in FILES:
+                shutil.copyfile(directory / name, target / name)
+            print(json.dumps({'task': of[0], 'seed': of[2], 'episodes': found[-1].episodes, 'return': found[-1].mean}))
+        files.write_text(CURVES, shipped.write(kept))
+    except (ValueError, OSError) as error:
+        print(error, file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())

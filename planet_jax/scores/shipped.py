@@ -1,0 +1,106 @@
+"""Scores of this project's own runs: what to expect of a training, and what one of them is compared with."""
+
+import csv
+import functools
+import importlib.resources
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from planet_jax.scores.numbers import significant
+
+FILE = 'shipped.csv'
+"""Beside this module; `experiments/ship.py` writes it."""
+NUMBERS = {1: 'one run', 2: 'two runs', 3: 'three runs', 4: 'four runs', 5: 'five runs'}
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """One evaluation of one run.
+
+    Attributes:
+        task: of the run.
+        preset: of the run.
+        seed: of the run.
+        cores: that it ran on.
+        episodes: of data.
+        minutes: of work until the evaluation began.
+        mean: return, over `count` episodes.
+        count: episodes of the evaluation.
+    """
+
+    task: str
+    preset: str
+    seed: int
+    cores: int
+    episodes: int
+    minutes: float
+    mean: float
+    count: int
+
+
+COLUMNS = tuple(Evaluation.__dataclass_fields__)
+
+
+@functools.cache
+def evaluations() -> tuple[Evaluation, ...]:
+    """Of all shipped runs, in the order of the file."""
+    text = (importlib.resources.files(__package__) / FILE).read_text(encoding='utf-8')
+    return parse(text)
+
+
+def parse(text: str) -> tuple[Evaluation, ...]:
+    """The rows of a file like `FILE`."""
+    types = {name: field.type for name, field in Evaluation.__dataclass_fields__.items()}
+    return tuple(Evaluation(**{name: types[name](row[name]) for name in COLUMNS})
+                 for row in csv.DictReader(io.StringIO(text)))
+
+
+def write(rows: Sequence[Evaluation]) -> str:
+    """A file like `FILE`, sorted by task, preset, seed and episodes."""
+    file = io.StringIO()
+    writer = csv.writer(file, lineterminator='\n')
+    writer.writerow(COLUMNS)
+    for row in sorted(rows, key=lambda row: (row.task, row.preset, row.seed, row.episodes)):
+        writer.writerow([row.task, row.preset, row.seed, row.cores, row.episodes, f'{row.minutes:.1f}',
+                         f'{row.mean:.6g}', row.count])
+    return file.getvalue()
+
+
+def curves(task: str, preset: str) -> dict[int, tuple[Evaluation, ...]]:
+    """The evaluations of each shipped seed, in the order of their episodes; nothing where no run is shipped."""
+    found: dict[int, list[Evaluation]] = {}
+    for row in evaluations():
+        if (row.task, row.preset) == (task, preset):
+            found.setdefault(row.seed, []).append(row)
+    return {seed: tuple(rows) for seed, rows in found.items()}
+
+
+def expectation(found: dict[int, tuple[Evaluation, ...]], minutes: Sequence[int] = (30, 60)) -> str | None:
+    """What the curves lead to expect, in a sentence.
+
+    Args:
+        found: from `curves`.
+        minutes: to tell of; one that a run had not reached is not told.
+
+    Returns:
+        such as '30 minutes: about 250; 100 episodes, in 50 minutes: about 400 (two runs, each on one core).'; none
+        where there is no curve.
+    """
+    if not found:
+        return None
+    parts = []
+    for limit in minutes:
+        reached = [[row.mean for row in rows if row.minutes <= limit] for rows in found.values()]
+        if all(reached) and all(rows[-1].minutes >= limit for rows in found.values()):
+            parts.append(f'{limit} minutes: about {significant(np.mean([means[-1] for means in reached]))}')
+    ends = [rows[-1] for rows in found.values()]
+    episodes, taken = min(row.episodes for row in ends), max(row.minutes for row in ends)
+    mean = significant(np.mean([row.mean for row in ends]))
+    parts.append(f'{episodes} episodes, in {taken:.0f} minutes: about {mean}')
+    cores = sorted({row.cores for row in ends})
+    on = ' or '.join({1: 'one core', 2: 'two cores'}.get(number, f'{number} cores') for number in cores)
+    runs = NUMBERS.get(len(found), f'{len(found)} runs')
+    return f'{"; ".join(parts)} ({runs}{", each" if len(found) > 1 else ""} on {on}).'

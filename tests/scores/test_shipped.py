@@ -1,0 +1,37 @@
+"""The curves of shipped runs, and what is told of them."""
+
+import numpy as np
+
+from planet_jax.scores import shipped
+from planet_jax.scores.shipped import Evaluation
+
+
+def row(seed, episodes, minutes, mean, task='walker_walk'):
+    return Evaluation(task, 'cpu', seed, 1, episodes, minutes, mean, 2)
+
+
+ROWS = [row(1, 100, 62.0, 420.0), row(0, 20, 12.5, 100.0), row(0, 50, 31.0, 300.0), row(1, 40, 29.0, 200.0),
+        row(0, 100, 64.0, 380.0)]
+
+
+def test_a_file_is_read_as_it_was_written():
+    assert shipped.parse(shipped.write(ROWS)) == tuple(sorted(ROWS, key=lambda row: (row.seed, row.episodes)))
+
+
+def test_every_shipped_evaluation_is_possible():
+    for found in shipped.evaluations():
+        assert np.isfinite(found.mean) and found.episodes > 5 and found.minutes > 0 and found.count >= 1
+
+
+def test_the_expectation_is_a_mean_of_the_latest_scores_of_that_minute():
+    found = {0: tuple(r for r in sorted(ROWS, key=lambda row: row.episodes) if r.seed == 0),
+             1: tuple(r for r in sorted(ROWS, key=lambda row: row.episodes) if r.seed == 1)}
+    told = shipped.expectation(found)
+    assert told == ('30 minutes: about 150; 60 minutes: about 250; 100 episodes, in 64 minutes: about 400 '
+                    '(two runs, each on one core).')
+
+
+def test_minutes_that_a_run_had_not_reached_are_not_told():
+    told = shipped.expectation({0: (row(0, 100, 25.0, 500.0),)})
+    assert told == '100 episodes, in 25 minutes: about 500 (one run on one core).'
+    assert shipped.expectation({}) is None
