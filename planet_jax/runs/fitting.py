@@ -19,7 +19,7 @@ from planet_jax.runs.progress import Seed, write_given
 from planet_jax.runs.run import Run, one_seed
 from planet_jax.storage.datasets import Data, check_fit, split
 from planet_jax.storage.run_folder import RunFolder
-from planet_jax.types import Steps, TrainState, Trajectory
+from planet_jax.types import TrainState, Trajectory
 
 
 class Point(NamedTuple):
@@ -43,7 +43,7 @@ class Point(NamedTuple):
 
 
 def points(config: Config, spec: Spec, training: Trajectory, held_out: Trajectory, numbers: Sequence[int], every: int,
-           updates: int, horizon: int = HORIZON, adapt: Callable[[Steps], Steps] = lambda steps: steps,
+           updates: int, horizon: int = HORIZON,
            report: Callable[[int], None] = lambda updates: None) -> Iterator[Point]:
     """Trains with several seeds at once, and measures on the way.
 
@@ -56,13 +56,12 @@ def points(config: Config, spec: Spec, training: Trajectory, held_out: Trajector
         every: updates between two measurements.
         updates: of each seed; what is left over by `every` is not done.
         horizon: H of the measures.
-        adapt: changes the steps, for experiments.
         report: called with the updates done, after each call of `learn`.
     """
     device = available_devices()[0]
     per_call = 1 if device.platform == 'cpu' else math.gcd(every, 25)
     model = make_world_model(config.model, spec)
-    steps = adapt(algorithm.make_steps(config, spec, slots=len(training.length), updates_per_call=per_call))
+    steps = algorithm.make_steps(config, spec, slots=len(training.length), updates_per_call=per_call)
     steps = seeds.over_seeds(steps, [device], len(numbers))
     state = steps.init(jnp.stack([keys.root(number) for number in numbers]))
     for number in range(len(training.length)):
@@ -77,7 +76,7 @@ def points(config: Config, spec: Spec, training: Trajectory, held_out: Trajector
         seconds.append(time.perf_counter() - began)
         report(done)
         if done % every == 0:
-            measured = [measure(jax.tree.map(lambda leaf, index=index: leaf[index], state.learner.params))
+            measured = [measure(jax.tree.map(lambda leaf, index=index: leaf[index], state.learner.acting))
                         for index in range(len(numbers))]
             yield Point(done, state, [float(row.mean()) for row in loss], measured, seconds, per_call)
 
