@@ -7,7 +7,9 @@ from planet_jax import config as settings_of
 from planet_jax.config import Config
 
 BASE = ('objective.image_scale=none', 'objective.kl_balance=0.8', 'objective.free_nats=none', 'learner.chunk_length=32',
-        'learner.batch=16')
+        'learner.batch=16', 'model.encoder_channels=[16,32,64]', 'model.encoder_kernels=[]', 'model.encoder_strides=[]',
+        'model.decoder_channels=[32,16]', 'model.decoder_kernels=[5,6,6]', 'model.decoder_strides=[]',
+        'model.decoder_units=256', 'model.decoder_start=1', 'model.decoder_layers=0')
 """Of every arm, before its own settings, whatever the preset says today."""
 WHOLE = 'learner.chunk_length=128', 'learner.batch=4'
 """Whole episodes of cartpole, and as many rows an update as in `BASE`."""
@@ -46,6 +48,9 @@ ARMS: dict[str, tuple[str, ...]] = {
     'patches-both': ('model.encoder_channels=[32,64]', 'model.encoder_kernels=[4,4]', 'model.encoder_strides=[4,4]',
                      'model.decoder_units=512', 'model.decoder_start=2', 'model.decoder_channels=[32]',
                      'model.decoder_kernels=[4,4]', 'model.decoder_strides=[4,4]'),
+    'patches-hidden': ('model.encoder_channels=[32,64]', 'model.encoder_kernels=[4,4]', 'model.encoder_strides=[4,4]',
+                       'model.decoder_units=512', 'model.decoder_start=2', 'model.decoder_channels=[32]',
+                       'model.decoder_kernels=[4,4]', 'model.decoder_strides=[4,4]', 'model.decoder_layers=2'),
     'map-6': ('model.encoder_channels=[16,32]',),
     'shift-1': ('learner.image_shift=1',),
     'shift-2': ('learner.image_shift=2',),

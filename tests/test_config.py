@@ -50,6 +50,7 @@ def test_every_field_survives_json():
         model=Model('ssm', stochastic=5, deterministic=6, hidden=7, min_std=0.2, gru='reset_after', image_bits=4,
                     encoder_channels=(3, 4), encoder_kernels=(4, 3), encoder_strides=(4, 2), decoder_channels=(5, 6),
                     decoder_kernels=(5, 6, 6), decoder_strides=(2, 3, 2), decoder_units=8, decoder_start=2,
+                    decoder_layers=1, decoder_hidden=4,
                     vector_layers=1, vector_units=9, reward_layers=1, reward_units=10, precision='float32'),
         objective=Objective(image_scale=0.5, reward_scale=2, divergence_scale=0.5, free_nats=1.5, kl_balance=0.8,
                             overshooting_distance=3, overshooting_weights='paper', overshooting_betas=(0.5, 2),

@@ -42,6 +42,11 @@ class Model:
     """Strides of the decoder's transposed convolutions; none: 2 each."""
     decoder_units: int = setting(1024, least=1)
     """Units of the dense layer before the transposed convolutions."""
+    decoder_layers: int = setting(0, least=0)
+    """Hidden dense layers with ReLU before that one. Patches that do not overlap have few layers to bend what the latent
+    state says into pixels; these are cheap."""
+    decoder_hidden: int = setting(256, least=1)
+    """Units of each of these."""
     decoder_start: int = setting(1, least=1)
     """Height and width of the map that the dense layer makes, whose square divides the units."""
     vector_layers: int = setting(2, least=1)

@@ -12,6 +12,8 @@ THEN = {
     'model.encoder_strides': [],
     'model.decoder_strides': [],
     'model.decoder_start': 1,
+    'model.decoder_layers': 0,
+    'model.decoder_hidden': 256,
     'objective.image_scale': 1.0,
     'objective.kl_balance': None,
     'objective.overshooting_distance': 1,

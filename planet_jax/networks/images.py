@@ -76,6 +76,8 @@ class Decoder(nn.Module):
         image_channels: of the last one.
         strides: of each transposed convolution; none: 2 each.
         start: height and width of the map that the dense layer makes.
+        layers: hidden dense layers with ReLU before it (the paper has none).
+        hidden: units of each of these.
         dtype: see `heads.product_dtype`; the image is float32.
     """
 
@@ -86,11 +88,16 @@ class Decoder(nn.Module):
     strides: Sequence[int] = ()
     start: int = 1
     dtype: jnp.dtype | None = None
+    layers: int = 0
+    hidden: int = 256
 
     @nn.compact
     def __call__(self, features: jax.Array) -> jax.Array:
         """[..., F] -> mean of the image [..., size, size, image_channels]."""
-        x = Dense(self.units, self.dtype)(features)
+        x = features
+        for _ in range(self.layers):
+            x = nn.relu(Dense(self.hidden, self.dtype)(x))
+        x = Dense(self.units, self.dtype)(x)
         x = x.reshape(*x.shape[:-1], self.start, self.start, -1)
         strides = self.strides or (2,) * len(self.kernels)
         *layers, (_, *last) = zip((*self.channels, 0), self.kernels, strides, strict=True)

@@ -33,7 +33,8 @@ def make_world_model(config: Model, spec: Spec) -> WorldModel:
         encoder = Encoder(config.encoder_channels, config.encoder_kernels, config.encoder_strides, dtype)
         encoded = config.encoded_size(shape[0])**2 * config.encoder_channels[-1]
         decoder = Decoder(config.decoder_units, config.decoder_channels, config.decoder_kernels, shape[2],
-                          config.decoder_strides, config.decoder_start, dtype)
+                          config.decoder_strides, config.decoder_start, dtype, config.decoder_layers,
+                          config.decoder_hidden)
 
         def prepare(key, observation):
             return images.prepare(key, observation, config.image_bits)

@@ -119,6 +119,16 @@ def test_sizes_of_layers_with_other_kernels_and_strides():
         'Dense_0': (7, 32), 'Convolution_0': (2, 2, 3, 2), 'Convolution_1': (4, 4, 3, 3)}
 
 
+def test_hidden_layers_stand_before_the_decoders_map():
+    decoder = Decoder(32, (3,), (2, 4), 3, (2, 4), start=4, layers=2, hidden=5)
+    params = decoder.init(jax.random.PRNGKey(0), np.ones(7))['params']
+    assert [params[f'Dense_{layer}']['kernel'].shape for layer in range(3)] == [(7, 5), (5, 5), (5, 32)]
+    # ReLU: features that all units of the first layer answer with 0 leave only biases, which begin at 0.
+    params['Dense_0']['bias'] = params['Dense_0']['bias'] - 1e6
+    assert not np.any(decoder.apply({'params': params}, np.ones(7)))
+
+
+
 def test_activations_of_encoder_and_decoder():
     x = np.random.default_rng(0).normal(size=(14, 14, 3)).astype('float32')
     encoder, decoder = Encoder((4, 8)), Decoder(8, (4,), (3, 4), 3)
