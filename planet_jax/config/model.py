@@ -32,8 +32,8 @@ class Model:
     encoder_kernels: tuple[int, ...] = setting((), least=1)
     """Kernel sizes of the encoder's convolutions; none: 4 each."""
     encoder_strides: tuple[int, ...] = setting((), least=1)
-    """Strides of the encoder's convolutions; none: 2 each. Where stride and kernel are equal, patches do not overlap
-    and a layer is one matrix product, which is much faster on a CPU."""
+    """Strides of the encoder's convolutions; none: 2 each. As large as the kernel, patches do not overlap, which is
+    much faster on a CPU."""
     decoder_channels: tuple[int, ...] = setting((128, 64, 32), least=1)
     """Channels of the decoder's transposed convolutions; the last one has the image's."""
     decoder_kernels: tuple[int, ...] = setting((5, 5, 6, 6), least=1)
@@ -43,8 +43,7 @@ class Model:
     decoder_units: int = setting(1024, least=1)
     """Units of the dense layer before the transposed convolutions."""
     decoder_layers: int = setting(0, least=0)
-    """Hidden dense layers with ReLU before that one. Patches that do not overlap have few layers to bend what the latent
-    state says into pixels; these are cheap."""
+    """Hidden dense layers with ReLU before that one."""
     decoder_hidden: int = setting(256, least=1)
     """Units of each of these."""
     decoder_start: int = setting(1, least=1)
@@ -59,8 +58,7 @@ class Model:
     """Units of these layers (paper: 200; released code: 300)."""
     precision: Literal['default', 'bfloat16', 'tensorfloat32', 'float32'] = 'default'
     """Of matrix products and convolutions, also in planning. `default` is the device's: float32 on a CPU, TF32 on a
-    recent NVIDIA GPU. `bfloat16` is meant for accelerators: there the activations between these products are bfloat16
-    too, while parameters, recurrent state, distributions, predictions and losses stay float32."""
+    recent NVIDIA GPU. `bfloat16`, for accelerators: activations between these products too, all else is float32."""
 
     def __post_init__(self):
         check('model', self)
