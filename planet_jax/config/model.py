@@ -35,7 +35,7 @@ class Model:
     """Strides of the encoder's convolutions; none: 2 each. As large as the kernel, patches do not overlap, which is
     much faster on a CPU."""
     decoder_channels: tuple[int, ...] = setting((128, 64, 32), least=1)
-    """Channels of the decoder's transposed convolutions; the last one has the image's."""
+    """Channels of the decoder's transposed convolutions but the last."""
     decoder_kernels: tuple[int, ...] = setting((5, 5, 6, 6), least=1)
     """Kernel sizes of the decoder's transposed convolutions; they decide the size of its image."""
     decoder_strides: tuple[int, ...] = setting((), least=1)
