@@ -47,7 +47,7 @@ class Model:
     decoder_hidden: int = setting(256, least=1)
     """Units of each of these."""
     decoder_start: int = setting(1, least=1)
-    """Height and width of the map that the dense layer makes, whose square divides the units."""
+    """Height and width of the map that this layer makes."""
     vector_layers: int = setting(2, least=1)
     """Layers of the encoder and of the decoder of vector observations."""
     vector_units: int = setting(200, least=1)
