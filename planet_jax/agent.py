@@ -5,9 +5,10 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from planet_jax import config, planning, world_model
-from planet_jax.types import Belief, Latent, Params, WorldModel
+from planet_jax.types import Belief, Latent, Params, Trajectory, WorldModel
 
 Plan = Callable[[Params, jax.Array, Latent, Any], tuple[jax.Array, jax.Array, Any]]
 """(params, key, latent, state) -> (action [A], value [], state): what to do in a latent, the return expected of it, and
@@ -108,6 +109,20 @@ def make_planner(model: WorldModel, settings: config.Planner, action_size: int, 
         return found.actions[0], found.returns[-1].mean(), state
 
     return PlannerInModel(made.init, plan)
+
+
+def action_change(episode: Trajectory) -> float:
+    """How far an action is from the one before it, to tell whether plans contradict each other from step to step.
+
+    Args:
+        episode: NumPy arrays [T+1, ...].
+
+    Returns:
+        the mean of the absolute differences over steps and dimensions, 0 to 2, exploration noise included; 0 for an
+        episode of one step.
+    """
+    actions = np.asarray(episode.action, float)[1:int(episode.length)]
+    return float(np.abs(np.diff(actions, axis=0)).mean()) if len(actions) > 1 else 0.0
 
 
 def make_act(model: WorldModel, plan: Plan, noise: float, index: int = 0) -> Act:

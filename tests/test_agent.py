@@ -8,7 +8,7 @@ import pytest
 from planet_jax import agent, world_model
 from planet_jax.config import Model, Planner, Spec
 from planet_jax.networks import make_world_model
-from planet_jax.types import Belief, Latent
+from planet_jax.types import Belief, Latent, Trajectory
 
 KEY = jax.random.PRNGKey(0)
 SPEC = Spec((3,), 'float32', 2, 10)
@@ -229,3 +229,14 @@ def test_random_actions_are_uniform_or_normal_and_clipped():
         assert np.abs(actions).max() <= 1
         assert actions.std() == pytest.approx(std, rel=0.02)
         assert (np.abs(actions) == 1).mean() == pytest.approx(at_bounds, abs=0.02)
+
+
+# How plans fit together.
+
+
+def test_the_change_of_actions_is_of_the_steps_that_were_taken():
+    # The row of the reset and the padding after the end count nothing.
+    action = np.array([[9, 9], [0, 1], [0.5, 0], [0.5, 0], [-0.5, 1], [0, 0], [0, 0]], 'float32')
+    episode = Trajectory(np.zeros((7, 3)), action, np.zeros(7), np.int32(5))
+    np.testing.assert_allclose(agent.action_change(episode), (0.5 + 1 + 0 + 0 + 1 + 1) / 6)
+    assert agent.action_change(episode.replace(length=np.int32(2))) == 0

@@ -8,6 +8,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from planet_jax.agent import action_change
 from planet_jax.loggers.sinks import Sinks
 from planet_jax.runs.run import Run
 from planet_jax.storage.run_folder import FolderError, RunFolder, check_space
@@ -109,7 +110,7 @@ class Seed:
             value = float(values[number])
             planned = {}
             if progress.updates and np.isfinite(value):
-                planned = {'elites_return': value} | self._came(episode)
+                planned = {'elites_return': value, 'action_change': action_change(episode), **self._came(episode)}
             lines.append({'task': task, 'return': float(returns[number]), **losses, **planned})
         for line in lines:
             self.folder.append('metrics.jsonl', {
@@ -118,7 +119,7 @@ class Seed:
                 'seconds': {name: round(value, 3) for name, value in (seconds | paces).items()},
             })
             if self.sinks:
-                of_task = ('return', 'elites_return', 'horizon_return')
+                of_task = ('return', 'elites_return', 'action_change', 'horizon_return')
                 on = self.on(line['task'])
                 self.sinks.scalars(progress.env_steps, {
                     f'train/{name}{on if name in of_task else ""}': value for name, value in line.items()

@@ -23,6 +23,7 @@ TOY = ['train', '--task', 'toy_point', '--preset', 'debug', '--replay.capacity',
 EPISODES, SEED_EPISODES, INTERVAL = 6, 2, 4
 LOGDIR = 'meine Läufe 走る'
 RUN = Path(LOGDIR, 'toy_point', 'rssm-debug', '0')
+PLANS = {'elites_return', 'action_change', 'horizon_return'}
 LOSSES = {'loss', 'image_loss', 'reward_loss', 'divergence', 'prior_entropy', 'posterior_entropy', 'gradient_norm',
           'skipped', 'free_rows', 'image_share', 'reward_share', 'divergence_share'}
 
@@ -88,7 +89,7 @@ def test_a_line_of_metrics_per_episode(finished):
         updates = max(number - SEED_EPISODES, 0) * INTERVAL
         assert (line['episodes'], line['updates'], line['agent_steps'], line['env_steps']) == (
             number, updates, 25 * number, 25 * number)
-        assert set(line) == counts | (LOSSES | {'elites_return', 'horizon_return'} if updates else set())
+        assert set(line) == counts | (LOSSES | PLANS if updates else set())
         assert line.pop('task') == 'toy_point'
         values = [value for name, value in line.items() if name != 'seconds'] + list(line['seconds'].values())
         assert np.isfinite(values).all()
