@@ -27,7 +27,9 @@ from planet_jax.storage import files
 
 HORIZON, ELITES = 12, 10
 RESULTS = Path(__file__).parent / 'results'
-"""Where `--table` writes planners.md and planners.png."""
+"""Where `--table` writes planners.md."""
+PICTURE = Path(__file__).parents[1] / 'docs' / 'pictures' / 'planners.png'
+"""Where it draws."""
 
 
 def _own(make, **options):
@@ -127,7 +129,7 @@ class Command:
     out: Path = Path('logs/planners')
     """Results are OUT/PLANNER-BUDGET/TASK/SEED/EPISODE.json."""
     table: bool = False
-    """Write experiments/results/planners.md and planners.png from the results in OUT, and plan nothing."""
+    """Write experiments/results/planners.md and docs/pictures/planners.png from the results in OUT; plan nothing."""
 
     def __post_init__(self):
         if unknown := set(self.planners) - set(PLANNERS):
@@ -185,15 +187,19 @@ def picture(found: dict[tuple[str, int], dict[str, list[float]]], path: Path) ->
     """Return against sequences, a panel for each task; the line is the paper's."""
     from matplotlib.figure import Figure
     figure = Figure(figsize=(10, 5.5), layout='constrained')
-    for axes, task in zip(figure.subplots(2, 3).flat, PAPER):
-        for name in PLANNERS:
+    budgets = sorted({budget for _, budget in found})
+    shown = [name for name in PLANNERS if name in {planner for planner, _ in found}]
+    for axes, task in zip(figure.subplots(2, 3, sharex=True, sharey=True).flat, PAPER):
+        for number, name in enumerate(shown):
             line = [(budget, np.mean(tasks[task])) for (planner, budget), tasks in found.items()
                     if planner == name and task in tasks]
-            if line:
-                axes.plot(*zip(*line), marker='o', label=name)
+            # Without points too, so that the legend of one panel is that of all.
+            axes.plot(*(zip(*line) if line else ([], [])), f'C{number}', marker='o', label=name)
         axes.axhline(PAPER[task], color='grey', linewidth=1, label='paper, 10,000')
-        axes.set(title=task, xscale='log', ylim=(0, 1050))
-    axes.legend(fontsize='small')
+        axes.set(title=task, xscale='log', xlim=(budgets[0] / 1.3, budgets[-1] * 1.3), ylim=(0, 1050))
+        axes.set_xticks(budgets, map(str, budgets))
+        axes.minorticks_off()
+    figure.legend(*axes.get_legend_handles_labels(), loc='outside right upper', fontsize='small')
     figure.supxlabel('sequences a step')
     figure.supylabel('return')
     figure.savefig(path, dpi=110)
@@ -207,7 +213,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if command.table:
             found = points(command.out)
             files.write_text(RESULTS / 'planners.md', table(found))
-            picture(found, RESULTS / 'planners.png')
+            picture(found, PICTURE)
         else:
             run(command, Console())
     except KeyboardInterrupt:

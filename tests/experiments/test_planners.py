@@ -32,6 +32,7 @@ def test_points_are_made_once_and_told(tmp_path, monkeypatch, capsys):
     command = ['--tasks', 'reacher_easy', '--planners', 'icem', '--budgets', '60', '--episodes', '1', '--out',
                str(tmp_path)]
     monkeypatch.setattr(planners, 'RESULTS', tmp_path)
+    monkeypatch.setattr(planners, 'PICTURE', tmp_path / 'planners.png')
     monkeypatch.setattr(planners, 'HORIZON', 2)
     assert planners.main([*command, '--table']) == 2
     assert 'no whole episodes' in capsys.readouterr().err
