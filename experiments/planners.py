@@ -23,6 +23,7 @@ from experiments import simulator_cem
 from experiments.simulator_cem import PAPER, Search, search_of
 from planet_jax import planning
 from planet_jax.machine import prepare_process
+from planet_jax.pictures import curves
 from planet_jax.storage import files
 
 HORIZON, ELITES = 12, 10
@@ -202,7 +203,7 @@ def picture(found: dict[tuple[str, int], dict[str, list[float]]], path: Path) ->
     figure.legend(*axes.get_legend_handles_labels(), loc='outside right upper', fontsize='small')
     figure.supxlabel('sequences a step')
     figure.supylabel('return')
-    figure.savefig(path, dpi=110)
+    curves.save(figure, path)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

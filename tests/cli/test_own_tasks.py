@@ -33,10 +33,14 @@ def run(tmp_path, monkeypatch, write_scores):
 @pytest.mark.parametrize('command', ON_RUNS)
 @pytest.mark.parametrize('task', ['stranger:env', 'stranger:Env-v0', 'toy_point,stranger:env'])
 def test_nothing_that_a_folder_names_is_imported_unasked(command, task, run, tmp_path, capsys):
-    main([command, *(() if command == 'info' else ('--run',)), run(task)])
+    out = {'export': 'agent.jaxexport', 'report': 'report.html'}.get(command)
+    main([command, *(() if command == 'info' else ('--run',)), run(task),
+          *(('--out', str(tmp_path / out)) if out else ())])
     printed = capsys.readouterr()
     assert not (tmp_path / 'imported').exists() and 'stranger' not in sys.modules
-    if command != 'info':
+    if command == 'report':  # It tells the rest of a run whose agent must not act.
+        assert 'the agent was not asked to act' in printed.out and '--trust-task' in printed.out
+    elif command != 'info':
         assert f'is {task}, for which stranger would be imported, and so run: add --trust-task' in printed.err
 
 
