@@ -84,5 +84,6 @@ test-newest: ## the tests with the newest versions of everything, without constr
 docs: setup ## the documentation as a site, in site/
 	@.venv/bin/python -m mkdocs build --clean
 
-lint: setup ## ruff
+lint: setup ## ruff, and mypy for the types
 	@.venv/bin/python -m ruff check .
+	@.venv/bin/python -m mypy

@@ -8,13 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from planet_jax import config, planning, world_model
-from planet_jax.types import Belief, Latent, Params, Trajectory, WorldModel
+from planet_jax.types import Act, Belief, Latent, Params, Trajectory, WorldModel
 
 Plan = Callable[[Params, jax.Array, Latent, Any], tuple[jax.Array, jax.Array, Any]]
 """(params, key, latent, state) -> (action [A], value [], state): what to do in a latent, the return expected of it, and
 what the next plan begins from, a `planning.PlanState` or none."""
-Act = Callable[[Params, jax.Array, Belief, jax.Array], Belief]
-"""(params, key, belief, observation) -> Belief, one agent step later."""
 
 
 class PlannerInModel(NamedTuple):
@@ -65,8 +63,8 @@ def make_method(settings: config.Planner, action_size: int, colour: float = 2.0)
         action_size: A.
         colour: of the noise, where the settings name none.
     """
-    sizes = dict(action_size=action_size, horizon=settings.horizon, candidates=settings.candidates)
-    fits = dict(iterations=settings.iterations, elites=settings.elites)
+    sizes: dict[str, Any] = dict(action_size=action_size, horizon=settings.horizon, candidates=settings.candidates)
+    fits: dict[str, Any] = dict(iterations=settings.iterations, elites=settings.elites)
     match settings.method:
         case 'cem':
             return planning.make_cem(**sizes, **fits, spread=settings.spread)

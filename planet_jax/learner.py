@@ -8,7 +8,7 @@ import optax
 
 from planet_jax import config, keys, objective, replay
 from planet_jax.ops import images
-from planet_jax.types import Draw, LearnerState, Metrics, TrainState, Trajectory, WorldModel
+from planet_jax.types import Draw, DrawChunks, Learn, LearnerState, Metrics, Shares, TrainState, Trajectory, WorldModel
 
 Update = Callable[[LearnerState, jax.Array, Trajectory], tuple[LearnerState, Metrics]]
 """(learner, key, batch with leading [B, L]) -> (learner, metrics)."""
@@ -89,7 +89,7 @@ def draw(state: TrainState, number: jax.Array | int, settings: config.Learner) -
     return update_key, replay.draw(state.replay, draw_key, settings.batch, settings.chunk_length)
 
 
-def make_draw(settings: config.Learner, updates_per_call: int) -> Callable[..., Draw]:
+def make_draw(settings: config.Learner, updates_per_call: int) -> DrawChunks:
     """The chunks of the next call of `learn`, for batches that are cut beforehand.
 
     Args:
@@ -108,7 +108,7 @@ def make_draw(settings: config.Learner, updates_per_call: int) -> Callable[..., 
 
 
 def make_learn(update: Update, settings: config.Learner, updates_per_call: int,
-               ) -> Callable[..., tuple[TrainState, Metrics]]:
+               ) -> Learn:
     """Several updates in one compiled call, each on chunks of its own (algorithm 1, lines 3 to 6).
 
     Args:
@@ -135,7 +135,7 @@ def make_learn(update: Update, settings: config.Learner, updates_per_call: int,
 
 
 def make_shares(model: WorldModel, objectives: config.Objective, settings: config.Learner,
-                ) -> Callable[..., Metrics]:
+                ) -> Shares:
     """How much each term of the objective decides where the parameters go.
 
     Args:

@@ -176,7 +176,7 @@ def of_episodes(model: WorldModel, params: Params, key: jax.Array, episodes: Tra
         - `divergence`: the mean over rows; `divergence/by_step`: [T+1], over episodes.
         - `under_free_nats`: see `under`. `active`: see `active`.
     """
-    found = jax.lax.map(lambda pair: predict(model, params, *pair, mean, horizon=horizon, stride=stride),
+    found = jax.lax.map(lambda pair: predict(model, params, pair[0], pair[1], mean, horizon=horizon, stride=stride),
                         (jax.random.split(key, len(episodes.length)), episodes))
     rows = found.valid & (jnp.arange(found.valid.shape[1]) >= CONTEXT)
     started = jnp.broadcast_to(found.started[..., None], found.reward.shape)

@@ -123,9 +123,9 @@ def cut(replays: Sequence[Replay], draws: Draw) -> Trajectory:
         return rows(data.observation), rows(data.action), rows(data.reward)
 
     # A slot or start behind the end of another replay is clipped; that chunk is not taken.
-    chunks = _of_each(draws.replay, [jax.vmap(one, (None, 0, 0))(replay.data, draws.slot, draws.start)
-                                     for replay in replays])
-    return Trajectory(*chunks, draws.length)
+    observation, action, reward = _of_each(draws.replay, [
+        jax.vmap(one, (None, 0, 0))(replay.data, draws.slot, draws.start) for replay in replays])
+    return Trajectory(observation, action, reward, draws.length)
 
 
 def _of_each(which: jax.Array, options: Sequence[Any]) -> Any:

@@ -29,7 +29,7 @@ def _on_devices(function: Callable, devices: Sequence[jax.Device], seeds: int, d
         return jax.tree.map(lambda leaf: leaf[None], outputs)
 
     mapped = jax.vmap(function) if seeds > len(devices) else single
-    device = contextlib.nullcontext
+    device: Any = contextlib.nullcontext
     if seeds > 1:
         axis = PartitionSpec('seed')
         mapped = jax.shard_map(mapped, mesh=Mesh(np.array(devices), ('seed',)), in_specs=axis, out_specs=axis,
@@ -173,7 +173,8 @@ def over_seeds(steps: Steps, devices: Sequence[jax.Device], seeds: int | None = 
     if placement == 'device':
         return made
     on_host = _HostReplay(steps, compiled, seeds)
-    return made._replace(init=on_host.init, learn=on_host.learn, shares=on_host.shares, add=on_host.add)
+    return made._replace(  # It cuts the batches itself, so none can be given.
+        init=on_host.init, learn=on_host.learn, shares=on_host.shares, add=on_host.add)  # type: ignore[arg-type]
 
 
 def rounds(seeds: Sequence[int], devices: int, seeds_per_device: int) -> Iterator[list[int]]:

@@ -17,7 +17,7 @@ never an argument of `jit`; static configuration lives in `config/`. Shapes are 
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self
 
 import jax
 import jax.numpy as jnp
@@ -29,8 +29,16 @@ Metrics = dict[str, jax.Array]
 """Numbers by name."""
 
 
+class Record:
+    """What every record of arrays has from `flax.struct.dataclass`."""
+
+    if TYPE_CHECKING:
+        def replace(self, **changes: Any) -> Self:
+            """A copy with other values."""
+
+
 @struct.dataclass
-class Latent:
+class Latent(Record):
     """A Gaussian belief over the latent state, and a sample of it.
 
     An SSM has D = 0; an RNN has std = 1 and stochastic = mean; an RSSM has both parts.
@@ -54,7 +62,7 @@ class Latent:
 
 
 @struct.dataclass
-class Trajectory:
+class Trajectory(Record):
     """An episode, or a chunk of one (then L rows instead of T + 1).
 
     Row t holds the action that LED to observation t and the reward received on arriving there. Row 0 is the reset: zero
@@ -74,7 +82,7 @@ class Trajectory:
 
 
 @struct.dataclass
-class Belief:
+class Belief(Record):
     """What the agent carries from one step to the next.
 
     Attributes:
@@ -92,7 +100,7 @@ class Belief:
 
 
 @struct.dataclass
-class Replay:
+class Replay(Record):
     """Episodes in memory.
 
     Attributes:
@@ -105,7 +113,7 @@ class Replay:
 
 
 @struct.dataclass
-class Draw:
+class Draw(Record):
     """Which chunk of which episode is learned from; batches have leading axes.
 
     Attributes:
@@ -124,7 +132,7 @@ class Draw:
 
 
 @struct.dataclass
-class LearnerState:
+class LearnerState(Record):
     """What an update changes.
 
     Attributes:
@@ -146,7 +154,7 @@ class LearnerState:
 
 
 @struct.dataclass
-class TrainState:
+class TrainState(Record):
     """All that a run is: the one pytree, every leaf with a leading [P] outside of jitted steps.
 
     Attributes:
@@ -158,6 +166,55 @@ class TrainState:
     learner: LearnerState
     replay: tuple[Replay, ...]
     key: jax.Array
+
+
+class Init(Protocol):
+    """Parameters from a random key."""
+
+    def __call__(self, key: jax.Array) -> Params:
+        """Key -> params."""
+
+
+class Prepare(Protocol):
+    """An observation as the encoder takes it and the decoder makes it."""
+
+    def __call__(self, key: jax.Array, observation: jax.Array) -> jax.Array:
+        """[..., *shape] -> [..., *shape] float32; the key's noise fills the colour bits that are left out."""
+
+
+class Encode(Protocol):
+    """The embedding of an observation."""
+
+    def __call__(self, params: Params, prepared: jax.Array) -> jax.Array:
+        """[*shape] -> [M]."""
+
+
+class Prior(Protocol):
+    """One step ahead, without an observation."""
+
+    def __call__(self, params: Params, key: jax.Array, latent: Latent, action: jax.Array) -> Latent:
+        """Latent and action [A] that leads on from it -> Latent."""
+
+
+class Posterior(Protocol):
+    """What the prior of a step becomes by what was seen in it."""
+
+    def __call__(self, params: Params, key: jax.Array, prior: Latent, embedding: jax.Array) -> Latent:
+        """Prior and embedding [M] of the same step -> Latent."""
+
+
+class Resample(Protocol):
+    """The same belief with another sample of its stochastic part."""
+
+    def __call__(self, key: jax.Array, latent: Latent) -> Latent:
+        """Latent -> Latent."""
+
+
+class Head(Protocol):
+    """A prediction from the latent state."""
+
+    def __call__(self, params: Params, features: jax.Array) -> jax.Array:
+        """[F] -> the mean of what is predicted."""
 
 
 class WorldModel(NamedTuple):
@@ -176,19 +233,55 @@ class WorldModel(NamedTuple):
         reward: (params, features [F]) -> mean of the reward []
     """
 
-    init: Callable[..., Params]
+    init: Init
     initial: Callable[[], Latent]
-    prepare: Callable[..., jax.Array]
-    encode: Callable[..., jax.Array]
-    prior: Callable[..., Latent]
-    posterior: Callable[..., Latent]
-    resample: Callable[..., Latent]
-    decode: Callable[..., jax.Array]
-    reward: Callable[..., jax.Array]
+    prepare: Prepare
+    encode: Encode
+    prior: Prior
+    posterior: Posterior
+    resample: Resample
+    decode: Head
+    reward: Head
+
+
+class Act(Protocol):
+    """An agent: from a belief and an observation to the belief one agent step later, which holds the action."""
+
+    def __call__(self, params: Params, key: jax.Array, belief: Belief, observation: jax.Array) -> Belief:
+        """Belief and the observation that its action led to -> Belief."""
+
+
+class DrawChunks(Protocol):
+    """The chunks of the next call of `learn`; of the replays, only counts and lengths are used."""
+
+    def __call__(self, state: TrainState, updates: int | None = None) -> Draw:
+        """State -> Draw with leading [updates, B]."""
+
+
+class Learn(Protocol):
+    """Several updates in one call."""
+
+    def __call__(self, state: TrainState, batches: Trajectory | None = None, updates: int | None = None,
+                 ) -> tuple[TrainState, Metrics]:
+        """State, and batches [updates, B, L] where they are not to be cut out of the replays -> state, metrics."""
+
+
+class Shares(Protocol):
+    """The share of each term of the objective in the gradient's norm, on the next update's batch."""
+
+    def __call__(self, state: TrainState, batch: Trajectory | None = None) -> Metrics:
+        """State, and the batch [B, L] where it is not to be cut out of the replays -> metrics."""
+
+
+class Add(Protocol):
+    """Puts one episode of each task into the replays."""
+
+    def __call__(self, state: TrainState, episodes: Trajectory) -> TrainState:
+        """State and episodes [E], in the order of the tasks -> state."""
 
 
 class Steps(NamedTuple):
-    """An agent and its learning as pure functions, without batch axes; `sweep.over_seeds` adds them.
+    """An agent and its learning as pure functions, without batch axes; `seeds.over_seeds` adds them.
 
     Attributes:
         init: key -> TrainState
@@ -206,13 +299,13 @@ class Steps(NamedTuple):
         updates_per_call: updates in a call of `learn`, but for the last one before an episode, which may be shorter
     """
 
-    init: Callable[..., TrainState]
-    begin: Callable[..., Belief]
-    random: Callable[..., Belief]
-    act: Callable[..., Belief]
-    evaluate: Callable[..., Belief]
-    draw: Callable[..., Draw]
-    learn: Callable[..., tuple[TrainState, Metrics]]
-    shares: Callable[..., Metrics]
-    add: Callable[..., TrainState]
+    init: Callable[[jax.Array], TrainState]
+    begin: Callable[[Params], Belief]
+    random: Act
+    act: Act
+    evaluate: Act
+    draw: DrawChunks
+    learn: Learn
+    shares: Shares
+    add: Add
     updates_per_call: int

@@ -137,6 +137,14 @@ def test_two_seeds_on_two_devices_are_two_single_runs(two, singles):
     assert_same(both, jax.tree.map(lambda *leaves: np.concatenate(leaves), *singles))
 
 
+def test_seeds_on_devices_are_pmap_of_the_single_step_bit_for_bit(two, steps):
+    roots, episodes = ROOTS, stacked([episodes_of(0), episodes_of(1)])
+    devices = jax.devices()[:2]
+    state = jax.pmap(steps.add, devices=devices)(jax.pmap(steps.init, devices=devices)(roots), episodes)
+    told = jax.pmap(steps.learn, devices=devices)(state)
+    assert_same(jax.tree.map(np.array, two.learn(two.add(two.init(roots), episodes))), jax.tree.map(np.array, told))
+
+
 def test_two_seeds_on_one_device_are_two_single_runs_to_rounding(vmapped, one):
     both, episodes = vmapped.init(ROOTS), [episodes_of(0), episodes_of(1)]
     both, told = vmapped.learn(vmapped.add(both, stacked(episodes)))

@@ -44,4 +44,5 @@ class Steady:
 
 def make(stderr: bool = False) -> Console:
     """A console for this process's stdout or stderr."""
-    return Console(file=Steady(sys.stderr if stderr else sys.stdout), stderr=stderr)
+    stream: Any = Steady(sys.stderr if stderr else sys.stdout)
+    return Console(file=stream, stderr=stderr)

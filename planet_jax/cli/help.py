@@ -46,7 +46,7 @@ class Option:
     def symbol(self) -> str | None:
         """The paper's letter for it, which its text begins with."""
         found = re.match(r'([A-Z]), ', self.text)
-        return found and found[1]
+        return found[1] if found else None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,7 +76,8 @@ def read(record: type, defaults: Mapping[str, Any]) -> list[Group]:
 
 
 def _groups(record: type, defaults: Mapping[str, Any], name: str | None) -> Iterator[Group]:
-    options, below = [], []
+    options: list[Option] = []
+    below: list[Group] = []
     hints, texts = get_type_hints(record, include_extras=True), _texts(record)
     for entry in dataclasses.fields(record):
         value = defaults.get(entry.name, entry.default if entry.default_factory is dataclasses.MISSING
@@ -99,14 +100,14 @@ def _texts(record: type) -> dict[str, str]:
         for entry, below in itertools.pairwise(body):
             if isinstance(entry, ast.AnnAssign) and isinstance(below, ast.Expr) and isinstance(
                     below.value, ast.Constant):
-                found[ast.unparse(entry.target)] = ' '.join(below.value.value.split())
+                found[ast.unparse(entry.target)] = ' '.join(str(below.value.value).split())
     return found
 
 
 @functools.cache
 def _classes(module: str) -> dict[str, ast.ClassDef]:
     """The classes of a module, whose source is read once: to look for each of them takes longer than all the rest."""
-    source = Path(sys.modules[module].__file__).read_text(encoding='utf-8')
+    source = Path(str(sys.modules[module].__file__)).read_text(encoding='utf-8')
     return {node.name: node for node in ast.parse(source).body if isinstance(node, ast.ClassDef)}
 
 

@@ -46,8 +46,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ValueError, RuntimeError, OSError, FloatingPointError) as error:
         if os.environ.get('PLANET_JAX_TRACEBACK'):
             raise
+        told = str(error)
         if isinstance(error, FloatingPointError):  # By --debug-nans.
             own = [frame for frame in traceback.extract_tb(error.__traceback__) if 'planet_jax' in frame.filename]
-            error = f'{error}, in {own[-1].name} ({own[-1].filename}:{own[-1].lineno}): {own[-1].line}'
-        errors.print(f'planet-jax {name}: {error}', highlight=False, markup=False, soft_wrap=True)
+            told = f'{error}, in {own[-1].name} ({own[-1].filename}:{own[-1].lineno}): {own[-1].line}'
+        errors.print(f'planet-jax {name}: {told}', highlight=False, markup=False, soft_wrap=True)
         return 2

@@ -31,7 +31,8 @@ def parse(kind: type[T], arguments: Sequence[str], console: Console) -> T:
     if not issubclass(kind, HasSettings):
         return read(kind, arguments)
     name, why, settings = starting_point(arguments)
-    command = read(kind, arguments, kind(**required(kind), preset=name, config=settings))
+    training: Any = kind
+    command = read(training, arguments, training(**required(kind), preset=name, config=settings))
     from planet_jax import envs
     for names in [command.task] if isinstance(command.task, str) else command.task or ():
         for task in envs.resolve_several(names)[1]:
@@ -49,8 +50,9 @@ def required(kind: type) -> dict[str, Any]:
 
 def read(kind: type[T], arguments: Sequence[str], default: T | None = None) -> T:
     """A command line as a record; switches are given without a value, settings of a group with True or False."""
+    options: dict[str, Any] = {} if default is None else {'default': default}
     return tyro.cli(kind, args=arguments, prog=f'planet-jax {kind.__name__.lower()}', config=(
-        tyro.conf.FlagCreatePairsOff,), registry=values.REGISTRY, **({} if default is None else {'default': default}))
+        tyro.conf.FlagCreatePairsOff,), registry=values.REGISTRY, **options)
 
 
 def defaults(kind: type, arguments: Sequence[str]) -> dict[str, Any]:

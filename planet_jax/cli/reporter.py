@@ -19,7 +19,8 @@ class Terminal(Reporter):
 
     def __init__(self, console: Console):
         """Args: where to."""
-        self._console, self._display = console, None
+        self._console = console
+        self._display: Display | None = None
         self._tasks: Sequence[str] = ()
         self._seeds = 1
 

@@ -26,7 +26,7 @@ def number(text: str, kind: type[T]) -> T:
         ValueError: it is none, or not a whole one where one is asked for; the message has the nearest valid value.
     """
     if kind is float and re.fullmatch(r'[+-]?(inf|infinity|nan)', text.strip(), re.IGNORECASE):
-        return float(text)
+        return kind(float(text))
     found = re.fullmatch(rf'({NUMBER.pattern})([{"".join(SUFFIXES)}]?)', text.strip())
     if not found:
         what = 'a whole number' if kind is int else 'a number'
@@ -80,7 +80,8 @@ REGISTRY = ConstructorRegistry()
 @REGISTRY.primitive_rule
 def _rule(asked: PrimitiveTypeInfo) -> PrimitiveConstructorSpec | None:
     """How numbers and paths are read, alone, many of them, or one or none; other types are left to tyro."""
-    kind, optional, many = asked.type, False, False
+    kind: Any = asked.type
+    optional, many = False, False
     if get_origin(kind) in (Union, UnionType):
         members = [member for member in get_args(kind) if member is not NoneType]
         kind, optional = members[0] if len(members) == 1 else None, len(members) < len(get_args(kind))

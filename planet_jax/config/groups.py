@@ -9,7 +9,7 @@ import dataclasses
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from planet_jax.config.checks import check, setting
 from planet_jax.config.model import Model
@@ -105,8 +105,8 @@ class Objective:
         """
         if free_nats is None:
             free_nats = 3.0 if self.kl_balance is None else 1.0
-        filled = {name: value for name, value in [('divergence_scale', divergence_scale), ('free_nats', free_nats)]
-                  if getattr(self, name) is None}
+        asked = {'divergence_scale': divergence_scale, 'free_nats': free_nats}
+        filled: dict[str, Any] = {name: value for name, value in asked.items() if getattr(self, name) is None}
         return dataclasses.replace(self, **filled) if filled else self
 
     def observation_scale(self, shape: Sequence[int]) -> float:

@@ -2,11 +2,9 @@
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal
 
 from planet_jax.config.checks import check, setting
-
-T = TypeVar('T')
 
 
 @dataclass(frozen=True)
@@ -57,15 +55,16 @@ class Planner:
                              f'nearest valid value of keep is {most}.')
 
 
-def _each_or_none(kind: type[T]) -> type[T]:
+def _each_or_none(kind: Any) -> Any:
     """Makes a class a dataclass with the fields of its base, each of which may be none, and is unless it is given."""
     for entry in dataclasses.fields(kind):
-        kind.__annotations__[entry.name] = entry.type | None
+        entry_type: Any = entry.type
+        kind.__annotations__[entry.name] = entry_type | None
         setattr(kind, entry.name, dataclasses.field(default=None, metadata=entry.metadata))
     return dataclass(frozen=True)(kind)
 
 
-@_each_or_none
+@(dataclass(frozen=True) if TYPE_CHECKING else _each_or_none)
 class EvaluationPlanner(Planner):
     """The planner of evaluation, where it differs from that of collection; none: as in `planner`."""
 

@@ -6,7 +6,7 @@ from typing import Any
 from planet_jax.config.groups import Config
 from planet_jax.config.planner import EvaluationPlanner
 
-THEN = {
+THEN: dict[str, Any] = {
     'env.steps': None,
     'model.encoder_kernels': [],
     'model.encoder_strides': [],
@@ -66,11 +66,12 @@ def from_dict(values: dict[str, dict[str, Any]]) -> Config:
     for group in dataclasses.fields(Config):
         then = {name.partition('.')[2]: value for name, value in THEN.items() if name.startswith(f'{group.name}.')}
         given = then | values.get(group.name, {})
-        known = {f.name for f in dataclasses.fields(group.default_factory)}
+        settings: Any = group.default_factory
+        known = {f.name for f in dataclasses.fields(settings)}
         if set(given) - known:
             raise ValueError(f'The configuration names {group.name}.{min(set(given) - known)}, which this version does '
                              f'not know.')
-        groups[group.name] = group.default_factory(
+        groups[group.name] = settings(
             **{name: tuple(value) if isinstance(value, list) else value for name, value in given.items()})
     if set(values) - set(groups):
         raise ValueError(f'The configuration has a group {min(set(values) - set(groups))!r}, which this version does '

@@ -6,7 +6,6 @@ task is in its name; there is no simulator, and whoever asks for one is told so.
 
 import math
 import re
-from collections.abc import Sequence
 
 import gymnasium
 
@@ -63,7 +62,7 @@ class DataAlone(gymnasium.Env):
                          'one by --task when it is fitted.')
 
 
-def names() -> Sequence[str]:
+def names() -> tuple[str, ...]:
     """None: they follow from data."""
     return ()
 

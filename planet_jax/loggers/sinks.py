@@ -4,6 +4,7 @@ Nothing here is needed to go on with a run, so a sink that fails is switched off
 """
 
 import contextlib
+import functools
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -50,23 +51,26 @@ class Sinks:
         self._say = say
         self._open: dict[str, Sink] = {}
         for name in names:
-            self._try(name, lambda name=name: self._open.update({name: OPENERS[name](directory, step)}))
+            self._try(name, functools.partial(self._begin, name, directory, step))
 
     def scalars(self, step: int, values: Mapping[str, float]) -> None:
         """Sends numbers to all that are open."""
         for name, sink in [*self._open.items()]:
-            self._try(name, lambda sink=sink: sink.scalars(step, values))
+            self._try(name, functools.partial(sink.scalars, step, values))
 
     def image(self, step: int, title: str, path: Path) -> None:
         """Sends a picture, a PNG, to all that are open."""
         for name, sink in [*self._open.items()]:
-            self._try(name, lambda sink=sink: sink.image(step, title, path))
+            self._try(name, functools.partial(sink.image, step, title, path))
 
     def close(self) -> None:
         """Ends them."""
         for name, sink in [*self._open.items()]:
             self._try(name, sink.close)
         self._open.clear()
+
+    def _begin(self, name: SinkName, directory: Path, step: int) -> None:
+        self._open[name] = OPENERS[name](directory, step)
 
     def _try(self, name: str, work: Callable[[], None]) -> None:
         try:

@@ -23,11 +23,11 @@ def make_panels(collection: Collection, statistic: Literal['median', 'iqm']) -> 
     where, panels = (collection.axis, collection.width), []
     for task, methods in collection.tasks.items():
         runs = [run for of_method in methods.values() for run in of_method]
-        lines = {f'{agent} actions': statistics.baseline(runs, agent) for agent in ('uniform', 'zero')}
-        lines[f'PlaNet in the paper, {PAPER.episodes} episodes'] = dict(zip(published.TASKS, PAPER.returns)).get(task)
+        known = {f'{agent} actions': statistics.baseline(runs, agent) for agent in ('uniform', 'zero')}
+        known[f'PlaNet in the paper, {PAPER.episodes} episodes'] = dict(zip(published.TASKS, PAPER.returns)).get(task)
         of_methods = {label: statistics.interquartile_curve({task: of_method}, *where) if statistic == 'iqm'
                       else statistics.curve(of_method, *where) for label, of_method in methods.items()}
-        lines = {name: value for name, value in lines.items() if value is not None}
+        lines = {name: value for name, value in known.items() if value is not None}
         limits = published.SUITE_RETURNS if published.in_suite(task) else None
         panels.append(curves.Panel(task, of_methods, lines, limits))
     everywhere = {label: points for label, tasks in collection.on_all_tasks().items()

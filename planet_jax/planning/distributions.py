@@ -50,7 +50,7 @@ def coloured(horizon: int, colour: float) -> np.ndarray:
     """
     amplitude = np.maximum(np.fft.rfftfreq(horizon), 1 / horizon) ** (-colour / 2)
     filter = np.fft.irfft(np.fft.rfft(np.eye(horizon)) * amplitude, horizon)
-    return np.float32(filter / np.linalg.norm(filter[0]))
+    return (filter / np.linalg.norm(filter[0])).astype(np.float32)
 
 
 def best_of(returns: jax.Array, elites: int) -> jax.Array:

@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import gymnasium
 import jax
@@ -40,15 +41,15 @@ def make_envs(task: str, settings: Env, episodes: int, seeds: int = 1, spec: Spe
         report=report)
 
 
-def episode_keys(root: jax.Array, numbers: Sequence[int]) -> jax.Array:
+def episode_keys(root: jax.Array, numbers: Sequence[int] | np.ndarray) -> jax.Array:
     """The keys of evaluation episodes, [P, len(numbers), 2].
 
     Args:
         root: root keys of the seeds, [P, 2].
         numbers: of the episodes, counted from 0.
     """
-    numbers = jnp.asarray(numbers)
-    return jax.vmap(lambda key: jax.vmap(lambda number: keys.stream(key, 'evaluate', number))(numbers))(root)
+    counted = jnp.asarray(numbers)
+    return jax.vmap(lambda key: jax.vmap(lambda number: keys.stream(key, 'evaluate', number))(counted))(root)
 
 
 def evaluate(act: agent.Act, begin: Callable[[Params], Belief], vector: gymnasium.vector.VectorEnv, params: Params,
@@ -72,14 +73,19 @@ def evaluate(act: agent.Act, begin: Callable[[Params], Belief], vector: gymnasiu
     count = -(-episodes // together)
     # The last round may have room to spare; what it makes too much is dropped.
     numbers = np.minimum(np.arange(count * together), episodes - 1)
-    returns, first, done = [], None, 0
+    returns, done = [], 0
+    first: Any = None
     for keys_of_round in jnp.split(episode_keys(root, numbers), count, axis=1):
         collected, _ = collector.collect(act, begin, vector, params, keys_of_round,
-                                         lambda step, done=done: report(done + step))
+                                         functools.partial(_further, report, done))
         done += collected.reward.shape[-1] - 1
         first = first or jax.tree.map(lambda leaf: leaf[:, 0].copy(), collected)
         returns.append(collected.reward.sum(-1, dtype=np.float64))
     return np.concatenate(returns, 1)[:, :episodes], first
+
+
+def _further(report: Callable[[int], None], done: int, steps: int) -> None:
+    report(done + steps)
 
 
 def evaluate_baseline(name: str, task: str, settings: Env, root: jax.Array, episodes: int,

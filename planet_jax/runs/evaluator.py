@@ -68,11 +68,15 @@ class Evaluator:
             total = -(-count // together) * envs.spec(task, self.run.config.env).steps
             self.reporter.phase('evaluate', total=total, task=task if len(tasks) > 1 else None,
                                 first=not clock.times('evaluate'))
+
+            def advance(steps: int, total: int = total) -> None:
+                report(steps, total)
+
             # Seconds are of an evaluation with all of its episodes, for those with fewer are of the beginning.
             with clock.measure('evaluate', count / self.settings.episodes):
                 returns, first = evaluation.evaluate(
                     self.steps.evaluate, self.steps.begin, vector, state.learner.acting, state.key, count,
-                    lambda steps, total=total: report(steps, total))
+                    advance)
             if self.open_loop:
                 with clock.measure('open_loop'):
                     self._predict(task, state, first, vector.metadata['render_fps'])

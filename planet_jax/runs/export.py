@@ -45,7 +45,7 @@ def make_step(trained: Trained) -> Step:
 
         now = jax.tree.map(begin_or_go_on, begun, _unnamed(belief, begun))
         now, observation, key = jax.tree.map(lambda leaf: leaf[None], (now, observation, key))
-        done: Belief = jax.tree.map(lambda leaf: leaf[0], trained.steps.evaluate(
+        done = jax.tree.map(lambda leaf: leaf[0], trained.steps.evaluate(
             trained.params, key, now, observation))
         return done.action, _named(done) | {STEPS: belief[STEPS] + 1}
 

@@ -102,7 +102,8 @@ class Seed:
         Returns:
             the averages of the updates before these episodes.
         """
-        progress, losses, lines = self.progress, self.progress.averages(), []
+        progress, losses = self.progress, self.progress.averages()
+        lines: list[dict[str, Any]] = []
         for number, (task, repeat) in enumerate(self.run.action_repeats.items()):
             episode = jax.tree.map(lambda leaf, number=number: leaf[number], episodes)
             digest = self.folder.write_episode(len(progress.episodes), episode)

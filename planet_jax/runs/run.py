@@ -10,6 +10,7 @@ import jax
 import numpy as np
 
 from planet_jax import algorithm, config, envs, machine
+from planet_jax.config import Spec
 from planet_jax.networks import make_world_model
 from planet_jax.runs.devices import available_devices, device_name, flags, memory_bytes
 from planet_jax.seeds import over_seeds
@@ -67,7 +68,7 @@ class Run:
         return colours.pop() if len(colours) == 1 else envs.Task.colour
 
     @property
-    def spec(self) -> config.Spec:
+    def spec(self) -> Spec:
         """What the model must know of the tasks; T is the longest."""
         return _spec(self.tasks, self.config.env)
 
@@ -161,7 +162,7 @@ class Run:
 
 
 @functools.lru_cache
-def _spec(tasks: tuple[str, ...], settings: config.Env) -> config.Spec:
+def _spec(tasks: tuple[str, ...], settings: config.Env) -> Spec:
     return envs.spec(tasks, settings)
 
 

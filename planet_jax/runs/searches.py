@@ -63,9 +63,9 @@ class Search:
             params, latent, state = jax.tree.map(lambda leaf: leaf[0], (
                 trained.params, *jax.tree.map(lambda leaf: leaf[0], (agent.belief.latent, state))))
             planner = acting.make_method(settings[index], run.spec.action_size, run.colour)
-            arguments, options = acting.rollout_arguments(run.model, settings[index], latent)
+            (root, dynamics), options = acting.rollout_arguments(run.model, settings[index], latent)
             with jax.default_matmul_precision(run.config.model.precision):
-                plan, found = drawing.search(params, plan_key, *arguments, planner, state, **options)
+                plan, found = drawing.search(params, plan_key, root, dynamics, planner, state, **options)
             carried_out = [env.step(action)[:2] for action in plan.actions[:steps - step]]
         return cls(trained, f'{task} {trained.progress}: the plan at step {step} of {steps}', plan, found,
                    planner.parts.begin(state).std, observation,

@@ -128,7 +128,7 @@ class Trained:
             try:
                 of_task, _ = evaluation.evaluate(
                     self.steps.evaluate, self.steps.begin, vector, self.params, self.root, episodes,
-                    lambda done, task=task, total=total: report(task, done, total))
+                    functools.partial(_report, report, task, total))
                 returns[task] = of_task[0]
             finally:
                 vector.close()
@@ -148,6 +148,10 @@ class Trained:
     def _decode(self) -> Callable[..., jax.Array]:
         model = self.run.model
         return self.run.compiled(lambda params, latent: images.restore(model.decode(params, latent.features)))
+
+
+def _report(report: Callable[[str, int, int], None], task: str, total: int, done: int) -> None:
+    report(task, done, total)
 
 
 class Agent:

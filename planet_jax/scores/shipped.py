@@ -6,6 +6,7 @@ import importlib.resources
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -53,7 +54,7 @@ def evaluations() -> tuple[Evaluation, ...]:
 
 def parse(text: str) -> tuple[Evaluation, ...]:
     """The rows of a file like `FILE`."""
-    types = {name: field.type for name, field in Evaluation.__dataclass_fields__.items()}
+    types: dict[str, Any] = {name: field.type for name, field in Evaluation.__dataclass_fields__.items()}
     return tuple(Evaluation(**{name: types[name](row[name]) for name in COLUMNS})
                  for row in csv.DictReader(io.StringIO(text)))
 

@@ -82,19 +82,20 @@ def collect(directories: Sequence[Path], axis: Axis | None, width: int, say: Cal
     seen = collections.Counter((entry.task, entry.method, entry.seed) for _, entry in labelled)
     # Folders that hold different seeds are parts of one method, those with the same seeds are to be compared.
     twice = {method for (_, method, _), count in seen.items() if count > 1}
-    runs = [dataclasses.replace(entry, method=f'{entry.method} in {directory}') if entry.method in twice else entry
+    merged = [dataclasses.replace(entry, method=f'{entry.method} in {directory}') if entry.method in twice else entry
             for directory, entry in labelled]
     if axis is None:
-        axis = 'episodes' if all(_knows(run, 'episodes') for run in runs) else 'env_steps'
-    for run in runs:
-        if not _knows(run, axis):
-            raise FolderError(f'The scores of {run.method} on {run.task}, seed {run.seed}, do not tell the number of '
-                              f'{LABELS[axis]}: choose the other axis, --x '
+        axis = 'episodes' if all(_knows(run, 'episodes') for run in merged) else 'env_steps'
+    for entry in merged:
+        if not _knows(entry, axis):
+            raise FolderError(f'The scores of {entry.method} on {entry.task}, seed {entry.seed}, do not tell the '
+                              f'number of {LABELS[axis]}: choose the other axis, --x '
                               f'{"env_steps" if axis == "episodes" else "episodes"}.')
-    names = {run.task for run in runs}
-    tasks = {task: {} for task in [*published.TASKS, *sorted(names - set(published.TASKS))] if task in names}
-    for run in sorted(runs, key=lambda run: run.method):
-        tasks[run.task].setdefault(run.method, []).append(run)
+    names = {run.task for run in merged}
+    tasks: dict[str, dict[str, list[Scores]]] = {
+        task: {} for task in [*published.TASKS, *sorted(names - set(published.TASKS))] if task in names}
+    for entry in sorted(merged, key=lambda entry: entry.method):
+        tasks[entry.task].setdefault(entry.method, []).append(entry)
     return Collection(tasks, axis, width)
 
 

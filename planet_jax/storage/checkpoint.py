@@ -106,7 +106,7 @@ def _orbax(directory: Path) -> 'Iterator[tuple[orbax.checkpoint.StandardCheckpoi
                 link = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix='planet_jax-'))) / 'checkpoint'
                 link.symlink_to(directory, target_is_directory=True)
             except OSError as error:
-                raise CheckpointError(_no_link(directory, error.strerror)) from error
+                raise CheckpointError(_no_link(directory, error.strerror or str(error))) from error
             if not LITERAL.fullmatch(str(link)):
                 raise CheckpointError(_no_link(directory, f'{link} has such a character too'))
             directory = link

@@ -3,6 +3,7 @@
 All of them are read before anything is made of one, and each that cannot be used is named.
 """
 
+import functools
 import warnings
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
@@ -45,9 +46,9 @@ class Data(NamedTuple):
             return np.concatenate([leaf, np.zeros((spec.steps + 1 - len(leaf), *leaf.shape[1:]), leaf.dtype)])
 
         chosen = [self.episodes[number] for number in numbers]
-        return Trajectory(
-            *(np.stack([padded(getattr(episode, name)) for episode in chosen])
-              for name in ('observation', 'action', 'reward')), np.array([episode.length for episode in chosen]))
+        observation, action, reward = (np.stack([padded(getattr(episode, name)) for episode in chosen])
+                                       for name in ('observation', 'action', 'reward'))
+        return Trajectory(observation, action, reward, np.array([episode.length for episode in chosen]))
 
 
 def read(source: str, layout: Layout) -> Data:
@@ -66,7 +67,7 @@ def read(source: str, layout: Layout) -> Data:
     paths = sorted((folder / 'episodes' if (folder / 'config.json').exists() else folder).glob('*.npz'))
     if not paths:
         raise ValueError(f'{folder} has no .npz files: name a folder of episodes, a run folder, or a Minari data set.')
-    return _gather(source, ((str(path), lambda path=path: _archive(path, layout)) for path in paths))
+    return _gather(source, ((str(path), functools.partial(_archive, path, layout)) for path in paths))
 
 
 def split(count: int, share: float, seed: int) -> tuple[list[int], list[int]]:
@@ -156,7 +157,8 @@ def _archive(path: Path, layout: Layout) -> Trajectory:
         if not 1 <= length <= len(arrays[0]):
             raise ValueError(f'its length is {length}, but it has {len(arrays[0])} rows')
         arrays = [array[:length] for array in arrays]
-    return arrange(*arrays, *((Layout(), 'led') if own else (layout, layout.rows)))
+    observation, action, reward = arrays
+    return arrange(observation, action, reward, *((Layout(), 'led') if own else (layout, layout.rows)))
 
 
 def arrange(observation: np.ndarray, action: np.ndarray, reward: np.ndarray, layout: Layout,
@@ -245,5 +247,5 @@ def _minari(source: str, folder: Path, layout: Layout) -> Iterator[tuple[str, Ca
         action = (np.reshape(found.actions, (len(found.actions), -1)) - low) / (high - low) * 2 - 1
         return arrange(np.asarray(observation), action.astype(np.float32), found.rewards, Layout(), 'taken')
 
-    return ((f'episode {number} of {source}', lambda number=number: episode(number))
+    return ((f'episode {number} of {source}', functools.partial(episode, number))
             for number in data.episode_indices.tolist())

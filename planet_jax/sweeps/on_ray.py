@@ -108,7 +108,8 @@ class _Watched:
     """
 
     def __init__(self, job: Job):
-        self.job, self.running, self.status = job, False, None
+        self.job, self.running = job, False
+        self.status: int | None = None
         self.most, self.losses = -1, 0
         self.lock = self._read_lock()
         self.read_metrics()

@@ -123,7 +123,7 @@ def state_after(record, steps):
 def test_the_table(whole, tmp_path, monkeypatch):
     record = read(whole)
     copy(record, tmp_path, **{'return': 482.0}, seconds=600)
-    copy(record, tmp_path, seed=1, done=7, **{'return': 28.25}, earlier=[{**record, 'commit': 'zero'}])
+    copy(record, tmp_path, seed=1, done=7, **{'return': 28.25}, seconds=6, earlier=[{**record, 'commit': 'zero'}])
     copy(record, tmp_path, task='cartpole_swingup', **{'return': 935.0}, seconds=60)
     copy(record, tmp_path, task='fish_swim', **{'return': 5.0}, seconds=60)
     monkeypatch.setattr(simulator_cem, 'TABLE', tmp_path / 'table.md')

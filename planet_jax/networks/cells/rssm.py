@@ -24,8 +24,10 @@ class Rssm(Cell):
         """p(s_t | h_t) with h_t = f(h_{t-1}, s_{t-1}, a_{t-1}) (equation 4)."""
         x = nn.relu(self.before(jnp.concatenate([latent.stochastic, action])))
         deterministic = self.gru(latent.deterministic, x)
-        return Latent(*self.gaussian(key, deterministic), deterministic)
+        mean, std, stochastic = self.gaussian(key, deterministic)
+        return Latent(mean, std, stochastic, deterministic)
 
     def posterior(self, key: jax.Array, prior: Latent, embedding: jax.Array) -> Latent:
         """q(s_t | h_t, o_t)."""
-        return Latent(*self.filtered(key, prior.deterministic, embedding), prior.deterministic)
+        mean, std, stochastic = self.filtered(key, prior.deterministic, embedding)
+        return Latent(mean, std, stochastic, prior.deterministic)

@@ -18,9 +18,11 @@ class Ssm(Cell):
     def prior(self, key: jax.Array, latent: Latent, action: jax.Array) -> Latent:
         """p(s_t | s_{t-1}, a_{t-1})."""
         x = jnp.concatenate([latent.stochastic, action])
-        return Latent(*self.gaussian(key, x), latent.deterministic)
+        mean, std, stochastic = self.gaussian(key, x)
+        return Latent(mean, std, stochastic, latent.deterministic)
 
     def posterior(self, key: jax.Array, prior: Latent, embedding: jax.Array) -> Latent:
         """q(s_t | s_{t-1}, a_{t-1}, o_t), which sees the past through the prior's mean and std."""
         x = jnp.concatenate([prior.mean, prior.std])
-        return Latent(*self.filtered(key, x, embedding), prior.deterministic)
+        mean, std, stochastic = self.filtered(key, x, embedding)
+        return Latent(mean, std, stochastic, prior.deterministic)

@@ -89,9 +89,9 @@ def _facts(directory: Path, run: Summary) -> Iterator[tuple[str, str]]:
     spent = {name: value for name, value in seconds.items() if not name.endswith(('_each', PART))}
     if total := sum(spent.values()):
         within = {name: f', simulator {duration(seconds[name + PART])}' for name in spent if name + PART in seconds}
-        parts = ', '.join(f'{name} {duration(value)} ({value / total:.0%}{within.get(name, "")})'
+        told = ', '.join(f'{name} {duration(value)} ({value / total:.0%}{within.get(name, "")})'
                           for name, value in sorted(spent.items(), key=lambda part: -part[1]))
-        yield 'time', f'{duration(total)}: {parts}'
+        yield 'time', f'{duration(total)}: {told}'
     paces = [f'{unit} {run.paces[phase]:.2g} s' for phase, unit in WORK.items() if phase in run.paces]
     if paces:
         yield 'pace', ', '.join(paces)
@@ -183,8 +183,8 @@ def describe_runs(directory: Path, found: list[Path], console: Console) -> None:
         # Of several tasks the mean, as in scores.csv.
         if not published.one_scale(entry.task for entry in run.scores):
             mixed.append(str(path.relative_to(directory)))
-        trained = [[mean for _, mean in _means(entry, scores.TRAINED)] for entry in run.scores]
-        trained = [float(np.mean(values)) for values in zip(*trained)]
+        of_tasks = [[mean for _, mean in _means(entry, scores.TRAINED)] for entry in run.scores]
+        trained = [float(np.mean(values)) for values in zip(*of_tasks)]
         looks = [[means[0][1] for entry in run.scores if (means := _means(entry, agent))] for agent in
                  ('zero', 'uniform')]
         left = 'done' if run.last['episodes'] >= run.episodes else (
