@@ -224,7 +224,7 @@ def test_if_no_checkpoint_verifies_nothing_is_touched(copied, tmp_path, capsys):
     for _ in range(2):
         told = refused([*TOY, '--logdir', tmp_path / LOGDIR], capsys)
         assert 'None of the checkpoints in' in told and 'Remove that folder' in told
-    assert {path: path.read_bytes() for path in files} == before and len(files) == 4 + EPISODES
+    assert {path: path.read_bytes() for path in files} == before and len(files) == 5 + EPISODES
 
 
 def test_a_damaged_episode_is_named_and_may_be_done_without(copied, tmp_path, capsys):
