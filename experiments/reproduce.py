@@ -1,6 +1,6 @@
 """Trains the seeds of the shipped curves again, and compares.
 
-    make reproduce TASK=cartpole_swingup
+    python -m experiments.reproduce --task cartpole_swingup
     python -m experiments.reproduce --task cartpole_swingup --smoke
 
 Settings, seeds and episodes are those of the shipped runs. At each evaluation the median over the seeds stands beside
@@ -20,12 +20,14 @@ import tyro
 
 from experiments import runs
 from planet_jax.config import PRESET_EPISODES
-from planet_jax.scores import reading, shipped
+from planet_jax.scores import shipped, statistics
 from planet_jax.scores.numbers import significant
-from planet_jax.storage.run_folder import run_directory
 
 FLOOR = 0.6
 """Share of the shipped median's distance from the uniform policy; seeds, and even machines, differ."""
+
+METHOD = runs.Method('PlaNet, again', 'reproduce')
+"""Method folders are reproduce-PRESET."""
 
 
 @dataclass(frozen=True)
@@ -39,19 +41,9 @@ class Command:
     logdir: Path = Path('logs')
     """Run folders are LOGDIR/TASK/reproduce-PRESET/SEED."""
     time_limit: float | None = None
-    """Minutes for each seed; the same command goes on."""
+    """Minutes; the same command goes on."""
     smoke: bool = False
     """All of it at debug size, to see that it works."""
-
-
-def medians(curves: Mapping[int, Mapping[int, float]]) -> dict[int, float]:
-    """Over the seeds, at each place that all of them have.
-
-    Args:
-        curves: seed to episodes to mean return.
-    """
-    places = set.intersection(*(set(curve) for curve in curves.values())) if curves else set()
-    return {place: float(np.median([curve[place] for curve in curves.values()])) for place in sorted(places)}
 
 
 def table(new: Mapping[int, Mapping[int, float]], old: Mapping[int, Mapping[int, float]]) -> str:
@@ -67,16 +59,6 @@ def table(new: Mapping[int, Mapping[int, float]], old: Mapping[int, Mapping[int,
     return '\n'.join(lines)
 
 
-def read(directories: Sequence[Path]) -> tuple[dict[int, dict[int, float]], float]:
-    """The curves of run folders, seed to episodes to mean return, and what the uniform policy scores."""
-    curves, uniform = {}, []
-    for directory in directories:
-        for scores in reading.read_run(directory):
-            curves[scores.seed] = {entry.episodes: float(np.mean(entry.returns)) for entry in scores.trained}
-            uniform += [np.mean(entry.returns) for entry in scores.evaluations if entry.agent == 'uniform']
-    return curves, float(np.mean(uniform))
-
-
 def reproduce(command: Command, logdir: Path) -> int:
     """Trains and compares; returns the exit status.
 
@@ -85,38 +67,32 @@ def reproduce(command: Command, logdir: Path) -> int:
     """
     found = shipped.curves(command.task, command.preset)
     if not found:
-        known = sorted({(row.task, row.preset) for row in shipped.evaluations()})
+        known = sorted({f'{row.task} ({row.preset})' for row in shipped.evaluations()})
         raise ValueError(f'There is no shipped curve of {command.task} with preset {command.preset}: there are '
-                         f'{", ".join(f"{task} ({preset})" for task, preset in known) or "none"}.')
+                         f'{", ".join(known) or "none yet"}.')
     old = {seed: {row.episodes: row.mean for row in rows} for seed, rows in found.items()}
-    preset = 'debug' if command.smoke else command.preset
+    size = 'debug' if command.smoke else command.preset
     episodes = PRESET_EPISODES['debug'] if command.smoke else min(max(curve) for curve in old.values())
-    directories = []
-    for seed in old:
-        directories.append(run_directory(logdir, command.task, f'reproduce-{preset}', seed))
-        limit = [] if command.time_limit is None else ['--time-limit', str(command.time_limit)]
-        status = runs.run([sys.executable, '-m', 'planet_jax', 'train', '--task', command.task, '--preset', preset,
-                           '--seed', str(seed), '--episodes', str(episodes), '--method', f'reproduce-{preset}',
-                           '--logdir', str(logdir), *limit])
-        if status:
-            print(f'The training of seed {seed} ended with status {status}. The same command goes on from here.',
-                  file=sys.stderr)
-            return status
-    new, uniform = read(directories)
-    print(f'\n{command.task}, preset {preset}, seeds {", ".join(map(str, old))}\n\n{table(new, old)}\n')
-    ours = medians(new)
-    if episodes not in ours:
+    sweep = runs.Sweep(METHOD, (command.task,), runs.Options(
+        size, (command.task,), seeds=','.join(map(str, old)), episodes=episodes, logdir=logdir,
+        time_limit=command.time_limit))
+    if status := runs.run_missing([sweep]):
+        return status
+    scores = sweep.read()
+    new = {entry.seed: {found.episodes: float(np.mean(found.returns)) for found in entry.trained} for entry in scores}
+    print(f'\n{command.task}, preset {size}, seeds {", ".join(map(str, old))}\n\n{table(new, old)}\n')
+    if sweep.missing():
         print(f'There are not {episodes} episodes of each seed yet: the same command goes on.', file=sys.stderr)
         return 1
     if command.smoke:
         print('All of it works; scores of this size mean nothing.')
         return 0
-    wanted = medians(old)[episodes]
+    wanted, reached = (np.median([curve[episodes] for curve in curves.values()]) for curves in (old, new))
+    uniform = statistics.baseline(scores, 'uniform')
     floor = uniform + FLOOR * (wanted - uniform)
-    reached = ours[episodes] >= floor
-    print(f'The median after {episodes} episodes is {significant(ours[episodes])}, the shipped one '
-          f'{significant(wanted)}, the floor {significant(floor)}: {"reproduced" if reached else "NOT reproduced"}.')
-    return 0 if reached else 1
+    print(f'The median after {episodes} episodes is {significant(reached)}, the shipped one {significant(wanted)}, the '
+          f'floor {significant(floor)}: {"reproduced" if reached >= floor else "NOT reproduced"}.')
+    return 0 if reached >= floor else 1
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import tyro
 
+from planet_jax.runs.clock import phases
 from planet_jax.scores import shipped
 from planet_jax.storage import files, run_folder
 
@@ -22,8 +23,6 @@ RESULTS = Path(__file__).parent / 'results'
 CURVES = Path(shipped.__file__).parent / shipped.FILE
 FILES = 'config.json', 'evaluations.jsonl', 'metrics.jsonl', 'scores.csv'
 """Of a run folder, that are kept."""
-PHASES = 'baselines', 'compile', 'seed', 'learn', 'collect', 'evaluate', 'open_loop', 'save'
-"""What a run's time goes into."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +45,7 @@ def evaluations(directory: Path, cores: int) -> list[shipped.Evaluation]:
         ValueError: it was not evaluated.
     """
     record = run_folder.read_config(directory)
-    minutes = {line['episodes']: sum(line['seconds'].get(phase, 0.0) for phase in PHASES) / 60
+    minutes = {line['episodes']: sum(phases(line['seconds']).values()) / 60
                for line in files.read_lines(directory / 'metrics.jsonl')}
     found = [shipped.Evaluation(record['task'], record['preset'], record['seed'], cores, line['episodes'],
                                 minutes[line['episodes']], float(np.mean(line['returns'])), len(line['returns']))

@@ -13,6 +13,7 @@ what a planner relies on (section 5 of the paper, figure 3).
 import distrax
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import struct
 
 from planet_jax import world_model
@@ -303,17 +304,17 @@ def active(means: jax.Array, valid: jax.Array | None = None, threshold: float = 
     return (variance > threshold).sum()
 
 
-def coming(reward: jax.Array, horizon: int) -> jax.Array:
+def coming(reward: np.ndarray, horizon: int) -> np.ndarray:
     """What the next H agent steps of an episode brought: beside it, a plan's expected return can be judged.
 
     Args:
-        reward: [T+1] of an episode.
+        reward: [T+1] of an episode, on the host: episodes differ in length, and each would be a program of its own.
         horizon: H, at most T.
 
     Returns:
-        [T+1-H], entry t the sum of the rewards of rows t + 1 to t + H.
+        float64 [T+1-H], entry t the sum of the rewards of rows t + 1 to t + H.
     """
-    return jnp.convolve(reward[1:], jnp.ones(horizon), 'valid')
+    return np.convolve(np.asarray(reward, np.float64)[1:], np.ones(horizon), 'valid')
 
 
 def _mean(values, weights, axes=None):

@@ -177,6 +177,21 @@ def over_seeds(steps: Steps, devices: Sequence[jax.Device], seeds: int | None = 
         init=on_host.init, learn=on_host.learn, shares=on_host.shares, add=on_host.add)  # type: ignore[arg-type]
 
 
+def add_to_all(steps: Steps, state: TrainState, episodes: Trajectory) -> TrainState:
+    """Adds episodes of one task to the replay of every seed, in their order.
+
+    Args:
+        steps: with [P].
+        state: with [P]; donated.
+        episodes: with leading [E], NumPy arrays.
+    """
+    seeds = len(state.key)
+    for number in range(len(episodes.length)):
+        state = steps.add(state, jax.tree.map(
+            lambda leaf, number=number: np.broadcast_to(leaf[number], (seeds, 1, *leaf.shape[1:])), episodes))
+    return state
+
+
 def rounds(seeds: Sequence[int], devices: int, seeds_per_device: int) -> Iterator[list[int]]:
     """Splits seeds into groups that run at once: each a multiple of the devices, a remainder below that comes last.
 

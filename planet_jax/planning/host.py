@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .loop import checked_returns, shifted
+from .loop import checked_returns, finished, shifted
 from .records import Iteration, Parts, Plan, Planner, PlanState, Score
 
 
@@ -166,10 +166,5 @@ def _programs(propose, update, finish, shift, expand):
         sequences = propose(key, state, candidates, last)
         return sequences, expand(sequences) if expand else sequences
 
-    def finished(state, best, returns):
-        plan, left = finish(state, best, returns, shift)
-        if expand:
-            plan = plan.replace(**{name: expand(getattr(plan, name)) for name in ('mean', 'std', 'actions')})
-        return plan, left
-
-    return jax.jit(drawn, static_argnums=2), jax.jit(update), jax.jit(finished)
+    return (jax.jit(drawn, static_argnums=2), jax.jit(update),
+            jax.jit(functools.partial(finished, finish, shift, expand)))

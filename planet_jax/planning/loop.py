@@ -91,14 +91,31 @@ def make_planner(parts: Parts) -> Planner:
             # Not one of the iterations' keys: `split(key, n)[i]` is `fold_in(key, i)`.
             ending_key = jax.random.fold_in(key, len(sizes))
             state, best = parts.ending(ending_key, lambda key, actions: score(key, expand(actions)), state, seen[-1])
-        plan, left = parts.finish(state, best, returns, parts.shift or shifted)
+        plan, left = finished(parts.finish, parts.shift or shifted, parts.expand, state, best, returns)
         if parts.expand:
-            plan = plan.replace(mean=expand(plan.mean), std=expand(plan.std), actions=expand(plan.actions))
             seen = [iteration and Iteration(iteration.key, expand(iteration.actions), iteration.returns,
                                             expand(iteration.mean), expand(iteration.std)) for iteration in seen]
         return (plan.replace(record=tuple(seen)) if record else plan), left
 
     return Planner(lambda: parts.begin(None) if parts.warm_start else None, step, parts)
+
+
+def finished(finish: Any, shift: Any, expand: Any, state: PlanState, best: jax.Array | None, returns: jax.Array,
+             ) -> tuple[Plan, PlanState | None]:
+    """The plan of a search that is over, in actions, and what the next one begins from, in what is searched.
+
+    Args:
+        finish: see `Parts`.
+        shift: see `Parts`.
+        expand: see `Parts`.
+        state: of the last iteration.
+        best: the best candidate, or none.
+        returns: [I, K].
+    """
+    plan, left = finish(state, best, returns, shift)
+    if expand:
+        plan = plan.replace(mean=expand(plan.mean), std=expand(plan.std), actions=expand(plan.actions))
+    return plan, left
 
 
 def checked_returns(returns: Any, candidates: int) -> jax.Array:

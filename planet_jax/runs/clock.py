@@ -3,7 +3,7 @@
 import statistics
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from planet_jax.config import Config
@@ -28,6 +28,12 @@ def units_left(config: Config, tasks: int, episodes: int, done: int, updates: in
     evaluations = config.evaluation.amount(done, episodes)
     return {'seed': max(seeds - done, 0), 'collect': planned, 'evaluate': evaluations * tasks,
             'learn': max(planned * interval - (updates - max(done - seeds, 0) * interval), 0)}
+
+
+def phases(seconds: Mapping[str, float]) -> dict[str, float]:
+    """The seconds of phases alone: without their parts, such as learn_xla, and without paces, such as learn_each."""
+    return {name: value for name, value in seconds.items()
+            if not name.endswith('_each') and not any(name.startswith(f'{other}_') for other in seconds)}
 
 
 class Clock:

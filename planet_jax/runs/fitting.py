@@ -64,9 +64,7 @@ def points(config: Config, spec: Spec, training: Trajectory, held_out: Trajector
     steps = algorithm.make_steps(config, spec, slots=len(training.length), updates_per_call=per_call)
     steps = seeds.over_seeds(steps, [device], len(numbers))
     state = steps.init(jnp.stack([keys.root(number) for number in numbers]))
-    for number in range(len(training.length)):
-        state = steps.add(state, jax.tree.map(
-            lambda leaf, number=number: np.broadcast_to(leaf[number], (len(numbers), 1, *leaf.shape[1:])), training))
+    state = seeds.add_to_all(steps, state, training)
     measure = make_measure(model, config, training, held_out, horizon)
     seconds = []
     for done in range(per_call, updates // every * every + 1, per_call):
@@ -88,7 +86,6 @@ class Fitted(NamedTuple):
         updates: of the model that was kept.
         measured: of it.
         stopped: the updates at which patience ended; none: all were done.
-        measures: lines of `measures.jsonl`.
     """
 
     updates: int
@@ -119,7 +116,7 @@ def fit_run(run: Run, directory: Path, data: Data, *, held_out: float, every: in
     Raises:
         ValueError: the episodes do not fit the task, or are too short to be measured.
         FolderError: there is a run in the folder, or it cannot be written.
-        RuntimeError: the loss is not finite.
+        RuntimeError: the loss or every measurement is not finite.
     """
     spec, config = run.spec, run.config.resolve()
     check_fit(data, spec, f'the task {run.task}')
@@ -153,7 +150,10 @@ def fit_run(run: Run, directory: Path, data: Data, *, held_out: float, every: in
                 seed.progress.seconds = {'learn': sum(point.seconds)}
                 seed.save(one_seed(point.state))
             elif since >= patience:
-                return kept._replace(stopped=point.updates)
-        return kept
+                break
+        if kept is None:
+            raise RuntimeError('No measurement of the held-out episodes is a finite number, so no model was kept: a '
+                               'smaller --learner.learning-rate may help.')
+        return kept._replace(stopped=point.updates if since >= patience else None)
     finally:
         folder.close()

@@ -10,6 +10,7 @@ import numpy as np
 
 from planet_jax.agent import action_change
 from planet_jax.loggers.sinks import Sinks
+from planet_jax.measures import coming
 from planet_jax.runs.run import Run
 from planet_jax.storage.run_folder import FolderError, RunFolder, check_space
 from planet_jax.types import TrainState, Trajectory
@@ -131,10 +132,8 @@ class Seed:
     def _came(self, episode: Trajectory) -> dict[str, float]:
         """What the next H agent steps brought, the mean over those that have so many after them."""
         horizon = self.run.config.planner.horizon
-        rewards = np.asarray(episode.reward, np.float64)[1:int(episode.length)]
-        if len(rewards) < horizon:
-            return {}
-        return {'horizon_return': float(np.convolve(rewards, np.ones(horizon), 'valid').mean())}
+        rewards = episode.reward[:int(episode.length)]
+        return {'horizon_return': float(coming(rewards, horizon).mean())} if len(rewards) > horizon else {}
 
     def save(self, state: TrainState) -> None:
         """A checkpoint, unless the newest one is just this; files of episodes that no checkpoint needs go, if asked.

@@ -15,6 +15,7 @@ from planet_jax.pictures import charts, video
 from planet_jax.pictures.open_loop import write_pictures
 from planet_jax.pictures.page import Page
 from planet_jax.runs import summary
+from planet_jax.runs.clock import phases
 from planet_jax.runs.duration import duration
 from planet_jax.runs.open_loop import OpenLoop
 from planet_jax.runs.searches import Search
@@ -266,7 +267,7 @@ def _expected(page: Page, played: dict[str, Played]) -> list[str]:
     for name, found in played.items():
         rewards = found.episode.reward[:int(found.episode.length)]
         if len(rewards) > found.horizon:
-            came = np.asarray(coming(rewards, found.horizon))
+            came = coming(rewards, found.horizon)
             rows = _thin([_row(at, value, 'expected') for at, value in enumerate(found.values)])
             rows += _thin([_row(at, value, 'came') for at, value in enumerate(came)])
             parts.append(page.chart(f'{name}: the next {found.horizon} rewards', charts.lines(
@@ -311,8 +312,7 @@ def _made(run: summary.Summary) -> list[tuple[str, str]]:
 def _time(page: Page, names: Sequence[str], runs: Sequence[summary.Summary]) -> list[str]:
     rows, told = [], []
     for name, run in zip(names, runs):
-        spent = {phase: value for phase, value in run.last['seconds'].items()
-                 if not phase.endswith(('_each', '_simulator'))}
+        spent = phases(run.last['seconds'])
         rows += [{'run': name, 'part': phase, 'x': round(value / 60, 3)} for phase, value in spent.items()]
         told.append(f'{name}: {duration(sum(spent.values()))}')
     return [page.chart('time by phase', charts.bars(rows, 'minutes'), '; '.join(told))] if rows else []

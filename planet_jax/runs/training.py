@@ -6,7 +6,6 @@ from pathlib import Path
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from planet_jax import envs, keys
 from planet_jax.loggers.sinks import Sinks
@@ -22,6 +21,7 @@ from planet_jax.runs.resume import restore
 from planet_jax.runs.run import Run, one_seed
 from planet_jax.runs.stop import Stop, Stopped
 from planet_jax.runs.trainer import Trainer
+from planet_jax.seeds import add_to_all
 from planet_jax.storage import datasets
 from planet_jax.storage.layout import Layout
 from planet_jax.storage.run_folder import KEPT, FolderError, RunFolder, check_space, read_config
@@ -164,10 +164,7 @@ class Training:
 
     def _begin_with(self, given: Trajectory) -> None:
         """Adds them as the first episodes, and saves, so that the source is not needed again."""
-        for number in range(len(given.length)):
-            self.state = self.steps.add(self.state, jax.tree.map(
-                lambda leaf, number=number: np.broadcast_to(leaf[number], (len(self.seeds), 1, *leaf.shape[1:])),
-                given))
+        self.state = add_to_all(self.steps, self.state, given)
         for index, seed in enumerate(self.seeds):
             write_given(seed, given)
             seed.save(one_seed(self.state, index))

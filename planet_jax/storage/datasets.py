@@ -175,6 +175,8 @@ def arrange(observation: np.ndarray, action: np.ndarray, reward: np.ndarray, lay
     Raises:
         ValueError: the arrays cannot be an episode.
     """
+    if observation.ndim and len(observation) < 2:
+        raise ValueError('it has no step')
     action = np.reshape(action, (len(action), -1)) if np.ndim(action) else np.zeros((0, 1))
     reward = np.reshape(reward, -1)
     if not np.issubdtype(action.dtype, np.floating):
@@ -209,8 +211,6 @@ def arrange(observation: np.ndarray, action: np.ndarray, reward: np.ndarray, lay
     else:
         action, reward = ([np.zeros_like(array[:1]), array[:count - 1]] for array in (action, reward))
         action, reward = map(np.concatenate, (action, reward))
-    if count < 2:
-        raise ValueError('it has no step')
     return Trajectory(observation, action, reward.astype(np.float32), np.int32(count))
 
 

@@ -21,15 +21,16 @@ def trainings(monkeypatch):
     def run(command):
         commands.append(command)
         option = {name: value for name, value in zip(command, command[1:]) if name.startswith('--')}
-        folder = (reproduce.Path(option['--logdir']) / option['--task'] / option['--method'] / option['--seed'])
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / 'config.json').write_text(json.dumps({
-            'task': option['--task'], 'preset': option['--preset'], 'seed': int(option['--seed'])}))
-        lines = [('uniform', 0, [50.0]), ('planet', 20, [90.0]),
-                 ('planet', last['episodes'] or int(option['--episodes']), [last['mean']])]
-        (folder / 'evaluations.jsonl').write_text(''.join(json.dumps(
-            {'agent': agent, 'task': option['--task'], 'episodes': episodes, 'returns': returns}) + '\n'
-            for agent, episodes, returns in lines))
+        for seed in option['--seeds'].split(','):
+            folder = reproduce.Path(option['--logdir']) / option['--task'] / option['--method'] / seed
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / 'config.json').write_text(json.dumps({
+                'task': option['--task'], 'preset': option['--preset'], 'seed': int(seed)}))
+            lines = [('uniform', 0, [50.0]), ('planet', 20, [90.0]),
+                     ('planet', last['episodes'] or int(option['--episodes']), [last['mean']])]
+            (folder / 'evaluations.jsonl').write_text(''.join(json.dumps(
+                {'agent': agent, 'task': option['--task'], 'episodes': episodes, 'returns': returns}) + '\n'
+                for agent, episodes, returns in lines))
         return last['status']
 
     monkeypatch.setattr(runs, 'run', run)
@@ -44,8 +45,8 @@ def call(tmp_path, *arguments):
 def test_a_score_like_the_shipped_one_is_a_reproduction(trainings, tmp_path, capsys):
     commands, _ = trainings
     assert call(tmp_path) == 0
-    assert [command[command.index('--seed') + 1] for command in commands] == ['0', '1']
-    assert all(command[command.index('--episodes') + 1] == '100' for command in commands)
+    assert [command[command.index(name) + 1] for command in commands for name in ('--seeds', '--episodes')] == [
+        '0,1', '100']
     printed = capsys.readouterr().out
     assert '| 100 | 400 (380 to 420, 2 seeds) | 400 (400 to 400, 2 seeds) |' in printed
     assert 'reproduced' in printed

@@ -35,6 +35,12 @@ def test_one_update_that_compiles_does_not_change_the_time_left(spend):
     assert clock.remaining({'learn': 100}, {}) == pytest.approx(10)
 
 
+def test_parts_and_paces_are_no_phases():
+    seconds = {'learn': 5.0, 'learn_xla': 2.0, 'learn_each': 0.1, 'open_loop': 1.0, 'open_loop_xla': 0.5,
+               'collect': 3.0, 'collect_simulator': 1.0}
+    assert clock_module.phases(seconds) == {'learn': 5.0, 'open_loop': 1.0, 'collect': 3.0}
+
+
 def test_a_lasting_change_of_the_pace_is_seen(spend):
     clock, spend = spend
     for seconds in [20] + 20 * [0.1] + 9 * [0.4]:

@@ -111,6 +111,13 @@ def test_the_same_measures_as_any_fit_of_the_same_episodes(folder, fitted):
     assert point.loss[0] == line['loss']
 
 
+def test_a_model_that_cannot_be_measured_is_told(folder, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(fitting, 'unexplained', lambda measured: float('nan'))
+    assert main(['fit', f'--data={folder}', '--task=toy_point', f'--logdir={tmp_path}', '--updates=2', '--every=2',
+                 *TINY]) == 2
+    assert 'No measurement of the held-out episodes' in ' '.join(capsys.readouterr().err.split())
+
+
 def test_damaged_files_are_named_before_anything_is_made(folder, tmp_path, capsys):
     shutil.copytree(folder, tmp_path / 'data')
     (tmp_path / 'data/3.npz').write_bytes(b'PK damaged')

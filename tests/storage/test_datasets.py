@@ -71,6 +71,7 @@ def test_this_packages_episodes_are_what_they_were(tmp_path):
 
 @pytest.mark.parametrize('change, word', [
     ({'action': np.full((5, 2), 3.0)}, 'actions go from 3 to 3, beyond -1 to 1'),
+    ({'observation': np.zeros((0, 3)), 'action': np.zeros((0, 2)), 'reward': np.zeros(0)}, 'it has no step'),
     ({'action': np.zeros((5, 2), int)}, 'actions are int64'),
     ({'reward': np.full(5, np.nan)}, 'not a finite number'),
     ({'reward': np.zeros(4)}, '6 observations, 5 actions and 4 rewards'),

@@ -64,7 +64,6 @@ class Fit(HasSettings):
                              f'nearest valid value of every is {self.updates}.')
         self.layout  # noqa: B018 - Its own checks.
 
-
     @property
     def layout(self) -> Layout:
         """Of the files."""

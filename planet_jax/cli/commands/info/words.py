@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from planet_jax import config, machine
+from planet_jax.runs.clock import phases
 from planet_jax.runs.duration import duration
 from planet_jax.runs.summary import Summary, read
 from planet_jax.scores import published
@@ -21,8 +22,8 @@ from planet_jax.storage.run_folder import FolderError, checkpoints
 
 WORK = {'learn': 'an update', 'collect': 'a collected episode', 'evaluate': 'an evaluation'}
 """Phases whose pace is told, and a unit of each."""
-PART = '_simulator'
-"""Ending of the seconds that are a part of a phase's."""
+PARTS = {'simulator': 'simulator', 'xla': 'compiling'}
+"""Endings of the seconds that are a part of a phase's, and what they are called."""
 
 
 def describe_installation(console: Console) -> None:
@@ -86,10 +87,11 @@ def _facts(directory: Path, run: Summary) -> Iterator[tuple[str, str]]:
     if measured := read_lines(directory / 'measures.jsonl'):
         yield 'model', _model(measured[-1])
     seconds = last['seconds']
-    spent = {name: value for name, value in seconds.items() if not name.endswith(('_each', PART))}
+    spent = phases(seconds)
     if total := sum(spent.values()):
-        within = {name: f', simulator {duration(seconds[name + PART])}' for name in spent if name + PART in seconds}
-        told = ', '.join(f'{name} {duration(value)} ({value / total:.0%}{within.get(name, "")})'
+        within = {name: ''.join(f', {called} {duration(seconds[f"{name}_{part}"])}' for part, called in PARTS.items()
+                                if f'{name}_{part}' in seconds) for name in spent}
+        told = ', '.join(f'{name} {duration(value)} ({value / total:.0%}{within[name]})'
                           for name, value in sorted(spent.items(), key=lambda part: -part[1]))
         yield 'time', f'{duration(total)}: {told}'
     paces = [f'{unit} {run.paces[phase]:.2g} s' for phase, unit in WORK.items() if phase in run.paces]
