@@ -44,7 +44,7 @@ def test_results_of_this_project_agree_with_their_means(directory):
     with open(directory / 'scores.csv') as file:
         rewards = [float(row['reward']) for row in csv.DictReader(file)]
     np.testing.assert_allclose([mean for mean, _ in points], rewards)
-    assert len(rewards) > 3
+    assert rewards
 
 
 def run(seed, values, task='cup_catch'):
