@@ -167,7 +167,11 @@ def restore(directory: Path, like: 'TrainState') -> 'tuple[TrainState, dict[str,
     target = _saved(like, lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype))
     try:
         with _orbax(directory) as (checkpointer, path):
-            _compare(directory, checkpointer.metadata(path).item_metadata, target)
+            stored = checkpointer.metadata(path).item_metadata
+            _compare(directory, stored, target)
+            # A part that is None here may have been saved as None, or not have existed when the checkpoint was made.
+            target['learner'] = {name: part for name, part in vars(target['learner']).items()
+                                 if part is not None or name in stored['learner']}
             # Orbax reads arrays of NumPy into such; these take no memory.
             restored = checkpointer.restore(path, jax.tree.map(
                 lambda leaf: np.broadcast_to(np.zeros((), leaf.dtype), leaf.shape), target))
@@ -175,7 +179,7 @@ def restore(directory: Path, like: 'TrainState') -> 'tuple[TrainState, dict[str,
         raise
     except Exception as error:  # orbax and tensorstore fail in ways of their own on what they did not write
         raise CheckpointError(f'{directory} is as it was written, but is no state that can be read: {error}') from error
-    return like.replace(learner=restored['learner'], key=restored['key']), progress
+    return like.replace(learner=like.learner.replace(**restored['learner']), key=restored['key']), progress
 
 
 def _saved(state: 'TrainState', leaf) -> dict[str, Any]:

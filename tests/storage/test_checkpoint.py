@@ -67,6 +67,27 @@ def files_of(directory):
     return sorted(path for path in directory.rglob('*') if path.is_file())
 
 
+@pytest.mark.parametrize('average', [False, True])
+def test_a_checkpoint_from_before_there_was_an_average_is_read(average, monkeypatch, tmp_path):
+    def saved_then(state, leaf):
+        learned = {name: part for name, part in vars(state.learner).items() if name != 'average'}
+        return jax.tree.map(leaf, {'learner': learned, 'key': state.key})
+
+    state = make_state()
+    with monkeypatch.context() as then:
+        then.setattr(checkpoint, '_saved', saved_then)
+        then.setattr(checkpoint, '_check_saved', lambda *arguments: None)
+        checkpoint.save(tmp_path / 'saved', state, PROGRESS)
+    if average:
+        like = state.replace(learner=state.learner.replace(average=state.learner.params))
+        with pytest.raises(checkpoint.CheckpointError, match='learner/average/cell/bias is None there'):
+            checkpoint.restore(tmp_path / 'saved', like)
+    else:
+        restored, _ = checkpoint.restore(tmp_path / 'saved', state)
+        assert restored.learner.average is None
+        jax.tree.map(np.testing.assert_array_equal, restored.learner, state.learner)
+
+
 @pytest.mark.parametrize('settings', [{}, {'adam_epsilon_hat': True}], ids=['epsilon', 'epsilon_hat'])
 def test_what_is_saved_is_restored_exactly(settings, tmp_path):
     state = make_state(**settings)
