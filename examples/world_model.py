@@ -103,7 +103,7 @@ def main(folder: Path | None = None, preset_name: Literal['planet', 'cpu', 'debu
 
     def tell(metrics):
         print(f'{int(state.learner.updates):5} updates  ' + ', '.join(
-            f'{name} {metrics[name].mean():.2f}' for name in ('loss', 'image_loss', 'reward_loss', 'divergence')
+            f'{name} {metrics[name].mean():.2f}' for name in ('loss', 'image_loss', 'reward_loss', 'kl')
             if name in metrics))
         for name, found in errors(state.learner.params, jax.random.PRNGKey(1), test).items():
             print(f'      squared error, {name:9}  ' + ', '.join(

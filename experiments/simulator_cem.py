@@ -24,7 +24,7 @@ from rich.console import Console
 
 from planet_jax import agent, envs, keys, machine, planning
 from planet_jax.cli.progress import Display
-from planet_jax.config import Env, Planner
+from planet_jax.config import Env, Planner, saved
 from planet_jax.envs.simulation import Simulation
 from planet_jax.machine import prepare_process
 from planet_jax.runs.clock import Clock
@@ -127,7 +127,7 @@ class Episode:
             'machine': f'{machine.processor()}, {envs.cores()} cores', 'commit': machine.commit(), 'earlier': [],
             'actions': [], 'rewards': [], 'state': self._state(), 'plan': self._plan_state()}
         if self.path.exists():
-            self._take_up(json.loads(self.path.read_text()))
+            self._take_up(read(self.path))
 
     def _take_up(self, before: dict[str, Any]) -> None:
         differing = [f'{name}: {value} there, {self.record["settings"][name]} now'
@@ -210,6 +210,14 @@ def run(command: Command, console: Console, settings: Mapping[str, Any] | None =
                         f'after {record["steps"]} steps in {duration(record["seconds"])}')
 
 
+def read(path: Path) -> dict[str, Any]:
+    """The record of an episode, with today's names of the planner's settings."""
+    record = json.loads(path.read_text())
+    record['settings'] = {saved.renamed(f'planner.{name}').removeprefix('planner.'): value
+                          for name, value in record['settings'].items()}
+    return record
+
+
 def table(folder: Path) -> str:
     """The results in a folder as Markdown, a row for each episode.
 
@@ -217,7 +225,7 @@ def table(folder: Path) -> str:
         ValueError: there are none, they have different settings of the planner, or it is another than `cem`.
     """
     order = list(PAPER)
-    records = [json.loads(path.read_text()) for path in folder.glob('*/*/[0-9]*.json')]
+    records = [read(path) for path in folder.glob('*/*/[0-9]*.json')]
     records.sort(key=lambda record: (order.index(record['task']) if record['task'] in PAPER else len(order),
                                      record['task'], record['seed'], record['episode']))
     planners = {json.dumps({name: value for name, value in record['settings'].items() if name != 'action_repeat'})
@@ -249,9 +257,10 @@ def table(folder: Path) -> str:
     return '\n'.join([
         '# The cross-entropy method on the true simulator', '',
         f'Horizon {settings["horizon"]}, {settings["iterations"]} iterations, {settings["candidates"]} candidates, '
-        f'{settings["elites"]} elites, spread `{settings["spread"]}`. Each row is one episode of 1000 environment '
-        f'steps; the numbers of the paper (the last row of its table 1) are means over 5 seeds of 10 episodes each, '
-        f'with the suite of 2019. Minutes are of wall-clock time, whatever else the machine did.', '', *lines, '',
+        f'{settings["elites"]} elites, std estimator `{settings["std_estimator"]}`. Each row is one episode of 1000 '
+        f'environment steps; the numbers of the paper (the last row of its table 1) are means over 5 seeds of 10 '
+        f'episodes each, with the suite of 2019. Minutes are of wall-clock time, whatever else the machine did.', '',
+        *lines, '',
         f'Made with {versions}, on {told(lambda maker: maker["machine"])}, at commit '
         f'{told(lambda maker: maker["commit"])}. `experiments/simulator_cem.py` makes this file from the results '
         f'alone.', ''])

@@ -25,12 +25,12 @@ import jax
 import numpy as np
 import tyro
 
-from experiments import study_data
+from experiments import study_arms, study_data
 from experiments.study_arms import ARMS, BASE, PIXELS_ONLY
 from experiments.study_fit import HORIZON, OBSERVATIONS, load, run
 from planet_jax import measures
 from planet_jax.machine import prepare_process
-from planet_jax.storage import files
+from planet_jax.storage import files, names
 
 
 @dataclass(frozen=True)
@@ -113,6 +113,7 @@ def missing(command: Command, row: tuple[str, str, str]) -> list[int]:
             found.append(seed)
             continue
         record = json.loads(path.read_text())
+        record['settings'] = [study_arms.renamed(setting) for setting in record['settings']]
         for name, value in wanted.items():
             if record[name] != value:
                 raise ValueError(f'{path} was made with {name} {record[name]}, not {value}: name another folder by '
@@ -133,7 +134,7 @@ def table(out: Path) -> str:
     """Every result in a folder as Markdown, the best held-out R2 first."""
     rows = {}
     for path in sorted(out.glob('*/*/*/[0-9]*.json')):
-        rows.setdefault(path.parts[-4:-1], []).append(json.loads(path.read_text()))
+        rows.setdefault(path.parts[-4:-1], []).append(names.today(json.loads(path.read_text())))
     lines = ['# What settings are worth to the world model', '', *_LEGEND.split('\n')]
     for task, observation in sorted({row[:2] for row in rows}):
         of_this = {row[2]: records for row, records in rows.items() if row[:2] == (task, observation)}
@@ -152,7 +153,7 @@ _LEGEND = f"""\
 held-out episodes, the mean over seeds of the last two measurements; then of each seed; then where rollouts follow the
 mean of the prior instead of a sample; then on training episodes. Reward and moving: mean squared errors of an agent
 step's reward, and of the entries that differ from the data's mean by more than {measures.MOVING}, filtering and open
-loop over {HORIZON} steps, in brackets on training episodes. Nats: divergence of a row; under: share of rows below the
+loop over {HORIZON} steps, in brackets on training episodes. Nats: KL of a row; under: share of rows below the
 free nats; in use: latent dimensions; ms: milliseconds an update of all seeds at once. Definitions:
 `planet_jax/measures.py`."""
 
@@ -173,7 +174,7 @@ def _cells(records):
     moving = [both('filtering/moving'), both('open_loop/moving')]
     return [f'**{over("held_out", "r2"):.2f}**', each, f'{over("held_out", "r2_mean"):.2f}',
             f'{over("training", "r2"):.2f}', both('filtering/reward'), both('open_loop/reward'), *moving,
-            f'{over("held_out", "divergence"):.1f}', f'{over("held_out", "under_free_nats"):.2f}',
+            f'{over("held_out", "kl"):.1f}', f'{over("held_out", "under_free_nats"):.2f}',
             f'{over("held_out", "active"):.0f}', f'{np.mean([record["milliseconds"] for record in records]):.3g}']
 
 

@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 
 from planet_jax import config as settings_of
-from planet_jax.config import Config
+from planet_jax.config import Config, saved
 
 BASE = ('objective.image_scale=none', 'objective.kl_balance=0.8', 'objective.free_nats=none', 'learner.chunk_length=32',
         'learner.batch=16', 'model.encoder_channels=[16,32,64]', 'model.encoder_kernels=[]', 'model.encoder_strides=[]',
@@ -24,7 +24,7 @@ ARMS: dict[str, tuple[str, ...]] = {
     'nats-3': ('objective.free_nats=3',),
     'image-1': ('objective.image_scale=1',),
     'image-12': ('objective.image_scale=12',),
-    'divergence-0.3': ('objective.divergence_scale=0.3',),
+    'divergence-0.3': ('objective.kl_scale=0.3',),
     'reward-1': ('objective.reward_scale=1',),
     'reward-100': ('objective.reward_scale=100',),
     'over-8': ('objective.overshooting_distance=8',),
@@ -60,6 +60,12 @@ PIXELS_ONLY = 'shift', 'decoder', 'patches', 'map'
 """How the names of arms begin that mean nothing to vectors."""
 
 
+def renamed(setting: str) -> str:
+    """A setting group.field=value with today's name of the field."""
+    name, sign, value = setting.partition('=')
+    return f'{saved.renamed(name)}{sign}{value}'
+
+
 def configure(settings: Sequence[str], observation: str) -> Config:
     """Preset `cpu` with settings.
 
@@ -76,7 +82,7 @@ def configure(settings: Sequence[str], observation: str) -> Config:
     groups = settings_of.to_dict(settings_of.preset('cpu'))
     groups['env']['observation'] = 'pixels' if observation == 'pixels' else 'state'
     for setting in (*BASE, *settings):
-        name, sign, value = setting.partition('=')
+        name, sign, value = renamed(setting).partition('=')
         group, _, entry = name.partition('.')
         fields = groups.get(group, {})
         if not sign or entry not in fields:

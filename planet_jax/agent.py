@@ -11,8 +11,8 @@ from planet_jax import config, planning, world_model
 from planet_jax.types import Act, Belief, Latent, Params, Trajectory, WorldModel
 
 Plan = Callable[[Params, jax.Array, Latent, Any], tuple[jax.Array, jax.Array, Any]]
-"""(params, key, latent, state) -> (action [A], value [], state): what to do in a latent, the return expected of it, and
-what the next plan begins from, a `planning.PlanState` or none."""
+"""(params, key, latent, state) -> (action [A], expected return [], state): an action, what the model expects of it in
+H steps, and what the next plan begins from, a `planning.PlanState` or none."""
 
 
 class PlannerInModel(NamedTuple):
@@ -67,7 +67,7 @@ def make_method(settings: config.Planner, action_size: int, colour: float = 2.0)
     fits: dict[str, Any] = dict(iterations=settings.iterations, elites=settings.elites)
     match settings.method:
         case 'cem':
-            return planning.make_cem(**sizes, **fits, spread=settings.spread)
+            return planning.make_cem(**sizes, **fits, std_estimator=settings.std_estimator)
         case 'icem':
             return planning.make_icem(
                 **sizes, **fits, colour=colour if settings.colour is None else settings.colour, decay=settings.decay,
@@ -89,8 +89,8 @@ def rollout_arguments(model: WorldModel, settings: config.Planner, latent: Laten
 def make_planner(model: WorldModel, settings: config.Planner, action_size: int, colour: float = 2.0) -> PlannerInModel:
     """A sampling planner inside the world model.
 
-    Its action is the first of the sequence that its method carries out; the value is the mean return of the last
-    elites, over H steps.
+    Its action is the first of the sequence that its method carries out; its expected return is the mean of the last
+    elites over H steps.
 
     Args:
         model: the world model.
@@ -136,11 +136,11 @@ def make_act(model: WorldModel, plan: Plan, noise: float, index: int = 0) -> Act
     def act(params, key, belief, observation):
         filter_key, plan_key, noise_key = jax.random.split(key, 3)
         latent = filter(model, params, filter_key, belief, observation)
-        action, value, state = plan(params, plan_key, latent, belief.plans[index])
+        action, expected, state = plan(params, plan_key, latent, belief.plans[index])
         if noise:
             action = jnp.clip(action + noise * jax.random.normal(noise_key, action.shape), -1, 1)
         plans = (*belief.plans[:index], state, *belief.plans[index + 1:])
-        return Belief(latent, action, value, plans)
+        return Belief(latent, action, expected, plans)
 
     return act
 

@@ -125,10 +125,10 @@ def train(steps: Steps, envs: gymnasium.vector.VectorEnv, state: TrainState, con
                 act = steps.random
             case 'collect':  # Lines 7 to 14: filter, plan, explore.
                 act = steps.act
-        episodes, value = collector.collect(act, steps.begin, envs, state.learner.acting,
-                                            episode_keys(state, 'collect', tasks), report)
+        episodes, expected = collector.collect(act, steps.begin, envs, state.learner.acting,
+                                               episode_keys(state, 'collect', tasks), report)
         state = steps.add(state, episodes)  # Line 15.
-        yield Unit(state, {'value': value}, episodes)
+        yield Unit(state, {'expected_return': expected}, episodes)
 
 
 def due(episodes: int, updates: int, settings: Collector, tasks: int = 1) -> Literal['seed', 'learn', 'collect']:

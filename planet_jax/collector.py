@@ -9,7 +9,7 @@ import numpy as np
 
 from planet_jax import keys as key_streams
 from planet_jax.agent import Act
-from planet_jax.envs import Fault
+from planet_jax.envs import EnvironmentFailure
 from planet_jax.types import Belief, Params, Trajectory
 
 ATTEMPTS = 5
@@ -38,7 +38,7 @@ def collect(act: Act, begin: Callable[[Params], Belief], envs: gymnasium.vector.
     """One episode in each environment, side by side (algorithm 1, lines 7 to 15).
 
     Every number of an episode follows from its key: the environment's start, the agent's samples and its noise. After a
-    fault of `envs.Rebuilt` all of them begin again, with keys made of these and the number of the attempt.
+    fault of `envs.RestartingVectorEnv` all of them begin again, with keys made of these and the number of the attempt.
 
     Args:
         act: `random`, `act` or `evaluate` of `Steps` with [P, E] in front.
@@ -54,14 +54,14 @@ def collect(act: Act, begin: Callable[[Params], Belief], envs: gymnasium.vector.
 
     Raises:
         ValueError: the environments are not as many as the keys.
-        Fault: the environments failed at every attempt.
+        EnvironmentFailure: the environments failed at every attempt.
     """
     for attempt in range(ATTEMPTS):
         try:
             return _collect(act, begin, envs, params, _attempt_keys(keys, attempt) if attempt else keys, report)
-        except Fault as fault:
-            last = fault
-    raise Fault(f'An episode was given up after {ATTEMPTS} attempts: {last}') from last
+        except EnvironmentFailure as failure:
+            last = failure
+    raise EnvironmentFailure(f'An episode was given up after {ATTEMPTS} attempts: {last}') from last
 
 
 def _collect(act, begin, envs, params, keys, report):
@@ -79,21 +79,21 @@ def _collect(act, begin, envs, params, keys, report):
     size = belief.action.shape[-1]
     observations, actions, rewards = [split(observation).copy()], [np.zeros((*shape, size), np.float32)], [
         np.zeros(shape, np.float32)]
-    values, length, over = [], np.zeros(shape, np.int32), False
+    expected, length, over = [], np.zeros(shape, np.int32), False
     while not over:
-        belief = act(params, step_keys(keys, len(values)), belief, observations[-1])
+        belief = act(params, step_keys(keys, len(expected)), belief, observations[-1])
         action = np.array(belief.action)
         observation, reward, _, truncated, info = envs.step(action.reshape(-1, size))
         observations.append(split(observation).copy())
         actions.append(action)
         rewards.append(split(reward).astype(np.float32))
-        values.append(np.array(belief.value))
+        expected.append(np.array(belief.expected_return))
         length, over = split(info['length']).astype(np.int32) + 1, bool(truncated.all())
-        report(len(values))
+        report(len(expected))
 
     episodes = Trajectory(*(np.stack(rows, 2) for rows in (observations, actions, rewards)), length)
     valid = np.arange(len(rewards)) < length[..., None]
     for rows in (episodes.observation, episodes.action, episodes.reward):
         rows[~valid] = 0
-    expected = np.where(valid[..., 1:], np.stack(values, 2), 0).sum(2) / np.maximum(length - 1, 1)
-    return episodes, expected
+    mean = np.where(valid[..., 1:], np.stack(expected, 2), 0).sum(2) / np.maximum(length - 1, 1)
+    return episodes, mean

@@ -144,7 +144,7 @@ def make_shares(model: WorldModel, objectives: config.Objective, settings: confi
         settings: B and L.
 
     Returns:
-        (state, batch) -> `image_share`, `reward_share` and `divergence_share`, on the batch of the next update: the
+        (state, batch) -> `image_share`, `reward_share` and `kl_share`, on the batch of the next update: the
         norm of the term's gradient, divided by the sum of the three norms; NaN where all are zero. The batch is the
         first of `make_draw`'s; where none is given, it is cut out of the state's replays.
     """

@@ -51,7 +51,7 @@ class Episodes:
     Attributes:
         filtering: squared errors of the model, Errors [E, T+1]
         filtering_mean: the same of the data's mean
-        divergence: [E, T+1], KL from posterior to prior, nats
+        kl: [E, T+1], from posterior to prior, nats
         latent_mean: [E, T+1, Z], of the posteriors
         valid: [E, T+1], rows of the episode
         open_loop, still, mean: squared errors of the model and of the baselines, Errors [E, S, H] for S starts
@@ -63,7 +63,7 @@ class Episodes:
 
     filtering: Errors
     filtering_mean: Errors
-    divergence: jax.Array
+    kl: jax.Array
     latent_mean: jax.Array
     valid: jax.Array
     open_loop: Errors
@@ -144,7 +144,7 @@ def predict(model: WorldModel, params: Params, key: jax.Array, episode: Trajecto
     return Episodes(
         filtering=errors(decode(params, posteriors.features), reward(params, posteriors.features), every),
         filtering_mean=errors(*mean, every),
-        divergence=distrax.MultivariateNormalDiag(posteriors.mean, posteriors.std).kl_divergence(
+        kl=distrax.MultivariateNormalDiag(posteriors.mean, posteriors.std).kl_divergence(
             distrax.MultivariateNormalDiag(priors.mean, priors.std)),
         latent_mean=posteriors.mean, valid=every < episode.length,
         open_loop=model_errors, still=still, mean=constant, reward=true, predicted_reward=predicted,
@@ -174,7 +174,7 @@ def of_episodes(model: WorldModel, params: Params, key: jax.Array, episodes: Tra
         - `open_loop/X`, `still/X`, `mean/X`: [H], squared error by steps ahead, and that of the baselines.
         - `r2`: see `r2`, of the sum of the H rewards after each start.
         - `calibration/predicted`, `calibration/true`: [10], see `calibration`, of the same sums.
-        - `divergence`: the mean over rows; `divergence/by_step`: [T+1], over episodes.
+        - `kl`: the mean over rows; `kl/by_step`: [T+1], over episodes.
         - `under_free_nats`: see `under`. `active`: see `active`.
     """
     found = jax.lax.map(lambda pair: predict(model, params, pair[0], pair[1], mean, horizon=horizon, stride=stride),
@@ -195,9 +195,9 @@ def of_episodes(model: WorldModel, params: Params, key: jax.Array, episodes: Tra
     predicted, true = calibration(*sums, found.started)
     return metrics | {
         'r2': r2(*sums, found.started), 'calibration/predicted': predicted, 'calibration/true': true,
-        'divergence': _mean(found.divergence, found.valid),
-        'divergence/by_step': _mean(found.divergence, found.valid, 0),
-        'under_free_nats': under(found.divergence, free_nats, found.valid),
+        'kl': _mean(found.kl, found.valid),
+        'kl/by_step': _mean(found.kl, found.valid, 0),
+        'under_free_nats': under(found.kl, free_nats, found.valid),
         'active': active(found.latent_mean, found.valid)}
 
 
@@ -273,17 +273,17 @@ def calibration(predicted: jax.Array, true: jax.Array, valid: jax.Array | None =
     return mean(predicted), mean(true)
 
 
-def under(divergence: jax.Array, free_nats: float, valid: jax.Array | None = None) -> jax.Array:
-    """The share of rows whose divergence costs nothing, [].
+def under(kl: jax.Array, free_nats: float, valid: jax.Array | None = None) -> jax.Array:
+    """The share of rows whose KL is below the free nats, [].
 
-    Of 1, no divergence reaches the gradient, and the prior, which is all that a planner uses, learns from it nothing.
+    At 1 the KL has no gradient, so the prior, which is all that a planner uses, learns nothing from it.
 
     Args:
-        divergence: of each row, any shape, nats.
+        kl: of each row, any shape, nats.
         free_nats: below which it costs nothing.
         valid: the same shape; rows that count, all of them if none are given.
     """
-    return _mean((divergence < free_nats).astype(jnp.float32), jnp.ones(divergence.shape) if valid is None else valid)
+    return _mean((kl < free_nats).astype(jnp.float32), jnp.ones(kl.shape) if valid is None else valid)
 
 
 def active(means: jax.Array, valid: jax.Array | None = None, threshold: float = ACTIVE) -> jax.Array:

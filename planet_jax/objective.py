@@ -25,7 +25,7 @@ def loss(model: WorldModel, params: Params, key: jax.Array, chunk: Trajectory, c
     """The negative bound for one chunk, without the constants of the Gaussian likelihoods.
 
     The sum over the valid rows of
-    image_scale / 2 |x - x^|^2 + reward_scale / 2 (r - r^)^2 + divergence_scale max(0, KL(q || p) - free_nats), divided
+    image_scale / 2 |x - x^|^2 + reward_scale / 2 (r - r^)^2 + kl_scale max(0, KL(q || p) - free_nats), divided
     by L. With `kl_balance` b the divergence has the same value and another gradient: b of it goes to the prior and
     1 - b to the posterior (Hafner et al., 2021, algorithm 2), each beyond the free nats only.
     The latent state before the first row is zero, as before an episode, and the first row is trained like the others
@@ -39,10 +39,10 @@ def loss(model: WorldModel, params: Params, key: jax.Array, chunk: Trajectory, c
         config: scales and free nats.
 
     Returns:
-        the loss [], and what it is made of: `image_loss` and `reward_loss` (scaled), `divergence` (unscaled and
+        the loss [], and what it is made of: `image_loss` and `reward_loss` (scaled), `kl` (unscaled and
         unclipped, in nats), `prior_entropy` and `posterior_entropy`, each summed over valid rows and divided by L;
         `free_rows`, the share of the valid rows whose divergence is below the free nats; where they are asked for, also
-        `overshooting_divergence`, the mean over distances 2 to O, and `global_divergence`.
+        `overshooting_kl`, the mean over distances 2 to O, and `global_kl`.
     """
     terms, metrics, images = _without_images(model, params, key, chunk, config.resolve())
     return _with_images(sum(terms), metrics, _image_loss(model, params, *images))
@@ -79,13 +79,13 @@ def term_gradients(model: WorldModel, params: Params, key: jax.Array, batch: Tra
         config: scales and free nats.
 
     Returns:
-        by the names `image`, `reward` and `divergence`: a pytree like the parameters. The three are scaled, and add up
+        by the names `image`, `reward` and `kl`: a pytree like the parameters. The three are scaled, and add up
         to the gradient of the loss; the divergence comes with overshooting and the global prior, if they are asked for.
     """
 
     def terms(params):
         terms, _, image_loss = _batch_terms(model, params, key, batch, config)
-        return {'image': image_loss, 'reward': terms[0].mean(), 'divergence': sum(terms[1:]).mean()}
+        return {'image': image_loss, 'reward': terms[0].mean(), 'kl': sum(terms[1:]).mean()}
 
     return jax.jacrev(terms)(params)
 
@@ -125,7 +125,7 @@ def _without_images(model: WorldModel, params: Params, key: jax.Array, chunk: Tr
     features = posteriors.features
     reward = jax.vmap(model.reward, (None, 0))(params, features)
     prior, posterior = _distribution(priors), _distribution(posteriors)
-    divergence = posterior.kl_divergence(prior)
+    kl = posterior.kl_divergence(prior)
 
     length = len(chunk.reward)
     valid = jnp.arange(length) < chunk.length
@@ -134,7 +134,7 @@ def _without_images(model: WorldModel, params: Params, key: jax.Array, chunk: Tr
         return jnp.where(valid, rows, 0).sum() / length
 
     reward_loss = mean(0.5 * config.reward_scale * jnp.square(chunk.reward - reward))
-    trained = divergence if config.kl_balance is None else _balanced(priors, posteriors, config.kl_balance)
+    trained = kl if config.kl_balance is None else _balanced(priors, posteriors, config.kl_balance)
     penalty = mean(jnp.maximum(trained - config.free_nats, 0))
     metrics = {}
     if config.overshooting_distance > 1:
@@ -143,15 +143,15 @@ def _without_images(model: WorldModel, params: Params, key: jax.Array, chunk: Tr
         penalty = penalty + farther if config.overshooting_weights == 'released' else (
             penalty + (config.overshooting_distance - 1) * farther) / config.overshooting_distance
         reward_loss = reward_loss + rewards
-    terms = [reward_loss, config.divergence_scale * penalty]
+    terms = [reward_loss, config.kl_scale * penalty]
     if config.global_prior_scale:
         standard = distrax.MultivariateNormalDiag(jnp.zeros_like(posteriors.mean), jnp.ones_like(posteriors.std))
-        metrics['global_divergence'] = mean(posterior.kl_divergence(standard))
-        terms.append(config.global_prior_scale * metrics['global_divergence'])
+        metrics['global_kl'] = mean(posterior.kl_divergence(standard))
+        terms.append(config.global_prior_scale * metrics['global_kl'])
     metrics |= {
         'reward_loss': reward_loss,
-        'divergence': mean(divergence),
-        'free_rows': (valid & (divergence < config.free_nats)).sum() / jnp.maximum(valid.sum(), 1),
+        'kl': mean(kl),
+        'free_rows': (valid & (kl < config.free_nats)).sum() / jnp.maximum(valid.sum(), 1),
         'prior_entropy': mean(prior.entropy()),
         'posterior_entropy': mean(posterior.entropy()),
     }
@@ -182,16 +182,16 @@ def _overshooting(model: WorldModel, params: Params, key: jax.Array, posteriors:
     priors, mask = world_model.overshoot(model, params, key, posteriors, chunk.action, config.overshooting_distance)
     priors, counted = jax.tree.map(lambda rows: rows[1:], priors), mask[1:] & valid
     targets = jax.tree.map(lambda rows, like: jnp.broadcast_to(rows, like.shape), posteriors, priors)
-    divergences = _distribution(jax.lax.stop_gradient(targets)).kl_divergence(_distribution(priors))
+    kls = _distribution(jax.lax.stop_gradient(targets)).kl_divergence(_distribution(priors))
 
     def by_distance(entries):
         return jnp.where(counted, entries, 0).sum(1)
 
     betas = jnp.array(config.overshooting_betas or [1.0] * len(counted))
-    beyond = betas * by_distance(jnp.maximum(divergences - config.free_nats, 0))
+    beyond = betas * by_distance(jnp.maximum(kls - config.free_nats, 0))
     rewards = jnp.zeros(len(counted))
     if config.overshooting_reward:
         predicted = jax.vmap(jax.vmap(model.reward, (None, 0)), (None, 0))(params, priors.features)
         rewards = betas * by_distance(0.5 * config.reward_scale * jnp.square(chunk.reward - predicted))
-    metric = (by_distance(divergences) / jnp.maximum(counted.sum(1), 1)).mean()
-    return beyond.mean() / len(valid), {'overshooting_divergence': metric}, rewards.mean() / len(valid)
+    metric = (by_distance(kls) / jnp.maximum(counted.sum(1), 1)).mean()
+    return beyond.mean() / len(valid), {'overshooting_kl': metric}, rewards.mean() / len(valid)

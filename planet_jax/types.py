@@ -88,14 +88,15 @@ class Belief(Record):
     Attributes:
         latent: the filtered state
         action: [A], the action chosen in it, in [-1, 1]
-        value: [], what the planner expects of it: the mean return of the last elites, over H steps; 0 without a planner
+        expected_return: [], what the planner expects of it: the mean return of the last elites, over H steps; 0 without
+            a planner
         plans: what each planner of the agent hands to its next plan, a `planning.PlanState` or none; as many as there
             are planners, the collection's first
     """
 
     latent: Latent
     action: jax.Array
-    value: jax.Array
+    expected_return: jax.Array
     plans: tuple[Any, ...] = ()
 
 

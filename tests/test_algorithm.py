@@ -52,7 +52,7 @@ def units():
 def kind(unit):
     if unit.episodes is None:
         return f'learn {unit.metrics["loss"].shape[1]}'
-    return 'collect' if unit.metrics['value'].any() else 'seed'
+    return 'collect' if unit.metrics['expected_return'].any() else 'seed'
 
 
 def same(left, right):

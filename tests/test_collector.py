@@ -104,7 +104,7 @@ def test_shapes_and_dtypes():
 def test_rows_after_the_end_are_zero_and_count_nothing():
     def act(params, key, belief, observation):
         # The value tells the step: 1 for the first, whose observation is 100.
-        return belief.replace(action=jnp.ones(1), value=observation[0] - 99)
+        return belief.replace(action=jnp.ones(1), expected_return=observation[0] - 99)
 
     episodes, value = collect(short_vector([3, 7, 9], 7), key_grid(0, 1, 3), batched(act))
     for number, length in enumerate([3, 7, 7]):
@@ -120,7 +120,7 @@ def test_rows_after_the_end_are_zero_and_count_nothing():
 def test_an_act_sees_its_own_belief_and_observation():
     def act(params, key, belief, observation):
         # The step before chose the distance from the middle then; the first belief has the action zero.
-        return belief.replace(action=jnp.tanh(observation), value=belief.action.sum())
+        return belief.replace(action=jnp.tanh(observation), expected_return=belief.action.sum())
 
     episodes, value = collect(toy(4), key_grid(1, 2, 2), batched(act))
     np.testing.assert_allclose(episodes.action[:, :, 1:], np.tanh(episodes.observation[:, :, :-1]), atol=1e-6)
@@ -191,7 +191,7 @@ def failing_at(steps, monkeypatch):
         return step(env, action)
 
     monkeypatch.setattr(envs.ToyPoint, 'step', fail_or_step)
-    vector = envs.Rebuilt(lambda: toy(1))
+    vector = envs.RestartingVectorEnv(lambda: toy(1))
     vector.reset(seed=[0])
     return vector
 
@@ -212,6 +212,6 @@ def test_after_a_fault_the_episode_is_that_of_the_next_key(monkeypatch):
 
 def test_environments_that_always_fail_are_given_up(monkeypatch):
     vector = failing_at(range(100), monkeypatch)
-    with pytest.raises(envs.Fault, match='given up after 5 attempts: the environments failed with ArithmeticError: it'):
+    with pytest.raises(envs.EnvironmentFailure, match='given up after 5 attempts: the environments failed with Arith'):
         collect(vector, key_grid(0, 1, 1))
     assert vector.faults == 5

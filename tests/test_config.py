@@ -52,7 +52,7 @@ def test_every_field_survives_json():
                     decoder_kernels=(5, 6, 6), decoder_strides=(2, 3, 2), decoder_units=8, decoder_start=2,
                     decoder_layers=1, decoder_hidden=4,
                     vector_layers=1, vector_units=9, reward_layers=1, reward_units=10, precision='float32'),
-        objective=Objective(image_scale=0.5, reward_scale=2, divergence_scale=0.5, free_nats=1.5, kl_balance=0.8,
+        objective=Objective(image_scale=0.5, reward_scale=2, kl_scale=0.5, free_nats=1.5, kl_balance=0.8,
                             overshooting_distance=3, overshooting_weights='paper', overshooting_betas=(0.5, 2),
                             overshooting_reward=True, global_prior_scale=0.1),
         planner=Planner(3, 4, 50, 6, 'mean_absolute', 'per_candidate', 'icem', 'mean', 1.5, 1.25, 2, 0.2, 'mean',
@@ -76,8 +76,14 @@ def test_absent_values_are_the_defaults():
     assert config.from_dict({'planner': {'horizon': 3}}) == Config(planner=Planner(horizon=3))
 
 
+def with_today_s_names(values):
+    """The settings of a file, with those fields renamed that had another name."""
+    return {group: {saved.RENAMED.get(f'{group}.{name}', f'{group}.{name}').partition('.')[2]: value
+                    for name, value in fields.items()} for group, fields in values.items()}
+
+
 def test_a_file_of_an_earlier_version_means_what_its_run_did():
-    values = json.loads(OLDEST.read_text())['config']
+    values = with_today_s_names(json.loads(OLDEST.read_text())['config'])
     read = config.to_dict(config.from_dict(values))
     for group, fields in read.items():
         for name, value in fields.items():
@@ -92,6 +98,20 @@ def test_an_absent_field_has_the_value_of_then_and_not_today_s_default(monkeypat
     monkeypatch.setitem(saved.THEN, 'objective.image_scale', 3.0)
     assert config.from_dict({}).objective.image_scale == 3
     assert config.from_dict({'objective': {'image_scale': None}}).objective.image_scale is None
+
+
+def test_old_names_of_settings_go_on_being_read():
+    read = config.from_dict({'objective': {'divergence_scale': 0.25}, 'planner': {'spread': 'mean_absolute'},
+                             'evaluation_planner': {'spread': 'std'}})
+    assert read.objective.kl_scale == 0.25
+    assert (read.planner.std_estimator, read.evaluation_planner.std_estimator) == ('mean_absolute', 'std')
+    oldest = json.loads(OLDEST.read_text())['config']
+    assert {'divergence_scale'} <= set(oldest['objective']) and config.from_dict(oldest).objective.kl_scale == 1
+
+
+def test_a_renamed_setting_is_a_field_now_and_was_none_before():
+    fields = {f'{group}.{field.name}' for group in GROUPS for field in dataclasses.fields(GROUPS[group])}
+    assert set(saved.RENAMED.values()) <= fields and not set(saved.RENAMED) & fields
 
 
 def test_only_fields_have_a_value_of_then():
@@ -138,7 +158,7 @@ AT_LEAST = [
                                              'vector_units', 'reward_layers', 'reward_units') for value in (0, -5)],
     *[('model', 'min_std', value, 0) for value in (-0.1, math.nan, math.inf)],
     *[('objective', name, value, 0) for name in (
-        'image_scale', 'reward_scale', 'divergence_scale', 'free_nats') for value in (-1.0, math.nan, math.inf)],
+        'image_scale', 'reward_scale', 'kl_scale', 'free_nats') for value in (-1.0, math.nan, math.inf)],
     *[('planner', name, value, 1) for name in ('horizon', 'iterations', 'candidates', 'elites') for value in (0, -1)],
     *[('planner', name, value, 0) for name in ('colour', 'keep', 'momentum', 'temperature')
       for value in (-1, math.nan)],
@@ -254,9 +274,9 @@ def test_sizes_of_feature_maps():
 @pytest.mark.parametrize('cell, scale, nats', [('rssm', 1, 3), ('ssm', 1, 3), ('rnn', 1, 0), ('rnn_official', 0, 3)])
 def test_what_is_not_given_follows_from_the_cell(cell, scale, nats):
     resolved = Config(model=Model(cell=cell)).resolve()
-    assert (resolved.objective.divergence_scale, resolved.objective.free_nats) == (scale, nats)
+    assert (resolved.objective.kl_scale, resolved.objective.free_nats) == (scale, nats)
     assert resolved.resolve() == resolved
-    given = Objective(divergence_scale=0.5, free_nats=2)
+    given = Objective(kl_scale=0.5, free_nats=2)
     assert Config(model=Model(cell=cell), objective=given).resolve().objective == given
 
 
@@ -292,7 +312,7 @@ def test_evaluation_plans_as_collection_does_unless_told_otherwise():
 
 def test_a_planner_of_an_older_config_is_the_cross_entropy_method():
     # What config.json of an earlier version has; its run goes on as it began, whatever its preset is today.
-    older = {'horizon': 12, 'iterations': 5, 'candidates': 300, 'elites': 30, 'spread': 'std', 'start': 'shared'}
+    older = {'horizon': 12, 'iterations': 5, 'candidates': 300, 'elites': 30, 'std_estimator': 'std', 'start': 'shared'}
     read = config.from_dict({'planner': older, 'evaluation_planner': older})
     for planner in (read.planner, read.evaluation_planner.over(read.planner)):
         assert planner == Planner(iterations=5, candidates=300, elites=30)
@@ -318,7 +338,7 @@ def test_planet_is_the_released_code():
     assert (model.encoder_channels, model.decoder_channels) == ((32, 64, 128, 256), (128, 64, 32))
     assert (model.decoder_kernels, model.decoder_units) == ((5, 5, 6, 6), 1024)
     assert (model.reward_layers, model.reward_units) == (3, 300)
-    assert planet.resolve().objective == Objective(image_scale=1, reward_scale=10, divergence_scale=1, free_nats=3,
+    assert planet.resolve().objective == Objective(image_scale=1, reward_scale=10, kl_scale=1, free_nats=3,
                                                    kl_balance=None)
     assert planet.planner == Planner(12, 10, 1000, 100, 'std', 'shared', 'cem', 'sample')
     learner = planet.learner
@@ -334,7 +354,7 @@ def test_paper_differs_in_what_the_paper_states():
     different = {f'{group}.{name}': value for group, values in paper.items() for name, value in values.items()
                  if value != planet[group][name]}
     assert different == {'model.reward_layers': 2, 'model.reward_units': 200, 'objective.reward_scale': 1,
-                         'planner.spread': 'mean_absolute', 'planner.start': 'per_candidate',
+                         'planner.std_estimator': 'mean_absolute', 'planner.start': 'per_candidate',
                          'collector.interval_counts': 'all_tasks'}
 
 

@@ -15,7 +15,7 @@ from planet_jax.types import LearnerState, TrainState, Trajectory
 KEY = jax.random.PRNGKey(0)
 SPEC = Spec((2,), 'float32', 1, 20)
 SETTINGS = Learner(batch=8, chunk_length=10, learning_rate=3e-3)
-OBJECTIVE = Objective(reward_scale=10, divergence_scale=1, free_nats=1)
+OBJECTIVE = Objective(reward_scale=10, kl_scale=1, free_nats=1)
 
 
 def point_episode(seed):
@@ -101,7 +101,7 @@ def test_updates_reduce_the_loss_of_a_fixed_batch(setting):
     assert losses[-1] < 0.7 * losses[0]
     assert all(later < first for first, later in zip(losses, losses[10:]))
     assert state.updates == 30
-    assert set(metrics) == {'loss', 'image_loss', 'reward_loss', 'divergence', 'free_rows', 'prior_entropy',
+    assert set(metrics) == {'loss', 'image_loss', 'reward_loss', 'kl', 'free_rows', 'prior_entropy',
                             'posterior_entropy', 'gradient_norm', 'skipped'}
     assert metrics['skipped'] == 0
 
@@ -335,7 +335,7 @@ def test_shares_are_those_of_the_terms_in_the_gradient_of_the_next_update(settin
     state = setting.state
     shares = jax.jit(learner.make_shares(setting.model, OBJECTIVE, SETTINGS))
     found = {name: float(value) for name, value in shares(state).items()}
-    assert set(found) == {'image_share', 'reward_share', 'divergence_share'}
+    assert set(found) == {'image_share', 'reward_share', 'kl_share'}
     assert sum(found.values()) == pytest.approx(1) and min(found.values()) > 0.001
     key, draws = jax.jit(lambda state: learner.draw(state, 0, SETTINGS))(state)
     batch = replay.cut(state.replay, draws)

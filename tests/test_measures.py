@@ -94,15 +94,15 @@ def test_rows_after_the_end_count_nothing():
     found, clean = measured(junk, drift=0.1), measured(whole, drift=0.1)
     assert found['r2'] > 0.9 and found['filtering/observation'] == pytest.approx(0, abs=1e-9)
     np.testing.assert_allclose(found['open_loop/reward'], clean['open_loop/reward'], rtol=1e-3)
-    assert np.isnan(found['divergence/by_step'][20:]).all() and np.isfinite(found['divergence/by_step'][:20]).all()
+    assert np.isnan(found['kl/by_step'][20:]).all() and np.isfinite(found['kl/by_step'][:20]).all()
 
 
 def test_the_divergence_is_that_of_two_gaussians_and_counts_as_under_the_free_nats():
     # The prior of row 0 is the initial state moved by its action, 0.5, while the posterior sees 0.
     found = measured(episodes(steps=[0.5, 0.5], lengths=[ROWS, ROWS]), prior_std=2.0)
     flat = 2 * (np.log(2) + 1 / 8 - 1 / 2)
-    np.testing.assert_allclose(found['divergence/by_step'][1:], flat, rtol=1e-4)
-    assert found['divergence/by_step'][0] == pytest.approx(flat + 0.25 / 8, rel=1e-4)
+    np.testing.assert_allclose(found['kl/by_step'][1:], flat, rtol=1e-4)
+    assert found['kl/by_step'][0] == pytest.approx(flat + 0.25 / 8, rel=1e-4)
     assert found['under_free_nats'] == 1 and flat < 1
     assert measures.under(np.array([0.5, 1.5, 2.5, 9]), 1.0) == 0.25
     assert measures.under(np.array([0.5, 1.5, 2.5, 9]), 1.0, np.array([True, True, False, False])) == 0.5

@@ -19,7 +19,7 @@ LENGTH = 6
 SIZES = dict(stochastic=4, deterministic=6, hidden=8, vector_units=8, reward_layers=2, reward_units=8,
              encoder_channels=(2,), decoder_channels=(3,), decoder_kernels=(4, 6), decoder_units=8)
 SPECS = {'vector': Spec((3,), 'float32', 2, 10), 'image': Spec((12, 12, 3), 'uint8', 2, 10)}
-METRICS = {'loss', 'image_loss', 'reward_loss', 'divergence', 'free_rows', 'prior_entropy', 'posterior_entropy'}
+METRICS = {'loss', 'image_loss', 'reward_loss', 'kl', 'free_rows', 'prior_entropy', 'posterior_entropy'}
 
 
 def traced(settings, numbers):
@@ -51,7 +51,7 @@ class Case:
 
     def loss(self, chunk=None, **settings):
         """Loss, metrics and gradient; compiled once with the balance and once without."""
-        settings = dict(reward_scale=2.0, divergence_scale=1.0, free_nats=0.0) | settings
+        settings = dict(reward_scale=2.0, kl_scale=1.0, free_nats=0.0) | settings
         (loss, metrics), gradient = jax.tree.map(np.asarray, self.compiled(self.params, chunk or self.chunk, settings))
         return float(loss), {name: float(value) for name, value in metrics.items()}, gradient
 
@@ -95,7 +95,7 @@ def divergences(priors, posteriors):
 def test_divergence_is_the_closed_form(case, observed):
     expected = divergences(*observed[:2])
     assert (expected >= 0).all() and expected.max() > 0.01
-    np.testing.assert_allclose(case.loss()[1]['divergence'], expected.mean(), rtol=1e-4)
+    np.testing.assert_allclose(case.loss()[1]['kl'], expected.mean(), rtol=1e-4)
     if case.cell == 'rnn':
         squared = 0.5 * np.square(observed[0].mean - observed[1].mean).sum(1)
         np.testing.assert_allclose(expected, squared, rtol=1e-4, atol=1e-6)
@@ -124,7 +124,7 @@ def test_reward_scale(case, scale):
     loss, metrics, _ = case.loss(reward_scale=scale)
     unscaled = case.loss(reward_scale=1.0)[1]
     np.testing.assert_allclose(metrics['reward_loss'], scale * unscaled['reward_loss'], rtol=1e-4)
-    np.testing.assert_allclose(loss, metrics['image_loss'] + metrics['reward_loss'] + metrics['divergence'], rtol=1e-4)
+    np.testing.assert_allclose(loss, metrics['image_loss'] + metrics['reward_loss'] + metrics['kl'], rtol=1e-4)
 
 
 @pytest.mark.parametrize('scale', [0.0, 4.0])
@@ -132,7 +132,7 @@ def test_image_scale(case, scale):
     loss, metrics, _ = case.loss(image_scale=scale)
     plain = case.loss()[1]
     np.testing.assert_allclose(metrics['image_loss'], scale * plain['image_loss'], rtol=1e-5)
-    np.testing.assert_allclose(loss, metrics['image_loss'] + metrics['reward_loss'] + metrics['divergence'], rtol=1e-4)
+    np.testing.assert_allclose(loss, metrics['image_loss'] + metrics['reward_loss'] + metrics['kl'], rtol=1e-4)
 
 
 def test_the_defaults_of_the_settings_are_numbers_in_the_loss(stochastic_case):
@@ -160,15 +160,15 @@ def test_free_nats_are_clipped_for_each_row(case, observed):
         loss, metrics, _ = case.loss(free_nats=free)
         clipped = np.maximum(rows - free, 0).mean()
         np.testing.assert_allclose(loss, metrics['image_loss'] + metrics['reward_loss'] + clipped, rtol=1e-4)
-        np.testing.assert_allclose(metrics['divergence'], plain['divergence'], rtol=1e-6)
+        np.testing.assert_allclose(metrics['kl'], plain['kl'], rtol=1e-6)
     assert 0 < np.maximum(rows - free_nats, 0).mean() != max(rows.mean() - free_nats, 0)
 
 
-def test_divergence_scale(case):
-    plain = case.loss(divergence_scale=0.0)
+def test_kl_scale(case):
+    plain = case.loss(kl_scale=0.0)
     for scale in (1.0, 3.0):
-        loss, metrics, _ = case.loss(divergence_scale=scale)
-        np.testing.assert_allclose(loss, plain[0] + scale * metrics['divergence'], rtol=1e-4)
+        loss, metrics, _ = case.loss(kl_scale=scale)
+        np.testing.assert_allclose(loss, plain[0] + scale * metrics['kl'], rtol=1e-4)
 
 
 def test_the_image_s_noise_puts_a_floor_under_its_loss():
@@ -237,7 +237,7 @@ UNTRAINED = {'rnn_official': {
 def assert_every_leaf_is_reached(case):
     untrained = UNTRAINED.get(case.cell, set())
     resolved = Config(model=Model(cell=case.cell)).resolve().objective
-    loss, metrics, gradient = case.loss(divergence_scale=resolved.divergence_scale)
+    loss, metrics, gradient = case.loss(kl_scale=resolved.kl_scale)
     assert np.isfinite(loss) and all(math.isfinite(value) for value in metrics.values())
     for path, leaf in jax.tree.leaves_with_path(gradient):
         name = jax.tree_util.keystr(path)
@@ -262,13 +262,13 @@ def test_a_gradient_reaches_every_leaf_of_the_other_gru():
 
 
 def test_free_nats_that_are_not_used_up_stop_the_divergence_s_gradient(case):
-    clipped, unscaled = case.loss(free_nats=1e4)[2], case.loss(divergence_scale=0.0)[2]
+    clipped, unscaled = case.loss(free_nats=1e4)[2], case.loss(kl_scale=0.0)[2]
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7), clipped, unscaled)
     assert any((a != b).any() for a, b in zip(*map(jax.tree.leaves, (clipped, case.loss()[2]))))
 
 
 def test_the_divergence_pulls_both_sides(case):
-    both, none = (case.loss(reward_scale=0.0, divergence_scale=scale)[2]['cell'] for scale in (1.0, 0.0))
+    both, none = (case.loss(reward_scale=0.0, kl_scale=scale)[2]['cell'] for scale in (1.0, 0.0))
     for side in ('gaussian', 'filtered'):
         assert (both[side]['mean']['kernel'] != none[side]['mean']['kernel']).any()
 
@@ -314,7 +314,7 @@ def test_the_first_row_is_trained(case):
 def two_chunks():
     """An RSSM that sees images, two chunks, and the mean of their losses, metrics and gradients."""
     case = Case('rssm', 'image')
-    settings = Objective(reward_scale=2.0, divergence_scale=1.0, free_nats=0.1)
+    settings = Objective(reward_scale=2.0, kl_scale=1.0, free_nats=0.1)
     chunks = [case.chunk, case.chunk.replace(observation=np.flip(case.chunk.observation, 1).copy(),
                                              length=np.int32(LENGTH - 2))]
 
@@ -346,10 +346,10 @@ def test_the_loss_of_a_batch_is_the_mean_over_its_chunks_in_slices_of_any_size(t
 def test_the_gradients_of_the_terms_add_up_and_are_those_of_the_terms_alone(two_chunks):
     case, settings, batch, (_, gradient) = two_chunks
     terms = jax.jit(lambda *given: objective.term_gradients(case.model, *given, settings))(case.params, KEY, batch)
-    assert set(terms) == {'image', 'reward', 'divergence'}
+    assert set(terms) == {'image', 'reward', 'kl'}
     jax.tree.map(lambda total, *parts: np.testing.assert_allclose(
         sum(parts), total, rtol=1e-3, atol=1e-4 * np.abs(total).max() + 1e-7), gradient, *terms.values())
     assert not any(np.any(leaf) for leaf in jax.tree.leaves(
-        [terms['image']['reward'], terms['reward']['decoder'], terms['divergence']['decoder']]))
+        [terms['image']['reward'], terms['reward']['decoder'], terms['kl']['decoder']]))
     assert all(np.any(leaf) for leaf in jax.tree.leaves(
-        [terms['image']['decoder'], terms['reward']['reward'], terms['divergence']['cell']['gaussian']]))
+        [terms['image']['decoder'], terms['reward']['reward'], terms['kl']['cell']['gaussian']]))

@@ -55,7 +55,7 @@ class Case:
     def loss(self, chunk=None, *, overshooting_distance=1, overshooting_weights='released', overshooting_reward=False,
              global_prior_scale=0.0, **numbers):
         """Metrics and gradient."""
-        numbers = dict(free_nats=0.0, divergence_scale=1.0,
+        numbers = dict(free_nats=0.0, kl_scale=1.0,
                        overshooting_betas=[1.0] * (overshooting_distance - 1)) | numbers
         function = self.compiled(overshooting_distance, overshooting_weights, overshooting_reward, global_prior_scale)
         (_, metrics), gradient = jax.tree.map(np.asarray, function(self.params, chunk or self.chunk, numbers))
@@ -114,13 +114,13 @@ def test_released_weights_divide_the_farther_distances_by_all_rows(stochastic_ca
     expected = stochastic_case.sums(free_nats, valid)[1:].sum() / (LENGTH * (DISTANCE - 1))
     np.testing.assert_allclose(metrics['loss'] - plain['loss'], expected, rtol=1e-3)
     means = stochastic_case.sums(0, valid) / (valid - np.arange(DISTANCE))
-    np.testing.assert_allclose(metrics['overshooting_divergence'], means[1:].mean(), rtol=1e-4)
+    np.testing.assert_allclose(metrics['overshooting_kl'], means[1:].mean(), rtol=1e-4)
 
 
 @pytest.mark.parametrize('valid', [LENGTH, 5])
 def test_paper_weights_weigh_every_entry_of_every_distance_the_same(stochastic_case, valid):
     chunk = stochastic_case.chunk.replace(length=np.int32(valid))
-    plain, _ = stochastic_case.loss(chunk, divergence_scale=0.0)
+    plain, _ = stochastic_case.loss(chunk, kl_scale=0.0)
     metrics, _ = stochastic_case.loss(chunk, overshooting_distance=DISTANCE, overshooting_weights='paper')
     expected = stochastic_case.sums(0, valid).sum() / (LENGTH * DISTANCE)
     np.testing.assert_allclose(metrics['loss'] - plain['loss'], expected, rtol=1e-3)
@@ -179,7 +179,7 @@ def test_global_prior_is_the_divergence_to_a_standard_normal(stochastic_case):
     expected = (-np.log(q.std) - 0.5 + (q.std**2 + q.mean**2) / 2).sum(1).mean()
     plain, _ = stochastic_case.loss()
     metrics, _ = stochastic_case.loss(global_prior_scale=0.5)
-    np.testing.assert_allclose(metrics['global_divergence'], expected, rtol=1e-4)
+    np.testing.assert_allclose(metrics['global_kl'], expected, rtol=1e-4)
     np.testing.assert_allclose(metrics['loss'] - plain['loss'], 0.5 * expected, rtol=1e-3)
 
 

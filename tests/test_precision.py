@@ -83,7 +83,7 @@ def test_bfloat16_is_close_to_float32(updates):
         assert 0 < difference(left, right) < 0.02
     for name in slope:
         assert 0 < difference(gradient[name], slope[name]) < 0.1, name
-    for name in ('loss', 'image_loss', 'reward_loss', 'divergence', 'prior_entropy'):
+    for name in ('loss', 'image_loss', 'reward_loss', 'kl', 'prior_entropy'):
         np.testing.assert_allclose(metrics[name], told[name], rtol=0.02, err_msg=name)
 
 

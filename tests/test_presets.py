@@ -39,10 +39,10 @@ def numbers(name: str) -> dict[str, list[float]]:
     params = state.learner.params
     belief = jax.jit(steps.evaluate)(params, keys.root(4), steps.begin(params),
                                      rng.integers(0, 256, (64, 64, 3), np.uint8))
-    of = {name: np.ravel(metrics[name]) for name in ('loss', 'image', 'reward', 'divergence') if name in metrics}
+    of = {name: np.ravel(metrics[name]) for name in ('loss', 'image', 'reward', 'kl') if name in metrics}
     return {name: [float(value) for value in values] for name, values in {
         **of, 'parameters': [np.asarray(leaf, np.float64).sum() for leaf in jax.tree.leaves(params)],
-        'action': np.ravel(belief.action), 'value': np.ravel(belief.value)}.items()}
+        'action': np.ravel(belief.action), 'expected_return': np.ravel(belief.expected_return)}.items()}
 
 
 @pytest.mark.parametrize('name', ['planet', 'paper'])

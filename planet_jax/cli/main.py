@@ -23,6 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     prepare_process()
     arguments = list(sys.argv[1:] if arguments is None else arguments)
+    arguments = [parsing.renamed(argument) for argument in arguments]
     name = arguments[0] if arguments else '--help'
     if name in ('-h', '--help'):
         help.show_commands({command: options for command, (options, _) in COMMANDS.items()}, make_console())

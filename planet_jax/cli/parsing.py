@@ -10,7 +10,7 @@ from rich.console import Console
 
 from planet_jax.cli import values
 from planet_jax.cli.options import HasSettings
-from planet_jax.config import PRESETS, Config, preset
+from planet_jax.config import PRESETS, Config, preset, saved
 from planet_jax.runs.options import parse_seeds
 
 T = TypeVar('T')
@@ -40,6 +40,19 @@ def parse(kind: type[T], arguments: Sequence[str], console: Console) -> T:
                 envs.spec(task.name, command.config.env)
     console.print(f'Preset {name}: {why}.', highlight=False, soft_wrap=True, markup=False)
     return command
+
+
+def renamed(argument: str) -> str:
+    """An argument as it was typed, or with today's name of a setting that an earlier version named otherwise.
+
+    Args:
+        argument: such as `--planner.spread` or `--planner.spread=std`.
+    """
+    flag, sign, value = argument.partition('=')
+    setting = flag.removeprefix('--').replace('-', '_')
+    if not flag.startswith('--') or (name := saved.renamed(setting)) == setting:
+        return argument
+    return f'--{name.replace("_", "-")}{sign}{value}'
 
 
 def required(kind: type) -> dict[str, Any]:

@@ -10,14 +10,14 @@ class Cell(NamedTuple):
         deterministic: there is a deterministic part of D units; else D is 0.
         predicts_std: the standard deviation of the stochastic part is predicted; else it is 1.
         samples: the stochastic part is a sample; else it is the mean, and there is nothing to overshoot with.
-        divergence_scale: factor of the divergence, where none is set.
+        kl_scale: factor of the divergence, where none is set.
         free_nats: divergence per step that costs nothing, where none are set; none: what follows from the objective.
     """
 
     deterministic: bool = True
     predicts_std: bool = True
     samples: bool = True
-    divergence_scale: float = 1.0
+    kl_scale: float = 1.0
     free_nats: float | None = None
 
 
@@ -25,7 +25,7 @@ CELLS: dict[str, Cell] = {
     'rssm': Cell(),
     'ssm': Cell(deterministic=False),
     'rnn': Cell(predicts_std=False, samples=False, free_nats=0.0),
-    'rnn_official': Cell(samples=False, divergence_scale=0.0),
+    'rnn_official': Cell(samples=False, kl_scale=0.0),
 }
 """By the name that `Model.cell` gives."""
 

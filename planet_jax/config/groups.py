@@ -69,7 +69,7 @@ class Objective:
     for 5)."""
     reward_scale: float = setting(10.0, least=0)
     """Factor of the reward's log-likelihood (paper: 1; released code: 10)."""
-    divergence_scale: float | None = setting(None, least=0)
+    kl_scale: float | None = setting(None, least=0)
     """Factor of the divergence from posterior to prior; none: 1, but 0 for the cell rnn_official."""
     free_nats: float | None = setting(None, least=0)
     """Divergence per step that costs nothing; none: 3, or 1 where kl_balance is set, but 0 for the cell rnn, whose
@@ -96,16 +96,16 @@ class Objective:
                              f'one for each distance from 2 to {self.overshooting_distance}, '
                              f'{self.overshooting_distance - 1} in all.')
 
-    def resolve(self, divergence_scale: float = 1.0, free_nats: float | None = None) -> 'Objective':
+    def resolve(self, kl_scale: float = 1.0, free_nats: float | None = None) -> 'Objective':
         """The same with every none filled in that does not follow from the observation.
 
         Args:
-            divergence_scale: where none is set.
+            kl_scale: where none is set.
             free_nats: where none are set; none: 3, or 1 with `kl_balance`.
         """
         if free_nats is None:
             free_nats = 3.0 if self.kl_balance is None else 1.0
-        asked = {'divergence_scale': divergence_scale, 'free_nats': free_nats}
+        asked = {'kl_scale': kl_scale, 'free_nats': free_nats}
         filled: dict[str, Any] = {name: value for name, value in asked.items() if getattr(self, name) is None}
         return dataclasses.replace(self, **filled) if filled else self
 
@@ -291,7 +291,7 @@ class Config:
         The factor of vector observations follows from their size, so it stays none where that is what it is.
         """
         traits = self.model.traits
-        objective = self.objective.resolve(traits.divergence_scale, traits.free_nats)
+        objective = self.objective.resolve(traits.kl_scale, traits.free_nats)
         if self.env.observation == 'pixels':
             objective = dataclasses.replace(
                 objective, image_scale=objective.observation_scale((self.env.size, self.env.size, 3)))

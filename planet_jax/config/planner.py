@@ -19,7 +19,7 @@ class Planner:
     """J, action sequences per iteration."""
     elites: int = setting(100, least=1)
     """K, the best candidates, to which the distribution is refitted."""
-    spread: Literal['std', 'mean_absolute'] = 'std'
+    std_estimator: Literal['std', 'mean_absolute'] = 'std'
     """Refit the population standard deviation (released code) or the mean absolute deviation (paper)."""
     start: Literal['shared', 'per_candidate'] = 'shared'
     """One sample of the belief for all candidates (released code) or one for each (paper); with `rollout` mean, its
@@ -36,7 +36,7 @@ class Planner:
     keep: int = setting(3, least=0)
     """icem: elites that stay among the next candidates, also those of the next plan."""
     momentum: float = setting(0.1, least=0, below=1)
-    """icem: share of the old mean and spread in a refit."""
+    """icem: share of the old mean and standard deviation in a refit."""
     execute: Literal['mean', 'best'] = 'best'
     """icem: carry out the last mean, or the best candidate of the last iteration."""
     temperature: float = setting(0.5, least=0)

@@ -13,7 +13,7 @@ def _paper() -> Config:
     return Config(
         model=Model(reward_layers=2, reward_units=200),
         objective=Objective(reward_scale=1.0),
-        planner=Planner(spread='mean_absolute', start='per_candidate'),
+        planner=Planner(std_estimator='mean_absolute', start='per_candidate'),
         collector=Collector(interval_counts='all_tasks'),
     )
 

@@ -47,11 +47,28 @@ THEN: dict[str, Any] = {
 the default may, and the presets do."""
 
 
+RENAMED = {
+    'objective.divergence_scale': 'objective.kl_scale',
+    'planner.spread': 'planner.std_estimator',
+    'evaluation_planner.spread': 'evaluation_planner.std_estimator',
+}
+"""Settings that had another name, which files and command lines may still have."""
+
+
 def to_dict(config: Config) -> dict[str, dict[str, Any]]:
     """Nested plain values, as JSON keeps them."""
     groups = dataclasses.asdict(config)
     return {group: {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
             for group, values in groups.items()}
+
+
+def renamed(setting: str) -> str:
+    """Today's name of a setting.
+
+    Args:
+        setting: group.field, as today or as an earlier version named it.
+    """
+    return RENAMED.get(setting, setting)
 
 
 def from_dict(values: dict[str, dict[str, Any]]) -> Config:
@@ -65,7 +82,8 @@ def from_dict(values: dict[str, dict[str, Any]]) -> Config:
     groups = {}
     for group in dataclasses.fields(Config):
         then = {name.partition('.')[2]: value for name, value in THEN.items() if name.startswith(f'{group.name}.')}
-        given = then | values.get(group.name, {})
+        given = then | {renamed(f'{group.name}.{name}').partition('.')[2]: value
+                        for name, value in values.get(group.name, {}).items()}
         settings: Any = group.default_factory
         known = {f.name for f in dataclasses.fields(settings)}
         if set(given) - known:

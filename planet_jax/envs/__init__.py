@@ -20,15 +20,15 @@ from planet_jax.envs.family import Task
 from planet_jax.envs.fixed_length import FixedLength
 from planet_jax.envs.own import OwnTask
 from planet_jax.envs.padded_actions import PaddedActions
-from planet_jax.envs.rebuilt import Fault, Rebuilt
+from planet_jax.envs.restarting import EnvironmentFailure, RestartingVectorEnv
 from planet_jax.envs.suite import Suite
 from planet_jax.envs.tasks import ALL, family_of, file_name, foreign_modules, resolve, resolve_several, task_names
 from planet_jax.envs.toy import ToyPoint
 from planet_jax.machine import cores
 
-__all__ = ['ALL', 'AgentSteps', 'Fault', 'FixedLength', 'OwnTask', 'PaddedActions', 'Rebuilt', 'Suite', 'Task',
-           'TaskFailure', 'ToyPoint', 'cores', 'file_name', 'foreign_modules', 'make', 'make_vector', 'resolve',
-           'resolve_several', 'spec', 'task_names']
+__all__ = ['ALL', 'AgentSteps', 'EnvironmentFailure', 'FixedLength', 'OwnTask', 'PaddedActions',
+           'RestartingVectorEnv', 'Suite', 'Task', 'TaskFailure', 'ToyPoint', 'cores', 'file_name', 'foreign_modules',
+           'make', 'make_vector', 'resolve', 'resolve_several', 'spec', 'task_names']
 
 
 def make(task_name: str, config: Env, shared: Spec | None = None, blind: bool = False) -> gymnasium.Env:
@@ -90,7 +90,7 @@ def make_vector(task_names: Sequence[str], config: Env, workers: int | None = No
 
     Observations are copies, [E, ...]. Nothing resets by itself: all environments truncate at step T together, and every
     episode begins with `reset(seed=[...])`, one int for each. `infos['length']`, int [E], counts the steps that were
-    simulated. A fault makes the vector useless; see `Rebuilt`.
+    simulated. A fault makes the vector useless; see `RestartingVectorEnv`.
 
     Args:
         task_names: E names, also the same one several times.

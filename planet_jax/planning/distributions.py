@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 FLOOR = 1e-3
-"""Smallest spread of a fit, in the unit of the actions."""
+"""Smallest standard deviation of a fit, in the unit of the actions."""
 
 
 def propose(key: jax.Array, mean: jax.Array, std: jax.Array, *, candidates: int, low: Any = -1.0, high: Any = 1.0,
@@ -72,39 +72,39 @@ def check_elites(candidates: int, elites: int) -> None:
         raise ValueError(f'There are {candidates} candidates, so elites must be 1 to {candidates}, not {elites}.')
 
 
-def fit(chosen: jax.Array, spread: Literal['std', 'mean_absolute'] = 'std') -> tuple[jax.Array, jax.Array]:
-    """Mean and spread of the elites [K, H, A], see `refit`."""
+def fit(chosen: jax.Array, std_estimator: Literal['std', 'mean_absolute'] = 'std') -> tuple[jax.Array, jax.Array]:
+    """Mean and standard deviation of the elites [K, H, A], see `refit`."""
     chosen = jnp.asarray(chosen)
-    if spread not in ('std', 'mean_absolute'):
-        raise ValueError(f"The spread must be 'std' or 'mean_absolute', not {spread!r}.")
+    if std_estimator not in ('std', 'mean_absolute'):
+        raise ValueError(f"The std_estimator must be 'std' or 'mean_absolute', not {std_estimator!r}.")
     mean = chosen.mean(0)
     if len(chosen) == 1:
         return mean, jnp.full_like(mean, FLOOR)
-    if spread == 'std':
+    if std_estimator == 'std':
         return mean, jnp.sqrt(chosen.var(0) + FLOOR**2)
     return mean, jnp.maximum(jnp.abs(chosen - mean).sum(0) / (len(chosen) - 1), FLOOR)
 
 
-def refit(actions: jax.Array, returns: jax.Array, *, elites: int, spread: Literal['std', 'mean_absolute'] = 'std',
-          ) -> tuple[jax.Array, jax.Array, jax.Array]:
+def refit(actions: jax.Array, returns: jax.Array, *, elites: int,
+          std_estimator: Literal['std', 'mean_absolute'] = 'std') -> tuple[jax.Array, jax.Array, jax.Array]:
     """Fits a diagonal Gaussian to the best candidates (algorithm 2 of the PlaNet paper, lines 8 to 11).
 
-    A return that is not a number ranks last, after minus infinity. No spread is smaller than 1e-3, also that of one
-    elite alone, so that the next iteration goes on searching.
+    A return that is not a number ranks last, after minus infinity. No standard deviation is below 1e-3, not even
+    that of a single elite, so the next iteration still searches.
 
     Args:
         actions: [J, H, A].
         returns: [J].
         elites: K, at most J.
-        spread: 'std' is the population standard deviation, sqrt(var + 1e-6) (released code); 'mean_absolute' the sum
-            of absolute deviations over K - 1 (the paper), at least 1e-3.
+        std_estimator: 'std' is the population standard deviation, sqrt(var + 1e-6) (released code); 'mean_absolute' the
+            sum of absolute deviations over K - 1 (the paper), at least 1e-3.
 
     Returns:
-        mean [H, A], spread [H, A] and the elites' returns [K], best first.
+        mean [H, A], standard deviation [H, A] and the elites' returns [K], best first.
 
     Raises:
-        ValueError: there are fewer candidates than elites, or the spread's name is unknown.
+        ValueError: there are fewer candidates than elites, or std_estimator is unknown.
     """
     check_elites(actions.shape[0], elites)
     best = best_of(returns, elites)
-    return *fit(jnp.asarray(actions)[best], spread), as_returns(returns)[best]
+    return *fit(jnp.asarray(actions)[best], std_estimator), as_returns(returns)[best]

@@ -14,7 +14,7 @@ from .records import Planner, PlanState
 
 def make_cem(*, action_size: int, horizon: int = 12, iterations: int = 10, candidates: int = 1000, elites: int = 100,
              low: Any = -1.0, high: Any = 1.0, mean: Any = None, std: Any = None,
-             spread: Literal['std', 'mean_absolute'] = 'std', warm_start: bool = False) -> Planner:
+             std_estimator: Literal['std', 'mean_absolute'] = 'std', warm_start: bool = False) -> Planner:
     """The cross-entropy method as PlaNet plans (algorithm 2 of the paper).
 
     Args:
@@ -27,7 +27,7 @@ def make_cem(*, action_size: int, horizon: int = 12, iterations: int = 10, candi
         high: largest action, a scalar or [A].
         mean: of the first proposal, a scalar or [H, A]; none: the middle of the bounds.
         std: of the first proposal, a scalar or [H, A]; none: half of their width.
-        spread: see `refit`.
+        std_estimator: see `refit`.
         warm_start: begin at the last plan, moved by one step; the paper begins anew at every step.
 
     Example:
@@ -45,7 +45,7 @@ def make_cem(*, action_size: int, horizon: int = 12, iterations: int = 10, candi
 
     def update(state, actions, returns):
         best = best_of(returns, elites)
-        return PlanState(*fit(actions[best], spread)), None, returns[best]
+        return PlanState(*fit(actions[best], std_estimator)), None, returns[best]
 
     return build(box, (candidates,) * iterations, functools.partial(_normal, box), update, warm_start=warm_start)
 
@@ -72,7 +72,7 @@ def make_icem(*, action_size: int, horizon: int = 12, iterations: int = 3, candi
         colour: exponent of the noise's spectrum, see `coloured`; the authors take 0.25 to 3.5 by task.
         decay: each iteration has J divided by this of the one before, but at least 2 K (the authors: 1.25).
         keep: M, elites that are among the next candidates (the authors: 0.3 K).
-        momentum: share of the old mean and spread in a refit.
+        momentum: share of the old mean and standard deviation in a refit.
         execute: the last mean, or the best candidate of the last iteration, which has the mean among its candidates.
 
     Example:

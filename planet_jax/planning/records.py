@@ -54,7 +54,7 @@ class Plan:
 
     Attributes:
         mean: [H, A], of the last refit, inside the bounds
-        std: [H, A], its spread
+        std: [H, A], its standard deviation
         returns: [I, K], what each iteration's elites scored, best first
         actions: [H, A], the sequence to carry out: the mean or the best candidate, as the planner was made
         record: every iteration, to be looked at; empty unless it was asked for

@@ -12,7 +12,7 @@ from .rollouts import rollouts
 
 def search(key: jax.Array, score: Score, *, action_size: int, horizon: int = 12, iterations: int = 10,
            candidates: int = 1000, elites: int = 100, low: Any = -1.0, high: Any = 1.0, mean: Any = None,
-           std: Any = None, spread: Literal['std', 'mean_absolute'] = 'std') -> Plan:
+           std: Any = None, std_estimator: Literal['std', 'mean_absolute'] = 'std') -> Plan:
     """Searches for the action sequence with the highest score (algorithm 2 of the PlaNet paper).
 
     Whatever the scores are, also none of them a number, the plan's mean is finite and inside the bounds.
@@ -29,7 +29,7 @@ def search(key: jax.Array, score: Score, *, action_size: int, horizon: int = 12,
         high: largest action, a scalar or [A].
         mean: of the first proposal, a scalar or [H, A]; none: the middle of the bounds.
         std: of the first proposal, a scalar or [H, A]; none: half of their width.
-        spread: see `refit`.
+        std_estimator: see `refit`.
 
     Example:
         >>> score = lambda key, actions: -jnp.square(actions - 0.5).sum((1, 2))
@@ -41,7 +41,7 @@ def search(key: jax.Array, score: Score, *, action_size: int, horizon: int = 12,
             of another shape than [J].
     """
     planner = make_cem(action_size=action_size, horizon=horizon, iterations=iterations, candidates=candidates,
-                       elites=elites, low=low, high=high, mean=mean, std=std, spread=spread)
+                       elites=elites, low=low, high=high, mean=mean, std=std, std_estimator=std_estimator)
     return planner.step(key, score, planner.init())[0]
 
 

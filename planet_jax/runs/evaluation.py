@@ -32,11 +32,11 @@ def make_envs(task: str, settings: Env, episodes: int, seeds: int = 1, spec: Spe
         episodes: of each seed.
         seeds: P.
         spec: of the model, whose action size they take, while T is the task's own; none: that of the task.
-        report: see `envs.Rebuilt`.
+        report: see `envs.RestartingVectorEnv`.
     """
     own = envs.spec(task, settings)
     together = -(-episodes // rounds(episodes, seeds))
-    return envs.Rebuilt(functools.partial(
+    return envs.RestartingVectorEnv(functools.partial(
         envs.make_vector, [task] * seeds * together, settings, shared=(spec or own)._replace(steps=own.steps)),
         report=report)
 
@@ -98,7 +98,7 @@ def evaluate_baseline(name: str, task: str, settings: Env, root: jax.Array, epis
         settings: of the environment.
         root: root keys of the seeds, [P, 2].
         episodes: of each seed.
-        report: see `envs.Rebuilt`.
+        report: see `envs.RestartingVectorEnv`.
 
     Returns:
         returns, [P, episodes].
@@ -109,7 +109,8 @@ def evaluate_baseline(name: str, task: str, settings: Env, root: jax.Array, epis
         act = jax.vmap(act, (None, 0, 0, 0))
     nothing = jnp.zeros((len(root), 0))
     belief = Belief(Latent(nothing, nothing, nothing, nothing), jnp.zeros((len(root), size)), jnp.zeros(len(root)))
-    vector = envs.Rebuilt(functools.partial(envs.make_vector, [task] * len(root), settings, blind=True), report=report)
+    vector = envs.RestartingVectorEnv(
+        functools.partial(envs.make_vector, [task] * len(root), settings, blind=True), report=report)
     try:
         return evaluate(jax.jit(act), lambda params: belief, vector, None, root, episodes)[0]
     finally:

@@ -14,7 +14,7 @@ from planet_jax.runs.progress import Seed
 from planet_jax.runs.reporter import Reporter
 from planet_jax.types import Steps, TrainState, Trajectory
 
-MODEL = ('r2', 'divergence', 'under_free_nats', 'active')
+MODEL = ('r2', 'kl', 'under_free_nats', 'active')
 """Measures of the model that sinks get."""
 
 
@@ -171,6 +171,7 @@ class Evaluator:
                     f'open_loop/{name}{seed.on(task)}/{ahead}': error for name in errors if name.endswith('_error')
                     for ahead, error in zip(errors['horizon'], errors[name])})
                 seed.sinks.scalars(seed.progress.env_steps, {
-                    f'model/{name}{seed.on(task)}': measured[name] for name in MODEL if name in measured})
+                    f'model/{seed.folder.metric(name)}{seed.on(task)}': measured[name]
+                    for name in MODEL if name in measured})
                 if picture:
                     seed.sinks.image(seed.progress.env_steps, f'open_loop{seed.on(task)}', picture)

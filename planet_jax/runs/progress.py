@@ -12,6 +12,7 @@ from planet_jax.agent import action_change
 from planet_jax.loggers.sinks import Sinks
 from planet_jax.measures import coming
 from planet_jax.runs.run import Run
+from planet_jax.storage import names
 from planet_jax.storage.run_folder import FolderError, RunFolder, check_space
 from planet_jax.types import TrainState, Trajectory
 
@@ -52,7 +53,7 @@ class RunProgress:
         Raises:
             TypeError: there are other fields.
         """
-        return cls(**{'env_steps': saved.get('agent_steps', 0) * repeats, **saved})
+        return cls(**{'env_steps': saved.get('agent_steps', 0) * repeats, **names.today(saved)})
 
     def add_updates(self, metrics: Mapping[str, np.ndarray]) -> None:
         """Counts the updates of a call of `learn`, and keeps their metrics, [updates] each, for the next episode."""
@@ -112,7 +113,7 @@ class Seed:
             value = float(values[number])
             planned = {}
             if progress.updates and np.isfinite(value):
-                planned = {'elites_return': value, 'action_change': action_change(episode), **self._came(episode)}
+                planned = {'expected_return': value, 'action_change': action_change(episode), **self._came(episode)}
             lines.append({'task': task, 'return': float(returns[number]), **losses, **planned})
         for line in lines:
             self.folder.append('metrics.jsonl', {
@@ -121,11 +122,12 @@ class Seed:
                 'seconds': {name: round(value, 3) for name, value in (seconds | paces).items()},
             })
             if self.sinks:
-                of_task = ('return', 'elites_return', 'action_change', 'horizon_return')
+                of_task = ('return', 'expected_return', 'action_change', 'horizon_return')
                 on = self.on(line['task'])
                 self.sinks.scalars(progress.env_steps, {
-                    f'train/{name}{on if name in of_task else ""}': value for name, value in line.items()
-                    if name != 'task'} | {f'seconds/{name}': value for name, value in paces.items()})
+                    f'train/{self.folder.metric(name)}{on if name in of_task else ""}': value
+                    for name, value in line.items() if name != 'task'
+                } | {f'seconds/{name}': value for name, value in paces.items()})
         progress.pending = {}
         return losses
 

@@ -19,7 +19,7 @@ from planet_jax.runs.clock import phases
 from planet_jax.runs.duration import duration
 from planet_jax.runs.open_loop import OpenLoop
 from planet_jax.runs.searches import Search
-from planet_jax.runs.trained import Agent, Trained
+from planet_jax.runs.trained import Policy, Trained
 from planet_jax.scores.numbers import significant
 from planet_jax.storage.files import read_lines, write_text
 from planet_jax.types import Trajectory
@@ -29,7 +29,7 @@ POINTS = 400
 SIZE = 160
 """Of a picture in the videos, in pixels."""
 TRAINING = {'return': 'return while collecting', 'loss': 'loss', 'image_loss': 'loss of observations',
-            'reward_loss': 'loss of rewards', 'divergence': 'divergence, nats', 'gradient_norm': 'norm of the gradient',
+            'reward_loss': 'loss of rewards', 'kl': 'KL, nats', 'gradient_norm': 'norm of the gradient',
             'free_rows': 'share under the free nats'}
 """Curves of `metrics.jsonl`."""
 
@@ -41,7 +41,7 @@ class Played:
     Attributes:
         task: that it is of.
         episode: what happened.
-        values: [T], the return over H steps that each plan expected.
+        expected: [T], the return over H steps that each plan expected.
         horizon: H of the planner.
         frames: of a video; none where nothing can be seen.
         speed: agent steps in a second.
@@ -51,7 +51,7 @@ class Played:
 
     task: str
     episode: Trajectory
-    values: np.ndarray
+    expected: np.ndarray
     horizon: int
     frames: list[np.ndarray]
     speed: float
@@ -67,9 +67,9 @@ def play(trained: Trained, folder: Path, advance: Callable[[int], None]) -> Play
         advance: called with the agent steps done.
     """
     task = trained.run.tasks[0]
-    agent, steps = Agent(trained), trained.steps_of(task)
+    agent, steps = Policy(trained), trained.steps_of(task)
     agent.reset(seed=0)
-    frames, values = [], []
+    frames, expected = [], []
     with trained.make_env(task) as env:
         speed = env.get_wrapper_attr('metadata')['render_fps']
         observation, _ = env.reset(seed=agent.environment_seed)
@@ -77,7 +77,7 @@ def play(trained: Trained, folder: Path, advance: Callable[[int], None]) -> Play
         length = 1
         for step in range(steps):
             action = agent.act(observation)
-            values.append(float(agent.belief.value[0, 0]))
+            expected.append(float(agent.belief.expected_return[0, 0]))
             if observation.ndim == 3:
                 frames.append(video.panels({'observed': observation, 'decoded from the belief': agent.decoded()}, (
                     f'step {step} of {steps}    return {significant(sum(row[2] for row in rows))}',), SIZE))
@@ -94,7 +94,7 @@ def play(trained: Trained, folder: Path, advance: Callable[[int], None]) -> Play
     if prediction is not None:
         write_pictures(folder / 'prediction', prediction, f'{task} {trained.progress}', speed)
     horizon = trained.run.config.evaluation_planner.over(trained.run.config.planner).horizon
-    return Played(task, episode, np.array(values), horizon, frames, speed, predictor.measured(params, root, episode))
+    return Played(task, episode, np.array(expected), horizon, frames, speed, predictor.measured(params, root, episode))
 
 
 def make_report(directories: Sequence[Path], out: Path, *, step: int | None = 20, agent: bool = True,
@@ -230,7 +230,7 @@ def _model(page: Page, measured: dict[str, dict[str, Any]]) -> list[str]:
     if not measured:
         return []
     parts, single = [], len(measured) == 1
-    told = {'r2': 'R2 of the sum of H rewards', 'divergence': 'divergence, nats', 'active': 'latent dimensions in use',
+    told = {'r2': 'R2 of the sum of H rewards', 'kl': 'KL, nats', 'active': 'latent dimensions in use',
             'under_free_nats': 'share of steps under the free nats'}
     rows = [(title, *(f'{found["newest"][name]:.3g}' for found in measured.values())) for name, title in told.items()]
     parts.append(page.table('in numbers', rows, ('', *measured)))
@@ -252,9 +252,9 @@ def _model(page: Page, measured: dict[str, dict[str, Any]]) -> list[str]:
         parts.append(page.chart('predicted sums of rewards, and what came of them', charts.lines(
             points, 'predicted, by decile', 'true', [*measured, 'calibrated'])))
     points = [row for name, found in measured.items() for row in _thin([
-        _row(step, value, name) for step, value in enumerate(found['newest']['divergence/by_step'])
+        _row(step, value, name) for step, value in enumerate(found['newest']['kl/by_step'])
         if np.isfinite(value)])]
-    parts.append(page.chart('divergence by step', charts.lines(points, 'agent step', 'nats', [*measured], True)))
+    parts.append(page.chart('KL by step', charts.lines(points, 'agent step', 'nats', [*measured], True)))
     points = [_row(line['updates'], line['held_out']['r2'], name) for name, found in measured.items()
               for line in found['lines'] if np.isfinite(line['held_out']['r2'])]
     if len(points) > 1:
@@ -268,7 +268,7 @@ def _expected(page: Page, played: dict[str, Played]) -> list[str]:
         rewards = found.episode.reward[:int(found.episode.length)]
         if len(rewards) > found.horizon:
             came = coming(rewards, found.horizon)
-            rows = _thin([_row(at, value, 'expected') for at, value in enumerate(found.values)])
+            rows = _thin([_row(at, value, 'expected') for at, value in enumerate(found.expected)])
             rows += _thin([_row(at, value, 'came') for at, value in enumerate(came)])
             parts.append(page.chart(f'{name}: the next {found.horizon} rewards', charts.lines(
                 rows, 'agent step', 'sum of rewards', ['expected', 'came'])))

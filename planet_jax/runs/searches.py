@@ -9,7 +9,7 @@ from planet_jax import agent as acting
 from planet_jax.ops import images
 from planet_jax.pictures import plan as drawing
 from planet_jax.planning import Plan
-from planet_jax.runs.trained import Agent, Trained
+from planet_jax.runs.trained import Policy, Trained
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Search:
         title: task, progress and step, for a picture
         plan: what the planner chose
         iterations: [I]
-        spread: [H, A], the standard deviation that the search began with
+        std: [H, A], the standard deviation that the search began with
         observation: of the step
         believed: uint8 [size, size, 3], the decoded belief of that observation; none where it is no image
         carried_out: observation and reward after each action of the plan, as far as the episode goes; the agent itself
@@ -32,7 +32,7 @@ class Search:
     title: str
     plan: Plan
     iterations: list[drawing.Iteration]
-    spread: np.ndarray
+    std: np.ndarray
     observation: np.ndarray
     believed: np.ndarray | None
     carried_out: list[tuple[np.ndarray, float]]
@@ -51,7 +51,7 @@ class Search:
         """
         run, steps = trained.run, trained.steps_of(task)
         with trained.make_env(task) as env:
-            agent = Agent(trained)
+            agent = Policy(trained)
             agent.reset(seed=0)
             observation, _ = env.reset(seed=agent.environment_seed)
             for _ in range(step):
@@ -82,7 +82,7 @@ class Search:
 
     def draw(self) -> np.ndarray:
         """The search as a picture, uint8 [height, width, 3]; imagined images only where the agent sees images."""
-        picture = drawing.plots(self.iterations, self.elites, self.spread, self.title)
+        picture = drawing.plots(self.iterations, self.elites, self.std, self.title)
         if self.believed is None:
             return picture
         model, params = self.trained.run.model, jax.tree.map(lambda leaf: leaf[0], self.trained.params)

@@ -154,7 +154,7 @@ def _report(report: Callable[[str, int, int], None], task: str, total: int, done
     report(task, done, total)
 
 
-class Agent:
+class Policy:
     """A trained agent as a policy for somebody else's loop.
 
     It acts as in evaluation: it filters what it sees, plans with the evaluation's planner, and adds no noise. It
@@ -236,7 +236,7 @@ class Agent:
         return self._key
 
 
-def load(directory: str | Path, trust_task: bool = False) -> Agent:
+def load(directory: str | Path, trust_task: bool = False) -> Policy:
     """The agent of a run, as its newest checkpoint has it.
 
     Args:
@@ -247,4 +247,4 @@ def load(directory: str | Path, trust_task: bool = False) -> Agent:
     Raises:
         FolderError: it is no run folder, has no checkpoint that verifies, or its task is not trusted.
     """
-    return Agent(Trained.read(Path(directory).expanduser(), trust_task))
+    return Policy(Trained.read(Path(directory).expanduser(), trust_task))

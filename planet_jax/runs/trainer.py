@@ -161,8 +161,8 @@ class Trainer:
         losses = {}
         for index, seed in enumerate(self.seeds):
             of_seed = jax.tree.map(lambda leaf, index=index: leaf[index], unit.episodes)
-            losses = seed.write_episodes(of_seed, returns[index], unit.metrics['value'][index], self.clock.seconds,
-                                         paces)
+            losses = seed.write_episodes(of_seed, returns[index], unit.metrics['expected_return'][index],
+                                         self.clock.seconds, paces)
         self.evaluation_owed = self.evaluator.due()
         seconds = self.clock.pace('collect' if self.progress.updates else 'seed')
         self.reporter.episode(self.done, returns, losses, self.progress.env_steps,

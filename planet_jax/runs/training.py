@@ -171,8 +171,9 @@ class Training:
         self.reporter.note(f'Beginning with {len(given.length)} episodes of {self.options.begin_with}.')
         self.given = None  # The replay has them.
 
-    def _make_envs(self, tasks: Sequence[str]) -> envs.Rebuilt:
-        made = envs.Rebuilt(functools.partial(envs.make_vector, tasks, self.run.config.env), report=self._failed)
+    def _make_envs(self, tasks: Sequence[str]) -> envs.RestartingVectorEnv:
+        made = envs.RestartingVectorEnv(
+            functools.partial(envs.make_vector, tasks, self.run.config.env), report=self._failed)
         made.reset(seed=[0] * made.num_envs)  # A missing OpenGL is known before there is a folder.
         for name in ('reset', 'step'):
             setattr(made, name, self._simulated(getattr(made, name)))

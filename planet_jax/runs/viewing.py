@@ -6,7 +6,7 @@ import gymnasium
 import numpy as np
 
 from planet_jax.pictures import video
-from planet_jax.runs.trained import Agent, Trained
+from planet_jax.runs.trained import Policy, Trained
 from planet_jax.scores.numbers import significant
 
 
@@ -80,7 +80,7 @@ def frames(trained: Trained, view: View, task: str, episodes: int, size: int, sa
     Yields:
         T + 1 frames of each episode, uint8 [height, width, 3].
     """
-    agent, steps, speed = Agent(trained), trained.steps_of(task), view.env.metadata['render_fps']
+    agent, steps, speed = Policy(trained), trained.steps_of(task), view.env.metadata['render_fps']
     for episode in range(episodes):
         agent.reset(seed=episode)
         observation, picture = view.reset(agent.environment_seed)

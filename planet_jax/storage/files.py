@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from planet_jax.storage import names
+
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
@@ -61,14 +63,16 @@ def read_text(path: Path) -> str:
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:
-    """The lines of a .jsonl file; empty if there is no file. A last line that a crash cut short is left out.
+    """The lines of a .jsonl file with today's names of metrics; empty if there is no file.
+
+    A last line that a crash cut short is left out.
 
     Raises:
         ValueError: a line is not JSON.
     """
     if not path.exists():
         return []
-    return [json.loads(line) for line in read_text(path).split('\n')[:-1]]
+    return [names.today(json.loads(line)) for line in read_text(path).split('\n')[:-1]]
 
 
 def free_bytes(directory: Path) -> tuple[int, Path]:

@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from planet_jax import config, envs
-from planet_jax.storage import checkpoint, files
+from planet_jax.storage import checkpoint, files, names
 from planet_jax.storage.files import read_lines
 
 if TYPE_CHECKING:
@@ -142,6 +142,9 @@ def settle(directory: Path, record: dict[str, Any], resume: Resume = 'auto') -> 
         record: of the run, or what identifies it; its 'config' is a `Config`.
         resume: whether there may or must be a run to go on with.
 
+    Returns:
+        the record, with which names its metrics have, and with what a run that goes on has kept.
+
     Raises:
         FolderError: it belongs to a run with other settings, which the message lists; or there is a run and must not
             be, or none and must.
@@ -150,7 +153,7 @@ def settle(directory: Path, record: dict[str, Any], resume: Resume = 'auto') -> 
         raise FolderError(f'{directory} has no checkpoint to go on from, and --resume must asks for one: check the '
                           f'folder, or leave that option out to begin a run.')
     if not (directory / 'config.json').exists():
-        return record
+        return record | {'names': names.NEWEST}
     if resume == 'never':
         raise FolderError(f'{directory} holds a run already, and --resume never asks for a new one: name another '
                           f'folder by --method or --logdir, or leave that option out to go on with the run.')
@@ -160,7 +163,7 @@ def settle(directory: Path, record: dict[str, Any], resume: Resume = 'auto') -> 
         raise FolderError(f'{directory} belongs to a run with other settings. Go on with those, or name another folder '
                           f'by --method or --logdir:\n  ' + '\n  '.join(changed))
     kept = {name: before[name] for name in ('exact', 'dropped_episodes', 'fit', 'begin_with') if name in before}
-    return record | kept | _earlier(before, record)
+    return record | kept | {'names': before.get('names', 1)} | _earlier(before, record)
 
 
 def mean_scores(directory: Path, tasks: int) -> list[tuple[int, float]]:
@@ -346,11 +349,15 @@ class RunFolder:
         self._write_record()
 
     def append(self, name: str, line: dict[str, Any]) -> None:
-        """Adds a line to a .jsonl file."""
-        files.append_line(self.directory / name, line)
+        """Adds a line to a .jsonl file, with the names of metrics that the run has had from its beginning."""
+        files.append_line(self.directory / name, names.as_begun(line, self._record['names']))
+
+    def metric(self, name: str) -> str:
+        """What this run calls a metric: a run that was begun with other names keeps them."""
+        return names.earlier(name, self._record['names'])
 
     def lines(self, name: str) -> list[dict[str, Any]]:
-        """The lines of a .jsonl file; none if it is not there."""
+        """The lines of a .jsonl file with today's names of metrics; none if it is not there."""
         return read_lines(self.directory / name)
 
     def scores(self) -> list[tuple[int, float]]:
@@ -392,7 +399,8 @@ class RunFolder:
             if path.exists():
                 lines = [line for line in self.lines(name)
                           if line['episodes'] <= kept // len(self._tasks) and line['updates'] <= progress['updates']]
-                files.write_text(path, ''.join(json.dumps(line) + '\n' for line in lines))
+                files.write_text(path, ''.join(
+                    json.dumps(names.as_begun(line, self._record['names'])) + '\n' for line in lines))
         # Not cut but made anew: a crash may have come after an evaluation's line there and before its line here.
         if self.scores():
             self.write_scores()

@@ -184,7 +184,7 @@ def test_the_glossary_has_all_that_a_run_writes(run):
     for name in ('objective.py', 'learner.py'):
         found = re.findall(r"metrics\['(\w+)'\] = |\{'(\w+)': ", (root / 'planet_jax' / name).read_text())
         written |= {name for names in found for name in names if name and f'{name}_share' not in told}
-    assert {'loss', 'return', 'skipped', 'overshooting_divergence', 'lock', 'learn_each', 'step'} <= written
+    assert {'loss', 'return', 'skipped', 'overshooting_kl', 'lock', 'learn_each', 'step'} <= written
     assert written <= told, written - told
 
 

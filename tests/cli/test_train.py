@@ -23,9 +23,9 @@ TOY = ['train', '--task', 'toy_point', '--preset', 'debug', '--replay.capacity',
 EPISODES, SEED_EPISODES, INTERVAL = 6, 2, 4
 LOGDIR = 'meine Läufe 走る'
 RUN = Path(LOGDIR, 'toy_point', 'rssm-debug', '0')
-PLANS = {'elites_return', 'action_change', 'horizon_return'}
-LOSSES = {'loss', 'image_loss', 'reward_loss', 'divergence', 'prior_entropy', 'posterior_entropy', 'gradient_norm',
-          'skipped', 'free_rows', 'image_share', 'reward_share', 'divergence_share'}
+PLANS = {'expected_return', 'action_change', 'horizon_return'}
+LOSSES = {'loss', 'image_loss', 'reward_loss', 'kl', 'prior_entropy', 'posterior_entropy', 'gradient_norm',
+          'skipped', 'free_rows', 'image_share', 'reward_share', 'kl_share'}
 
 
 @pytest.fixture(scope='module')

@@ -335,7 +335,7 @@ def test_beside_another_task_in_workers():
     config = Env(observation='state', action_repeat=4)
     rows = []
     for workers in (0, 2):
-        vector = envs.Rebuilt(lambda workers=workers: envs.make_vector(names, config, workers))
+        vector = envs.RestartingVectorEnv(lambda workers=workers: envs.make_vector(names, config, workers))
         assert vector.single_action_space.shape == (2,)
         observation, _ = vector.reset(seed=[1, 2])
         after = vector.step(np.full((2, 2), 0.5, np.float32))

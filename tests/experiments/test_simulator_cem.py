@@ -134,7 +134,7 @@ def test_the_table(whole, tmp_path, monkeypatch):
         '| reacher_easy | 964 | 482.0 | 50% | 0 | 1 | 250 of 250 | 10 |',
         '| reacher_easy | 964 | 28.2 so far |  | 1 | 1 | 7 of 250 | 0 |',
         '| fish_swim |  | 5.0 |  | 0 | 1 | 250 of 250 | 1 |']
-    assert 'Horizon 3, 2 iterations, 20 candidates, 4 elites, spread `std`' in text
+    assert 'Horizon 3, 2 iterations, 20 candidates, 4 elites, std estimator `std`' in text
     assert f'mujoco {record["versions"]["mujoco"]}' in text and f'commit {record["commit"]} and zero' in text
     copy(record, tmp_path, seed=2, settings=record['settings'] | {'horizon': 4})
     assert simulator_cem.main(['--table', str(tmp_path)]) == 2

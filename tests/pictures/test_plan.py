@@ -20,7 +20,8 @@ SIZES = {'action_size': 2, 'horizon': 3, 'iterations': 4, 'candidates': 24, 'eli
 
 @pytest.mark.parametrize('planner, sample_root', [
     (planning.make_cem(**SIZES), None),
-    (planning.make_cem(**SIZES, spread='mean_absolute'), lambda key, root: root + jax.random.randint(key, (), 0, 20)),
+    (planning.make_cem(**SIZES, std_estimator='mean_absolute'),
+     lambda key, root: root + jax.random.randint(key, (), 0, 20)),
     (planning.make_icem(**SIZES, decay=1.5), None),
 ], ids=['released', 'paper', 'icem'])
 def test_it_is_the_planner_s_own_search(planner, sample_root):

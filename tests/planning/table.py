@@ -19,7 +19,8 @@ def _without_fits(make):
 
 PLANNERS = {
     'cem': planning.make_cem,
-    "cem, the paper's spread, warm": functools.partial(planning.make_cem, spread='mean_absolute', warm_start=True),
+    "cem, the paper's spread, warm": functools.partial(
+        planning.make_cem, std_estimator='mean_absolute', warm_start=True),
     'icem': planning.make_icem,
     'icem, decay, mean': functools.partial(planning.make_icem, decay=1.25, execute='mean', colour=0.5),
     'icem with knots': _icem_with_knots,

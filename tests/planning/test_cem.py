@@ -21,8 +21,8 @@ def compiled(function, **options):
 
 
 sizes = ('action_size', 'horizon', 'iterations', 'candidates', 'elites')
-refit = compiled(planning.refit, static_argnames=('elites', 'spread'))
-search = compiled(planning.search, static_argnames=('score', 'spread', *sizes))
+refit = compiled(planning.refit, static_argnames=('elites', 'std_estimator'))
+search = compiled(planning.search, static_argnames=('score', 'std_estimator', *sizes))
 cem = compiled(planning.cem, static_argnames=('dynamics', 'sample_root', *sizes))
 
 
@@ -43,11 +43,11 @@ def plan_walk(key, state):
 # Problems with a known answer.
 
 
-@pytest.mark.parametrize('spread', ['std', 'mean_absolute'])
-def test_finds_the_top_of_a_quadratic(spread):
+@pytest.mark.parametrize('std_estimator', ['std', 'mean_absolute'])
+def test_finds_the_top_of_a_quadratic(std_estimator):
     target = jnp.array([[0.5, -0.25], [-0.75, 0.0], [0.1, 0.9]])
     plan = search(KEY, lambda key, actions: -jnp.square(actions - target).sum((1, 2)), action_size=2, horizon=3,
-                          iterations=15, candidates=300, elites=30, spread=spread)
+                          iterations=15, candidates=300, elites=30, std_estimator=std_estimator)
     np.testing.assert_allclose(plan.mean, target, atol=0.02)
     assert plan.returns.shape == (15, 30)
     assert (np.diff(plan.returns, axis=1) <= 0).all()
@@ -130,17 +130,17 @@ def test_spreads_are_their_formulae(elites):
         'std': np.sqrt(((chosen - center)**2).sum(0) / elites + 1e-6),
         'mean_absolute': np.abs(chosen - center).sum(0) / (elites - 1),
     }
-    for spread, value in expected.items():
-        mean, deviation, best = refit(actions, returns, elites=elites, spread=spread)
+    for std_estimator, value in expected.items():
+        mean, deviation, best = refit(actions, returns, elites=elites, std_estimator=std_estimator)
         np.testing.assert_allclose(mean, center, rtol=1e-5, atol=1e-6)
         np.testing.assert_allclose(deviation, value, rtol=1e-5)
         np.testing.assert_array_equal(best, returns[order])
 
 
-@pytest.mark.parametrize('spread', ['std', 'mean_absolute'])
-def test_one_elite_has_the_smallest_spread(spread):
+@pytest.mark.parametrize('std_estimator', ['std', 'mean_absolute'])
+def test_one_elite_has_the_smallest_spread(std_estimator):
     actions = np.arange(6, dtype='float32').reshape(3, 2, 1)
-    mean, deviation, best = refit(actions, np.array([0, 2, 1], 'float32'), elites=1, spread=spread)
+    mean, deviation, best = refit(actions, np.array([0, 2, 1], 'float32'), elites=1, std_estimator=std_estimator)
     np.testing.assert_array_equal(mean, actions[1])
     np.testing.assert_array_equal(deviation, np.full((2, 1), 1e-3, 'float32'))
     assert best == 2
@@ -240,10 +240,10 @@ def test_other_keys_make_other_plans():
 # Whatever the scores are (case 9 of docs/reliability.md).
 
 
-@functools.partial(compiled, static_argnames='spread')
-def plan_with(key, returns, mean, std, low, high, spread):
+@functools.partial(compiled, static_argnames='std_estimator')
+def plan_with(key, returns, mean, std, low, high, std_estimator):
     return planning.search(key, lambda key, actions: returns, action_size=2, horizon=2, iterations=3, candidates=5,
-                          elites=3, low=low, high=high, mean=mean, std=std, spread=spread)
+                          elites=3, low=low, high=high, mean=mean, std=std, std_estimator=std_estimator)
 
 
 bounds = st.lists(st.floats(-10, 10, width=32, allow_subnormal=False), min_size=2, max_size=2)
@@ -254,24 +254,24 @@ returns = st.one_of(
 
 @settings(max_examples=60, deadline=None, derandomize=True, database=None)
 @given(returns=returns, first=bounds, second=bounds, mean=st.sampled_from([0.0, 0.3, -20.0]),
-       std=st.sampled_from([0.0, 1e-30, 1.0, 1e6]), spread=st.sampled_from(['std', 'mean_absolute']))
-def test_actions_stay_finite_and_inside_their_bounds(returns, first, second, mean, std, spread):
+       std=st.sampled_from([0.0, 1e-30, 1.0, 1e6]), std_estimator=st.sampled_from(['std', 'mean_absolute']))
+def test_actions_stay_finite_and_inside_their_bounds(returns, first, second, mean, std, std_estimator):
     low, high = np.minimum(first, second).astype('float32'), np.maximum(first, second).astype('float32')
-    plan = plan_with(KEY, np.array(returns, 'float32'), mean, std, low, high, spread)
+    plan = plan_with(KEY, np.array(returns, 'float32'), mean, std, low, high, std_estimator)
     assert np.isfinite(plan.mean).all() and np.isfinite(plan.std).all()
     assert (plan.std >= 0.999e-3).all()
     assert (plan.mean >= low).all() and (plan.mean <= high).all()
 
 
-refit_three = compiled(functools.partial(planning.refit, elites=3), static_argnames='spread')
+refit_three = compiled(functools.partial(planning.refit, elites=3), static_argnames='std_estimator')
 
 
 @settings(max_examples=60, deadline=None, derandomize=True, database=None)
 @given(returns=returns, actions=st.lists(st.floats(-1, 1, width=32, allow_subnormal=False), min_size=5, max_size=5),
-       spread=st.sampled_from(['std', 'mean_absolute']))
-def test_a_fit_is_finite_and_between_its_elites(returns, actions, spread):
+       std_estimator=st.sampled_from(['std', 'mean_absolute']))
+def test_a_fit_is_finite_and_between_its_elites(returns, actions, std_estimator):
     actions, returns = np.array(actions, 'float32')[:, None, None], np.array(returns, 'float32')
-    mean, std, best = refit_three(actions, returns, spread=spread)
+    mean, std, best = refit_three(actions, returns, std_estimator=std_estimator)
     assert np.isfinite(mean) and np.isfinite(std) and std >= 0.999e-3
     assert actions.min() - 1e-6 <= mean.item() <= actions.max() + 1e-6
     assert np.isnan(best).sum() == max(np.isnan(returns).sum() - 2, 0)
@@ -299,7 +299,7 @@ def test_the_mean_of_elites_at_a_bound_is_that_bound_exactly_at_most(elites):
     (dict(elites=0), 'elites must be 1 to 4, not 0'),
     (dict(horizon=0), 'horizon and the action size must be at least 1, not 0 and 1'),
     (dict(iterations=0), 'iterations must be at least 1, not 0'),
-    (dict(spread='variance'), "must be 'std' or 'mean_absolute', not 'variance'"),
+    (dict(std_estimator='variance'), "must be 'std' or 'mean_absolute', not 'variance'"),
 ])
 def test_impossible_settings_are_refused(options, message):
     options = dict(action_size=1, horizon=3, iterations=2, candidates=4, elites=2) | options

@@ -12,7 +12,7 @@ import pytest
 from planet_jax import config, keys
 from planet_jax.runs import export
 from planet_jax.runs import run as runs
-from planet_jax.runs.trained import Agent, Trained
+from planet_jax.runs.trained import Policy, Trained
 
 ROOT = Path(__file__).resolve().parents[2]
 OLD = Path(__file__).parent / 'exported'
@@ -53,13 +53,13 @@ def made(seed=0, **planner):
 
 
 def episode(trained, batch, steps=5):
-    """Observations [steps, B, ...], keys [steps, B, 2], and the actions of as many `Agent`s."""
+    """Observations [steps, B, ...], keys [steps, B, 2], and the actions of as many policies."""
     rng = np.random.default_rng(0)
     shape, dtype, *_ = trained.run.spec
     observations = rng.uniform(-1, 1, (steps, batch, *shape)).astype(dtype)
     given, actions = np.zeros((steps, batch, 2), np.uint32), []
     for index in range(batch):
-        agent = Agent(trained)
+        agent = Policy(trained)
         agent.reset(seed=index)
         for step in range(steps):
             given[step, index] = agent.step_keys[0, 0]

@@ -32,9 +32,9 @@ def measured(horizon=12, rows=26):
     rng = np.random.default_rng(0)
     errors = {f'{kind}/{what}': rng.uniform(0.1, 1, horizon).tolist() for kind in ('open_loop', 'still', 'mean')
               for what in ('observation', 'moving', 'reward')}
-    return errors | {'r2': 0.5, 'divergence': 3.2, 'active': 7, 'under_free_nats': 0.4,
+    return errors | {'r2': 0.5, 'kl': 3.2, 'active': 7, 'under_free_nats': 0.4,
                      'calibration/predicted': np.arange(10.0).tolist(), 'calibration/true': [np.nan, *range(9)],
-                     'divergence/by_step': rng.uniform(0, 5, rows).tolist()}
+                     'kl/by_step': rng.uniform(0, 5, rows).tolist()}
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ def runs(tmp_path, write_scores):
         for n in range(1, 201):
             append_line(folder / 'metrics.jsonl', {
                 'task': 'cup_catch', 'episodes': n, 'updates': 100 * n, 'env_steps': 1000 * n, 'return': float(n),
-                'loss': 100 / n, 'divergence': 3.0, 'seconds': {'learn': 60.0 * n, 'collect': 30.0 * n}})
+                'loss': 100 / n, 'kl': 3.0, 'seconds': {'learn': 60.0 * n, 'collect': 30.0 * n}})
         for n in (1, 2, 3):
             append_line(folder / 'measures.jsonl', {'task': 'cup_catch', 'episodes': 60 * n, 'updates': 6000 * n,
                                                     'env_steps': 60000 * n, 'held_out': measured()})

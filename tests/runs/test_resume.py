@@ -93,3 +93,40 @@ def test_averages_leave_out_what_was_skipped():
     progress = RunProgress()
     progress.add_updates({'loss': np.array([np.inf]), 'skipped': np.array([1.0])})
     assert progress.averages() == {'skipped': 1}
+
+
+class Sink:
+    """Keeps the names of what it is sent."""
+
+    def __init__(self):
+        self.names = set()
+
+    def scalars(self, step, values):
+        self.names |= set(values)
+
+
+def test_a_run_of_earlier_names_goes_on_with_them(world, run_to_end):
+    whole = world(folder='whole')
+    assert run_to_end(whole)
+    expected = whole.seeds[0].folder.lines('metrics.jsonl')
+    assert 'expected_return' in expected[-1]
+    assert not run_to_end(world(stop=4))
+    directory = world().seeds[0].folder.directory
+    saved = json.loads((directory / 'config.json').read_text())
+    assert saved.pop('names') == 2
+    (directory / 'config.json').write_text(json.dumps(saved))
+    text = (directory / 'metrics.jsonl').read_text()
+    (directory / 'metrics.jsonl').write_text(text.replace('expected_return', 'elites_return'))
+    trainer = world()
+    trainer.seeds[0].sinks = sink = Sink()
+    assert run_to_end(trainer)
+    text = (directory / 'metrics.jsonl').read_text()
+    assert 'elites_return' in text and 'expected_return' not in text
+    assert 'train/elites_return' in sink.names and 'train/expected_return' not in sink.names
+    for line, other in zip(trainer.seeds[0].folder.lines('metrics.jsonl'), expected, strict=True):
+        assert line | {'seconds': None} == other | {'seconds': None}
+
+
+def test_pending_metrics_of_earlier_names_are_counted_with_today_s():
+    progress = RunProgress.from_dict({'pending': {'divergence': [1.0, 2.0]}, 'agent_steps': 3}, 2)
+    assert progress.averages() == {'kl': 1.5, 'skipped': 0} and progress.env_steps == 6

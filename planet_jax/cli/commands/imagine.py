@@ -47,7 +47,7 @@ def run(command: Imagine, arguments: Sequence[str], console: Console) -> int:
     search = Search.of(trained, task, command.step)
     write_picture(path, search.draw())
     first, last = search.iterations[0], search.iterations[-1]
-    console.print(f'{path}: imagined return of the elites {search.elite_return(first):.2f} in iteration 1, '
-                  f'{search.elite_return(last):.2f} in iteration {len(search.iterations)}; spread of the plan '
+    console.print(f'{path}: expected return of the elites {search.elite_return(first):.2f} in iteration 1, '
+                  f'{search.elite_return(last):.2f} in iteration {len(search.iterations)}; std of the plan '
                   f'{first.std.mean():.2f}, then {last.std.mean():.2f}', highlight=False, markup=False, soft_wrap=True)
     return 0

@@ -9,11 +9,11 @@ from gymnasium.vector import AsyncVectorEnv, VectorEnv, VectorWrapper
 from planet_jax.envs.failures import TaskFailure
 
 
-class Fault(RuntimeError):
+class EnvironmentFailure(RuntimeError):
     """Environments that had worked failed: their episodes are lost, and the next reset begins with new ones."""
 
 
-class Rebuilt(VectorWrapper):
+class RestartingVectorEnv(VectorWrapper):
     """A vector that is thrown away after a fault, with its processes, and made anew by the next `reset`.
 
     What fails before anything has worked is no fault: it is raised as it is, for it would only fail again.
@@ -41,7 +41,7 @@ class Rebuilt(VectorWrapper):
         """As of any vector.
 
         Raises:
-            Fault: the simulator raised, or a worker died or hangs.
+            EnvironmentFailure: the simulator raised, or a worker died or hangs.
         """
         with self._guard():
             if not self._usable:
@@ -58,7 +58,7 @@ class Rebuilt(VectorWrapper):
         """As of any vector.
 
         Raises:
-            Fault: the simulator raised, or a worker died or hangs.
+            EnvironmentFailure: the simulator raised, or a worker died or hangs.
         """
         with self._guard():
             if isinstance(self.env, AsyncVectorEnv):
@@ -86,7 +86,7 @@ class Rebuilt(VectorWrapper):
                 told = f'the environments failed with {error}'
             trace = getattr(error, 'trace', '') or ''.join(traceback.format_exception(error))
             self._report(f'{told}\n{trace}')
-            raise Fault(told) from error
+            raise EnvironmentFailure(told) from error
 
 
 def _end(vector: VectorEnv) -> None:

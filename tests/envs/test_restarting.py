@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv
 
-from planet_jax.envs import Fault, FixedLength, Rebuilt, TaskFailure
+from planet_jax.envs import EnvironmentFailure, FixedLength, RestartingVectorEnv, TaskFailure
 
 STEPS = 4
 
@@ -74,19 +74,19 @@ def episode(vector, seeds):
 
 
 def test_a_vector_that_raises_is_made_anew_by_the_next_reset(tmp_path):
-    vector = Rebuilt(functools.partial(make, tmp_path))
+    vector = RestartingVectorEnv(functools.partial(make, tmp_path))
     assert vector.num_envs == 2 and vector.single_action_space.shape == (1,)
     expected, first = episode(vector, [1, 2]), vector.env
     for how in ('raise', 'reset'):
         (tmp_path / how).touch()
-        with pytest.raises(Fault, match='^the environments failed with ArithmeticError: it diverged$'):
+        with pytest.raises(EnvironmentFailure, match='^the environments failed with ArithmeticError: it diverged$'):
             episode(vector, [1, 2])
     assert episode(vector, [1, 2]) == expected
     assert vector.faults == 2 and vector.env is not first and first.closed
     (tmp_path / 'raise').touch()
     (tmp_path / 'make').touch()
     for _ in range(2):
-        with pytest.raises(Fault):
+        with pytest.raises(EnvironmentFailure):
             episode(vector, [1, 2])
     assert episode(vector, [1, 2]) == expected
     vector.close()
@@ -105,10 +105,10 @@ class Told(Faulty):
 def test_why_an_environment_failed_is_reported(tmp_path, workers):
     makers, told = [functools.partial(make_told, tmp_path)] * 2, []
     kind = functools.partial(AsyncVectorEnv, context='spawn') if workers else SyncVectorEnv
-    vector = Rebuilt(lambda: kind(makers, autoreset_mode=AutoresetMode.DISABLED), report=told.append)
+    vector = RestartingVectorEnv(lambda: kind(makers, autoreset_mode=AutoresetMode.DISABLED), report=told.append)
     vector.reset(seed=[1, 2])
     (tmp_path / 'raise').touch()
-    with pytest.raises(Fault, match=r'^the environments failed with OverflowError: it blew up \(step of it, file'):
+    with pytest.raises(EnvironmentFailure, match=r'^the environments failed with OverflowError: it blew up \(step of'):
         episode(vector, [1, 2])
     vector.close()
     assert told == ['the environments failed with OverflowError: it blew up (step of it, file.py:3)\nTraceback: where']
@@ -121,8 +121,8 @@ def make_told(folder):
 def test_what_has_never_worked_is_no_fault(tmp_path):
     (tmp_path / 'make').touch()
     with pytest.raises(ArithmeticError):
-        Rebuilt(functools.partial(make, tmp_path))
-    vector = Rebuilt(functools.partial(make, tmp_path))
+        RestartingVectorEnv(functools.partial(make, tmp_path))
+    vector = RestartingVectorEnv(functools.partial(make, tmp_path))
     (tmp_path / 'reset').touch()
     with pytest.raises(ArithmeticError):
         vector.reset(seed=[1, 2])
@@ -133,7 +133,7 @@ def test_to_be_interrupted_is_no_fault(tmp_path, monkeypatch):
     def interrupt(*arguments):
         raise KeyboardInterrupt
 
-    vector = Rebuilt(functools.partial(make, tmp_path))
+    vector = RestartingVectorEnv(functools.partial(make, tmp_path))
     expected = episode(vector, [1, 2])
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
         patched.setattr(Faulty, 'step', interrupt)
@@ -143,14 +143,14 @@ def test_to_be_interrupted_is_no_fault(tmp_path, monkeypatch):
 
 @pytest.mark.faults
 def test_workers_that_raise_die_or_hang_are_replaced(tmp_path):
-    vector = Rebuilt(functools.partial(make, tmp_path, workers=2), timeout=20)
+    vector = RestartingVectorEnv(functools.partial(make, tmp_path, workers=2), timeout=20)
     expected, processes = episode(vector, [1, 2]), []
     for number, (how, told) in enumerate({'raise': 'ArithmeticError: it diverged', 'kill': 'a process .* died',
                                           'hang': 'TimeoutError: .*after 20 second'}.items(), 1):
         processes += vector.env.processes
         (tmp_path / how).touch()
         begun = time.monotonic()
-        with pytest.raises(Fault, match=told):
+        with pytest.raises(EnvironmentFailure, match=told):
             episode(vector, [1, 2])
         assert time.monotonic() - begun < 60 and vector.faults == number
         assert not any(process.is_alive() for process in processes)
