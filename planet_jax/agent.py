@@ -1,5 +1,6 @@
 """From an observation to an action: filter the belief, plan in it, explore."""
 
+import inspect
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -56,26 +57,17 @@ def planners_of(settings: config.Config) -> tuple[tuple[config.Planner, ...], tu
 
 
 def make_method(settings: config.Planner, action_size: int, colour: float = 2.0) -> planning.Planner:
-    """The planner of the settings, over any score.
+    """The planner of the settings, over any score. A method takes the settings that it has parameters for.
 
     Args:
         settings: of the planner.
         action_size: A.
         colour: of the noise, where the settings name none.
     """
-    sizes: dict[str, Any] = dict(action_size=action_size, horizon=settings.horizon, candidates=settings.candidates)
-    fits: dict[str, Any] = dict(iterations=settings.iterations, elites=settings.elites)
-    match settings.method:
-        case 'cem':
-            return planning.make_cem(**sizes, **fits, std_estimator=settings.std_estimator)
-        case 'icem':
-            return planning.make_icem(
-                **sizes, **fits, colour=colour if settings.colour is None else settings.colour, decay=settings.decay,
-                keep=settings.keep, momentum=settings.momentum, execute=settings.execute)
-        case 'mppi':
-            return planning.make_mppi(**sizes, **fits, temperature=settings.temperature)
-        case 'random_shooting':
-            return planning.make_random_shooting(**sizes)
+    make = planning.METHODS[settings.method]
+    options = {**vars(settings), 'action_size': action_size}
+    options['colour'] = colour if settings.colour is None else settings.colour
+    return make(**{name: options[name] for name in inspect.signature(make).parameters if name in options})
 
 
 def rollout_arguments(model: WorldModel, settings: config.Planner, latent: Latent) -> tuple[tuple[Any, ...], dict]:

@@ -1,11 +1,15 @@
 """The agent: filtering, planning and exploring, one step at a time."""
 
+import dataclasses
+import inspect
+import typing
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from planet_jax import agent, world_model
+from planet_jax import agent, planning, world_model
 from planet_jax.config import Model, Planner, Spec
 from planet_jax.networks import make_world_model
 from planet_jax.types import Belief, Latent, Trajectory
@@ -240,3 +244,29 @@ def test_the_change_of_actions_is_of_the_steps_that_were_taken():
     episode = Trajectory(np.zeros((7, 3)), action, np.zeros(7), np.int32(5))
     np.testing.assert_allclose(agent.action_change(episode), (0.5 + 1 + 0 + 0 + 1 + 1) / 6)
     assert agent.action_change(episode.replace(length=np.int32(2))) == 0
+
+
+def test_every_method_has_a_name_in_the_settings_and_takes_its_own_settings():
+    fields = {field.name: field for field in dataclasses.fields(Planner)}
+    assert set(planning.METHODS) == {*typing.get_args(fields['method'].type)}
+    taken = set()
+    for name, make in planning.METHODS.items():
+        parameters = set(inspect.signature(make).parameters) & set(fields)
+        assert {'horizon', 'candidates'} <= parameters, name
+        taken |= parameters
+    assert set(fields) - taken == {'method', 'start', 'rollout'}  # `rollout_arguments` takes the last two.
+
+
+def test_a_method_is_made_with_its_settings(monkeypatch):
+    given = {}
+
+    def make_mine(*, action_size, horizon, temperature, colour, patience=3):
+        given.update(action_size=action_size, horizon=horizon, temperature=temperature, colour=colour,
+                     patience=patience)
+        return 'mine'
+
+    monkeypatch.setitem(planning.METHODS, 'mppi', make_mine)
+    assert agent.make_method(Planner(method='mppi', horizon=5, temperature=0.7), 2, colour=1.5) == 'mine'
+    assert given == {'action_size': 2, 'horizon': 5, 'temperature': 0.7, 'colour': 1.5, 'patience': 3}
+    agent.make_method(Planner(method='mppi', colour=0.5), 2, colour=1.5)
+    assert given['colour'] == 0.5

@@ -20,6 +20,7 @@ from planet_jax.config import (
     Objective,
     Planner,
     Replay,
+    checks,
     saved,
 )
 
@@ -29,6 +30,22 @@ GROUPS = {'env': Env, 'model': Model, 'objective': Objective, 'planner': Planner
 ROOT = Path(__file__).resolve().parent.parent
 OLDEST = ROOT / 'examples/agents/cartpole_swingup/rssm-cpu/0/config.json'
 """Of a run that was begun when many fields were not there."""
+
+
+THEN = {  # What is here stays, whatever the defaults are.
+    'env.steps': None,
+    'model.encoder_kernels': (), 'model.encoder_strides': (), 'model.decoder_strides': (), 'model.decoder_start': 1,
+    'model.decoder_layers': 0, 'model.decoder_hidden': 256,
+    'objective.image_scale': 1.0, 'objective.kl_balance': None, 'objective.overshooting_distance': 1,
+    'objective.overshooting_weights': 'released', 'objective.overshooting_betas': (),
+    'objective.overshooting_reward': False, 'objective.global_prior_scale': 0.0,
+    'planner.method': 'cem', 'planner.rollout': 'sample', 'planner.colour': None, 'planner.decay': 1.0,
+    'planner.keep': 3, 'planner.momentum': 0.1, 'planner.execute': 'best', 'planner.temperature': 0.5,
+    'learner.most_skipped': 10, 'learner.image_shift': 0, 'learner.average': 0.0,
+    'replay.placement': 'auto', 'replay.keep_files': None,
+    'collector.interval_counts': 'each_task', 'collector.agent': 'planet', 'collector.random': 'uniform',
+    'evaluation.open_loop': True, 'evaluation.first': None, 'evaluation.growth': 1.5, 'evaluation.full': 0,
+}
 
 
 # To JSON and back.
@@ -90,12 +107,13 @@ def test_a_file_of_an_earlier_version_means_what_its_run_did():
             if name in values.get(group, {}):
                 assert value == values[group][name], f'{group}.{name}'
             else:
-                assert f'{group}.{name}' in saved.THEN, f'{group}.{name} is new: give it a row in config/saved.py'
-                assert value == saved.THEN[f'{group}.{name}'], f'{group}.{name}'
+                then = checks.before(GROUPS[group])
+                assert name in then, f'{group}.{name} is new: say by `then` in its `setting` what runs did before'
+                assert value == (list(then[name]) if isinstance(then[name], tuple) else then[name]), f'{group}.{name}'
 
 
 def test_an_absent_field_has_the_value_of_then_and_not_today_s_default(monkeypatch):
-    monkeypatch.setitem(saved.THEN, 'objective.image_scale', 3.0)
+    monkeypatch.setattr(saved, 'before', lambda settings: {'image_scale': 3.0} if settings is Objective else {})
     assert config.from_dict({}).objective.image_scale == 3
     assert config.from_dict({'objective': {'image_scale': None}}).objective.image_scale is None
 
@@ -114,9 +132,11 @@ def test_a_renamed_setting_is_a_field_now_and_was_none_before():
     assert set(saved.RENAMED.values()) <= fields and not set(saved.RENAMED) & fields
 
 
-def test_only_fields_have_a_value_of_then():
-    assert set(saved.THEN) <= {f'{group}.{field.name}' for group in GROUPS for field in dataclasses.fields(
-        GROUPS[group])}
+def test_what_runs_did_before_a_field_never_changes():
+    found = {f'{group}.{name}': value for group in GROUPS for name, value in checks.before(GROUPS[group]).items()}
+    assert found | THEN == found
+    assert set(checks.before(EvaluationPlanner).values()) == {None}
+    assert len(checks.before(EvaluationPlanner)) == len(dataclasses.fields(Planner))
 
 
 def test_to_dict_shares_nothing_with_the_configuration():

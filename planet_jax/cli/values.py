@@ -59,15 +59,15 @@ def folder(text: str) -> Path:
         raise ValueError(f'{text} cannot be found, since there is no such home: write the whole path.') from error
 
 
-def new_file(path: Path, ending: str) -> Path:
+def new_file(path: Path, *endings: str) -> Path:
     """The path, if something may be written there.
 
     Raises:
         ValueError: its name ends otherwise.
         FileExistsError: there is such a file already.
     """
-    if path.suffix != ending:
-        raise ValueError(f'The file is to be called {path}, but its name must end in {ending}.')
+    if path.suffix not in endings:
+        raise ValueError(f'The file is to be called {path}, but its name must end in {" or ".join(endings)}.')
     if path.exists():
         raise FileExistsError(f'{path} is there already: remove it, or name another file by --out.')
     return path

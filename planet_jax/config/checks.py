@@ -5,20 +5,38 @@ import math
 from collections.abc import Mapping
 from typing import Any, Literal, get_args, get_origin
 
+ALWAYS = object()
+"""Of a field that every configuration has had."""
+BOUNDS = 'least', 'most', 'above', 'below'
 
-def setting(default: Any, *, least: float | None = None, most: float | None = None, above: float | None = None,
-            below: float | None = None) -> Any:
-    """A field of a group of settings, whose bounds `check` holds; None and each entry of a tuple included.
+
+def setting(default: Any, *, then: Any = ALWAYS, least: float | None = None, most: float | None = None,
+            above: float | None = None, below: float | None = None) -> Any:
+    """A field of a group of settings, with all that must be known of it.
+
+    `check` holds the bounds, also of each entry of a tuple. None needs no bounds.
 
     Args:
         default: of the field.
+        then: what runs did before the field existed. A `config.json` without the field means this value. It never
+            changes, although defaults and presets do. Every new field has one.
         least: the smallest valid value.
         most: the largest valid value.
         above: valid values are larger.
         below: valid values are smaller.
     """
     bounds = {'least': least, 'most': most, 'above': above, 'below': below}
-    return dataclasses.field(default=default, metadata={name: at for name, at in bounds.items() if at is not None})
+    known = {name: at for name, at in bounds.items() if at is not None} | ({} if then is ALWAYS else {'then': then})
+    return dataclasses.field(default=default, metadata=known)
+
+
+def before(settings: type) -> dict[str, Any]:
+    """What runs did before these fields existed, by the name of each field that was not there from the beginning.
+
+    Args:
+        settings: the class of a group.
+    """
+    return {entry.name: entry.metadata['then'] for entry in dataclasses.fields(settings) if 'then' in entry.metadata}
 
 
 def check(group: str, settings: Any) -> None:
@@ -48,9 +66,9 @@ def check(group: str, settings: Any) -> None:
 
 
 def _bound(value: Any, bounds: Mapping[str, float], begun: str) -> None:
-    if not bounds:
+    if not set(BOUNDS) & set(bounds):
         return
-    least, most, above, below = map(bounds.get, ('least', 'most', 'above', 'below'))
+    least, most, above, below = map(bounds.get, BOUNDS)
     parts = [f'at least {least}' if least is not None else '',
              'a positive number' if above == 0 else f'above {above}' if above is not None else '',
              f'at most {most}' if most is not None else '', f'below {below}' if below is not None else '']

@@ -49,7 +49,7 @@ class Env:
     and fewer facets of round shapes, so that cup_catch is drawn in a third (slack string) to half of the time."""
     action_repeat: int | None = setting(None, least=1)
     """R, environment steps per agent step; none: the task's own (the paper's appendix A for its six tasks)."""
-    steps: int | None = setting(None, least=1)
+    steps: int | None = setting(None, then=None, least=1)
     """Environment steps in an episode; none: the task's own."""
 
     def __post_init__(self):
@@ -63,7 +63,7 @@ class Env:
 class Objective:
     """Weights of the variational bound (equation 3 of the paper)."""
 
-    image_scale: float | None = setting(1.0, least=0)
+    image_scale: float | None = setting(1.0, then=1.0, least=0)
     """Factor of the observation's log-likelihood; none: what gives it the weight that the paper's images have beside
     divergence and rewards, 12,288 over the entries of an image (4 for 32 x 32 x 3), 1,000 over those of a vector (200
     for 5)."""
@@ -74,19 +74,19 @@ class Objective:
     free_nats: float | None = setting(None, least=0)
     """Divergence per step that costs nothing; none: 3, or 1 where kl_balance is set, but 0 for the cell rnn, whose
     divergence is a regression."""
-    kl_balance: float | None = setting(None, least=0, most=1)
+    kl_balance: float | None = setting(None, then=None, least=0, most=1)
     """Share of the divergence's gradient that goes to the prior, 0 to 1; the posterior gets the rest (DreamerV2: 0.8).
     None: both get all of it (paper)."""
-    overshooting_distance: int = setting(1, least=1)
+    overshooting_distance: int = setting(1, then=1, least=1)
     """O, steps that the prior is rolled ahead from a posterior for latent overshooting (equation 7); 1: off."""
-    overshooting_weights: Literal['released', 'paper'] = 'released'
+    overshooting_weights: Literal['released', 'paper'] = setting('released', then='released')
     """`released`: the divergence, plus the mean over distances 2 to O; `paper`: the mean over all, 1 to O. A distance
     is its sum over rows, divided by L."""
-    overshooting_betas: tuple[float, ...] = setting((), least=0)
+    overshooting_betas: tuple[float, ...] = setting((), then=(), least=0)
     """Weights of distances 2 to O; none: 1 each."""
-    overshooting_reward: bool = False
+    overshooting_reward: bool = setting(False, then=False)
     """Predict rewards from the rolled states too; the released code gave it up."""
-    global_prior_scale: float = setting(0.0, least=0)
+    global_prior_scale: float = setting(0.0, then=0.0, least=0)
     """Factor of the divergence from the posterior to a fixed standard normal (an earlier version of the paper)."""
 
     def __post_init__(self):
@@ -136,13 +136,13 @@ class Learner:
     """Add epsilon before the bias correction, as TensorFlow does."""
     clip_norm: float = setting(1000.0, above=0)
     """Largest global norm of the gradient."""
-    image_shift: int = setting(0, least=0)
+    image_shift: int = setting(0, then=0, least=0)
     """Pixels by which the images of a chunk are moved at most, at random and all alike, before an update learns from
     them (DrQ): few episodes are not learned by heart. 0: they stay."""
-    average: float = setting(0.0, least=0, below=1)
+    average: float = setting(0.0, then=0.0, least=0, below=1)
     """Weight of what an average of the parameters was before an update: about the last 1 / (1 - average) updates
     count. The average filters and plans, the newest parameters go on learning. 0: there is none."""
-    most_skipped: int = setting(10, least=1)
+    most_skipped: int = setting(10, then=10, least=1)
     """Updates in a row whose loss or gradient is not finite; after so many the training ends."""
     updates_per_call: int = setting(0, least=0)
     """Updates in one call of the compiled step; 0: 1 on a CPU, 10 elsewhere. It changes no number, only how often
@@ -158,10 +158,10 @@ class Replay:
 
     capacity: int | None = setting(None, least=1)
     """N, episodes kept in memory, the oldest dropped; none: all of the run."""
-    placement: Literal['auto', 'device', 'host'] = 'auto'
+    placement: Literal['auto', 'device', 'host'] = setting('auto', then='auto')
     """On the device that computes, or in the host's memory, from where chunks are sent while the device computes;
     `auto`: on the device while they take at most half of its memory. It changes no number."""
-    keep_files: int | None = setting(None, least=1)
+    keep_files: int | None = setting(None, then=None, least=1)
     """Episodes whose files stay in the run folder, the oldest removed, at least `capacity`; none: all."""
 
     def __post_init__(self):
@@ -183,14 +183,14 @@ class Collector:
     """S, episodes of random actions before the first update."""
     collect_interval: int = setting(100, least=1)
     """C, updates between two collected episodes."""
-    interval_counts: Literal['each_task', 'all_tasks'] = 'each_task'
+    interval_counts: Literal['each_task', 'all_tasks'] = setting('each_task', then='each_task')
     """With several tasks, an episode of each follows after C updates for each of them (released code: 600 for six) or
     after C in all (paper)."""
-    agent: Literal['planet', 'random'] = 'planet'
+    agent: Literal['planet', 'random'] = setting('planet', then='planet')
     """Who collects after the seed episodes: the planner with noise, or random actions (figure 5)."""
     noise: float = setting(0.3, least=0)
     """Standard deviation of the Gaussian noise added to planned actions."""
-    random: Literal['uniform', 'normal'] = 'uniform'
+    random: Literal['uniform', 'normal'] = setting('uniform', then='uniform')
     """Random actions: uniform in their bounds (paper), or Normal(0, 1) clipped to them (released code)."""
 
     def __post_init__(self):
@@ -209,13 +209,13 @@ class Evaluation:
     """Episodes of data between two evaluations, and one at the end; 0: never."""
     episodes: int = setting(10, least=1)
     """Episodes of an evaluation."""
-    open_loop: bool = True
+    open_loop: bool = setting(True, then=True)
     """Predict the first of them from its first 5 images: pictures and errors are added to the run folder."""
-    first: int | None = setting(None, least=1)
+    first: int | None = setting(None, then=None, least=1)
     """Episodes of data at the first evaluation, if that is to come before `every`; none: `every`."""
-    growth: float = setting(1.5, least=1.1)
+    growth: float = setting(1.5, then=1.5, least=1.1)
     """Factor from one of these early evaluations to the next, in episodes of data."""
-    full: int = setting(0, least=0)
+    full: int = setting(0, then=0, least=0)
     """Episodes of data from which an evaluation has all of its episodes. Before, it has as large a part of them, at
     least one; the last evaluation of a run always has all."""
 

@@ -29,24 +29,24 @@ class Model:
     """Bits kept of each colour channel; uniform noise fills the rest (appendix A)."""
     encoder_channels: tuple[int, ...] = setting((32, 64, 128, 256), least=1)
     """Channels of the encoder's convolutions."""
-    encoder_kernels: tuple[int, ...] = setting((), least=1)
+    encoder_kernels: tuple[int, ...] = setting((), then=(), least=1)
     """Kernel sizes of the encoder's convolutions; none: 4 each."""
-    encoder_strides: tuple[int, ...] = setting((), least=1)
+    encoder_strides: tuple[int, ...] = setting((), then=(), least=1)
     """Strides of the encoder's convolutions; none: 2 each. As large as the kernel, patches do not overlap, which is
     much faster on a CPU."""
     decoder_channels: tuple[int, ...] = setting((128, 64, 32), least=1)
     """Channels of the decoder's transposed convolutions but the last."""
     decoder_kernels: tuple[int, ...] = setting((5, 5, 6, 6), least=1)
     """Kernel sizes of the decoder's transposed convolutions; they decide the size of its image."""
-    decoder_strides: tuple[int, ...] = setting((), least=1)
+    decoder_strides: tuple[int, ...] = setting((), then=(), least=1)
     """Strides of the decoder's transposed convolutions; none: 2 each."""
     decoder_units: int = setting(1024, least=1)
     """Units of the dense layer before the transposed convolutions."""
-    decoder_layers: int = setting(0, least=0)
+    decoder_layers: int = setting(0, then=0, least=0)
     """Hidden dense layers with ReLU before that one."""
-    decoder_hidden: int = setting(256, least=1)
+    decoder_hidden: int = setting(256, then=256, least=1)
     """Units of each of these."""
-    decoder_start: int = setting(1, least=1)
+    decoder_start: int = setting(1, then=1, least=1)
     """Height and width of the map that this layer makes."""
     vector_layers: int = setting(2, least=1)
     """Layers of the encoder and of the decoder of vector observations."""

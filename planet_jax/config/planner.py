@@ -24,22 +24,22 @@ class Planner:
     start: Literal['shared', 'per_candidate'] = 'shared'
     """One sample of the belief for all candidates (released code) or one for each (paper); with `rollout` mean, its
     mean for all or one sample for each."""
-    method: Literal['cem', 'icem', 'mppi', 'random_shooting'] = 'cem'
+    method: Literal['cem', 'icem', 'mppi', 'random_shooting'] = setting('cem', then='cem')
     """The cross-entropy method (the paper), its sample-efficient form (iCEM), path integral control (MPPI), or the best
     of random sequences."""
-    rollout: Literal['sample', 'mean'] = 'sample'
+    rollout: Literal['sample', 'mean'] = setting('sample', then='sample')
     """A candidate's states are samples of the prior (the paper) or its means."""
-    colour: float | None = setting(None, least=0)
+    colour: float | None = setting(None, then=None, least=0)
     """icem: exponent of the noise's spectrum, 0 white, 2 red; the task's own by default."""
-    decay: float = setting(1.0, least=1)
+    decay: float = setting(1.0, then=1.0, least=1)
     """icem: each iteration has J divided by this of the one before, but at least 2 K."""
-    keep: int = setting(3, least=0)
+    keep: int = setting(3, then=3, least=0)
     """icem: elites that stay among the next candidates, also those of the next plan."""
-    momentum: float = setting(0.1, least=0, below=1)
+    momentum: float = setting(0.1, then=0.1, least=0, below=1)
     """icem: share of the old mean and standard deviation in a refit."""
-    execute: Literal['mean', 'best'] = 'best'
+    execute: Literal['mean', 'best'] = setting('best', then='best')
     """icem: carry out the last mean, or the best candidate of the last iteration."""
-    temperature: float = setting(0.5, least=0)
+    temperature: float = setting(0.5, then=0.5, least=0)
     """mppi: factor of the returns before the exponential that weighs the elites."""
 
     def __post_init__(self):
@@ -60,7 +60,7 @@ def _each_or_none(kind: Any) -> Any:
     for entry in dataclasses.fields(kind):
         entry_type: Any = entry.type
         kind.__annotations__[entry.name] = entry_type | None
-        setattr(kind, entry.name, dataclasses.field(default=None, metadata=entry.metadata))
+        setattr(kind, entry.name, dataclasses.field(default=None, metadata={**entry.metadata, 'then': None}))
     return dataclass(frozen=True)(kind)
 
 

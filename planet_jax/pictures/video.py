@@ -22,6 +22,14 @@ LEAST_WIDTH = 560
 """Pixels of a frame: room for the words below small pictures."""
 
 
+CODECS = {
+    '.mp4': ('-c:v', 'libx264', '-crf', '23', '-preset', 'fast', '-pix_fmt', 'yuv420p', '-movflags', '+faststart',
+             '-threads', '1', '-f', 'mp4'),
+    '.webp': ('-c:v', 'libwebp_anim', '-q:v', '60', '-loop', '0', '-f', 'webp'),
+}
+"""What ffmpeg is asked for, by the ending of a video's name: H.264, or a picture that moves in a page."""
+
+
 @functools.cache
 def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     return ImageFont.load_default(size)
@@ -103,10 +111,10 @@ def write_picture(path: Path, image: np.ndarray) -> None:
 
 
 def write_video(path: Path, frames: Iterable[np.ndarray], frames_per_second: float) -> None:
-    """Writes an MP4 (H.264) that browsers play.
+    """Writes a video that browsers play.
 
     Args:
-        path: of the file.
+        path: of the file, whose ending is one of `CODECS`.
         frames: uint8 [height, width, 3] each, of one size, both sides even.
         frames_per_second: of the playback.
 
@@ -118,8 +126,7 @@ def write_video(path: Path, frames: Iterable[np.ndarray], frames_per_second: flo
     height, width, _ = first.shape
     # Not by imageio's own writer, which forks this process to start ffmpeg; beside the threads of JAX that may hang.
     command = [imageio_ffmpeg.get_ffmpeg_exe(), '-loglevel', 'error', '-y', '-f', 'rawvideo', '-pix_fmt', 'rgb24',
-               '-s', f'{width}x{height}', '-r', f'{frames_per_second}', '-i', '-', '-c:v', 'libx264', '-crf', '23',
-               '-preset', 'fast', '-pix_fmt', 'yuv420p', '-movflags', '+faststart', '-threads', '1', '-f', 'mp4']
+               '-s', f'{width}x{height}', '-r', f'{frames_per_second}', '-i', '-', *CODECS[path.suffix]]
 
     def write(partial):
         # As a whole path behind a protocol: in a name alone, a colon would end a protocol, and a dash begin an option.

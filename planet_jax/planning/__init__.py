@@ -23,14 +23,14 @@ from .compiling import compiler_options
 from .distributions import coloured, propose, refit
 from .host import Anytime, anytime, search_on_host
 from .loop import make_planner
-from .methods import make_cem, make_icem, make_mppi, make_random_shooting
+from .methods import METHODS, make_cem, make_icem, make_mppi, make_random_shooting
 from .options import every, with_callback, with_gradient, with_knots, with_proposals
 from .records import Dynamics, Iteration, Parts, Plan, Planner, PlanState, Score
 from .rollouts import rollouts, visited
 from .searching import cem, search
 
 __all__ = [
-    'Anytime', 'Dynamics', 'Iteration', 'Parts', 'Plan', 'PlanState', 'Planner', 'Score', 'anytime', 'cem', 'coloured',
-    'compiler_options', 'every', 'make_categorical', 'make_cem', 'make_icem', 'make_mppi', 'make_planner',
+    'METHODS', 'Anytime', 'Dynamics', 'Iteration', 'Parts', 'Plan', 'PlanState', 'Planner', 'Score', 'anytime', 'cem',
+    'coloured', 'compiler_options', 'every', 'make_categorical', 'make_cem', 'make_icem', 'make_mppi', 'make_planner',
     'make_random_shooting', 'propose', 'refit', 'risk', 'rollouts', 'search', 'search_on_host', 'visited',
     'with_callback', 'with_gradient', 'with_knots', 'with_proposals']

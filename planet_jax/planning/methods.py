@@ -1,6 +1,7 @@
 """The planners: each a short setting of the same loop."""
 
 import functools
+from collections.abc import Callable
 from typing import Any, Literal
 
 import jax
@@ -209,3 +210,12 @@ def make_random_shooting(*, action_size: int, horizon: int = 12, candidates: int
 def _normal(box, key, state, candidates, last):
     del last
     return propose(key, state.mean, state.std, candidates=candidates, low=box.low, high=box.high)
+
+
+METHODS: dict[str, Callable[..., Planner]] = {
+    'cem': make_cem,
+    'icem': make_icem,
+    'mppi': make_mppi,
+    'random_shooting': make_random_shooting,
+}
+"""The planners by name. All take action_size, horizon, candidates and bounds, and settings of their own by name."""

@@ -6,6 +6,7 @@ from pathlib import Path
 import imageio.v3
 import numpy as np
 import pytest
+from PIL import Image
 
 from planet_jax.pictures import video
 
@@ -24,6 +25,17 @@ def test_a_video_holds_its_frames_in_order_at_its_speed(speed, tmp_path):
     np.testing.assert_allclose(read.mean((1, 2, 3)), [20 * number for number in range(11)], atol=4)
     assert imageio.v3.immeta(path)['fps'] == speed
     assert [path.name for path in path.parent.iterdir()] == ['video.mp4']
+
+
+def test_a_moving_picture_holds_its_frames_and_begins_again(tmp_path):
+    path = tmp_path / 'video.webp'
+    video.write_video(path, frames(11), 12.5)
+    with Image.open(path) as picture:
+        assert (picture.n_frames, picture.info['loop'], picture.size) == (11, 0, (50, 34))
+        for number in range(11):
+            picture.seek(number)
+            assert np.asarray(picture.convert('RGB')).mean() == pytest.approx(20 * number, abs=4)
+            assert picture.info['duration'] == 80
 
 
 @pytest.mark.parametrize('name', [

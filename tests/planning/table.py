@@ -1,6 +1,7 @@
 """All planners, for tests that each of them must pass: name -> maker(action_size, horizon, **bounds and sizes)."""
 
 import functools
+import inspect
 
 from planet_jax import planning
 
@@ -13,18 +14,18 @@ def _cem_with_gradient(**options):
     return planning.with_gradient(planning.make_cem(**options), steps=5, candidates=4)
 
 
-def _without_fits(make):
-    return lambda iterations=None, elites=None, **options: make(**options)
+def _with_what_it_takes(make, **options):
+    takes = inspect.signature(make).parameters
+    return lambda **given: make(**{name: value for name, value in (options | given).items() if name in takes})
 
 
+OPTIONS = {'mppi': {'temperature': 20.0}}
+"""Settings of a method by its name, where those of the tests are others than its defaults."""
 PLANNERS = {
-    'cem': planning.make_cem,
+    **{name: _with_what_it_takes(make, **OPTIONS.get(name, {})) for name, make in planning.METHODS.items()},
     "cem, the paper's spread, warm": functools.partial(
         planning.make_cem, std_estimator='mean_absolute', warm_start=True),
-    'icem': planning.make_icem,
     'icem, decay, mean': functools.partial(planning.make_icem, decay=1.25, execute='mean', colour=0.5),
     'icem with knots': _icem_with_knots,
-    'mppi': functools.partial(planning.make_mppi, temperature=20.0),
     'cem with gradient': _cem_with_gradient,
-    'random shooting': _without_fits(planning.make_random_shooting),
 }

@@ -37,7 +37,7 @@ def dynamics(problem, key, state, action):
 @functools.cache
 def solved(name):
     """States [3, 100, 2] and rewards [3, 100] of all problems, replanned at every step."""
-    sizes = {'candidates': 2000} if name == 'random shooting' else dict(iterations=6, candidates=300, elites=30)
+    sizes = {'candidates': 2000} if name == 'random_shooting' else dict(iterations=6, candidates=300, elites=30)
     planner = PLANNERS[name](action_size=1, horizon=20, **sizes)
 
     def follow(problem, start):
@@ -55,8 +55,8 @@ def solved(name):
 @every_planner
 def test_a_double_integrator_comes_to_rest_at_its_target(name):
     position, velocity = solved(name)[0][DOUBLE_INTEGRATOR, -10:].T
-    assert np.abs(position - 1).max() < (0.2 if name == 'random shooting' else 0.06)
-    assert np.abs(velocity).max() < (0.4 if name == 'random shooting' else 0.2)
+    assert np.abs(position - 1).max() < (0.2 if name == 'random_shooting' else 0.06)
+    assert np.abs(velocity).max() < (0.4 if name == 'random_shooting' else 0.2)
 
 
 @every_planner
@@ -82,7 +82,7 @@ def test_lqr_is_close_to_riccati_s_optimum(name):
         state = A @ state
         nothing += state @ Q @ state
     # Plans by samples have some noise in them: none of it is worth much.
-    assert 0 <= (found - optimum) / (nothing - optimum) < (0.08 if name in ('mppi', 'random shooting') else 0.015)
+    assert 0 <= (found - optimum) / (nothing - optimum) < (0.08 if name in ('mppi', 'random_shooting') else 0.015)
 
 
 @functools.cache
@@ -90,7 +90,7 @@ def planned(name):
     """(low, high, best) -> the plan, for bounds that are known only when it runs."""
 
     def plan(low, high, best):
-        sizes = {'candidates': 2000} if name == 'random shooting' else dict(iterations=8, candidates=200, elites=20)
+        sizes = {'candidates': 2000} if name == 'random_shooting' else dict(iterations=8, candidates=200, elites=20)
         planner = PLANNERS[name](action_size=1, horizon=2, low=low, high=high, **sizes)
         temper = 100 / jnp.square(high - low)
         return planner.step(KEY, lambda key, actions: -temper * jnp.square(actions - best).sum((1, 2)),

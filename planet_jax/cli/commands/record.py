@@ -17,7 +17,8 @@ class Record(OfRun):
     episodes: int = 1
     """One after the other: those that evaluation begins with."""
     out: Path | None = None
-    """The file, ending in .mp4; none: TASK-EPISODES.mp4 here. With several tasks a file each, with its name."""
+    """The file, .mp4, or .webp for a picture that moves in a page; by default TASK-EPISODES.mp4. Several tasks have one
+    each, with the task in its name."""
     size: int = 256
     """Height and width of each picture, in pixels."""
 
@@ -48,7 +49,7 @@ def run(command: Record, arguments: Sequence[str], console: Console) -> int:
     names = [out or Path(f'{task}-{trained.episodes:06d}.mp4') for task in tasks]
     if out and len(names) > 1:
         names = [out.with_stem(f'{out.stem}-{task}') for task in tasks]
-    paths = [new_file(name, '.mp4') for name in names]
+    paths = [new_file(name, *video.CODECS) for name in names]
     for task, steps, path in zip(of_run.tasks, of_run.task_steps, paths):
         with Display(console, command.episodes) as display:
             view = View(task, trained, command.size, display.say)
