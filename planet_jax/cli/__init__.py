@@ -1,1 +1,1 @@
-"""The command line, and everything that touches the disk and the terminal."""
+"""The command line, and everything that touches the terminal."""

@@ -1,4 +1,4 @@
-"""Consoles whose readers may leave: nothing that cannot be printed ends a command."""
+"""Consoles that survive a closed pipe, a closed terminal or a full disk: output that is lost ends no command."""
 
 import contextlib
 import os
@@ -9,10 +9,10 @@ from rich.console import Console
 
 
 class Steady:
-    """A stream of text that is written into while it can be, and then into nothing.
+    """A text stream that drops its output after the first OSError.
 
-    A pipe whose reader has ended, a terminal that was closed and a full disk all fail as OSError. What a command is
-    about does not depend on whether somebody reads it.
+    A pipe without a reader, a closed terminal and a full disk all raise OSError. A training must go on although nobody
+    reads its output.
     """
 
     def __init__(self, stream: IO[str]):
@@ -23,12 +23,12 @@ class Steady:
         return getattr(self._stream, name)
 
     def write(self, text: str) -> int:
-        """Writes, if there is still somebody to read it."""
+        """Writes, unless an earlier write has failed."""
         self._try(self._stream.write, text)
         return len(text)
 
     def flush(self) -> None:
-        """Hands on what was written."""
+        """Flushes the stream."""
         self._try(self._stream.flush)
 
     def _try(self, function, *arguments):
@@ -37,7 +37,7 @@ class Steady:
                 function(*arguments)
             except OSError:
                 self._broken = True
-                # What is still in the stream's buffer must not fail again when the process ends.
+                # The rest of the buffer must not fail again when the process ends.
                 with contextlib.suppress(OSError), open(os.devnull, 'w') as nowhere:
                     os.dup2(nowhere.fileno(), self._stream.fileno())
 

@@ -1,4 +1,4 @@
-"""Help that fits a screen: a command's own options, and its groups of settings in a line or two each."""
+"""Help that fits a screen: a command's own options, and one or two lines for each group of settings."""
 
 import ast
 import dataclasses
@@ -19,9 +19,9 @@ from rich.table import Table
 from rich.text import Text
 
 ALL = 'all'
-"""Topic of every option with its whole text; no group may have this name."""
+"""Topic that shows every option with its whole text; no group may have this name."""
 NARROW = 26
-"""Columns for an option and its values, unless one word is longer."""
+"""Width of the column of options and values, unless one word is longer."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,11 +29,11 @@ class Option:
     """An option of a command, or a setting of a group.
 
     Attributes:
-        name: as it is typed, '--planner.horizon', or 'DIR...' if it has a place instead of a name.
-        values: what may stand behind it, such as INT or std|mean_absolute; empty for a switch.
-        default: as it is typed; empty if it is none; the empty text and 'none' are told by `text`.
-        required: it has no default.
-        text: its meaning.
+        name: as typed, '--planner.horizon', or 'DIR...' for a positional argument.
+        values: the values it takes, such as INT or std|mean_absolute; empty for a switch.
+        default: as typed; empty if the default is None or an empty text, which `text` then explains.
+        required: whether it has no default.
+        text: its description.
     """
 
     name: str
@@ -44,19 +44,19 @@ class Option:
 
     @property
     def symbol(self) -> str | None:
-        """The paper's letter for it, which its text begins with."""
+        """The paper's letter, if the description begins with one."""
         found = re.match(r'([A-Z]), ', self.text)
         return found[1] if found else None
 
 
 @dataclasses.dataclass(frozen=True)
 class Group:
-    """Options with one meaning: those of a command, or the settings of a group.
+    """The options of a command, or the settings of a group.
 
     Attributes:
-        name: of the group, as it is typed; of a command's own options none.
-        text: its meaning.
-        options: in the order of their record.
+        name: the group's name as typed; None for a command's own options.
+        text: its description.
+        options: in the order of the record.
     """
 
     name: str | None
@@ -68,9 +68,9 @@ def read(record: type, defaults: Mapping[str, Any]) -> list[Group]:
     """The options of a command, then each of its groups of settings.
 
     Args:
-        record: a dataclass with a text behind each field, as tyro takes it. Fields that are dataclasses are groups, or
-            hold nothing but groups.
-        defaults: of fields, in place of the record's own.
+        record: a dataclass with a description after each field, as tyro reads it. A field that is itself a dataclass is
+            a group, or holds groups only.
+        defaults: values of fields that replace the record's own defaults.
     """
     return list(_groups(record, defaults, None))
 
@@ -93,7 +93,7 @@ def _groups(record: type, defaults: Mapping[str, Any], name: str | None) -> Iter
 
 @functools.cache
 def _texts(record: type) -> dict[str, str]:
-    """The text of each field, which of a record's bases too stands behind it in the source."""
+    """The description of each field, read from the source of the record and of its bases."""
     found = {}
     for base in reversed(record.__mro__):
         body = _classes(base.__module__)[base.__name__].body if dataclasses.is_dataclass(base) else []
@@ -106,7 +106,7 @@ def _texts(record: type) -> dict[str, str]:
 
 @functools.cache
 def _classes(module: str) -> dict[str, ast.ClassDef]:
-    """The classes of a module, whose source is read once: to look for each of them takes longer than all the rest."""
+    """The classes of a module. The source is read once, since `inspect` would search it for each class."""
     source = Path(str(sys.modules[module].__file__)).read_text(encoding='utf-8')
     return {node.name: node for node in ast.parse(source).body if isinstance(node, ast.ClassDef)}
 
@@ -132,7 +132,7 @@ def _option(name: str, hint: Any, default: Any, text: str, group: str | None) ->
 
 
 def _values(kind: Any, of_setting: bool) -> str:
-    """What may stand behind an option of a type."""
+    """The values that an option of a type takes."""
     members = [member for member in get_args(kind) if member is not NoneType]
     if get_origin(kind) is Literal:
         return '|'.join(map(str, members))
@@ -140,7 +140,7 @@ def _values(kind: Any, of_setting: bool) -> str:
         return f'{_values(members[0], of_setting)}...'
     if members:  # Of a union with none.
         return _values(members[0], of_setting)
-    # A switch has no value; only settings are given as True or False.
+    # A switch takes no value; settings take True or False.
     return {bool: 'True|False' if of_setting else '', str: 'TEXT', Path: 'PATH'}.get(kind, kind.__name__.upper())
 
 
@@ -151,8 +151,8 @@ def show(command: str, record: type, defaults: Mapping[str, Any], topic: str | N
         command: its name.
         record: see `read`.
         defaults: see `read`.
-        topic: a group's name for its settings, 'all' for everything, none for what fits a screen.
-        console: where to.
+        topic: a group's name for its settings, 'all' for everything, None for what fits a screen.
+        console: where it is printed.
 
     Raises:
         ValueError: there is no such group; the message lists them.
@@ -183,33 +183,38 @@ def show(command: str, record: type, defaults: Mapping[str, Any], topic: str | N
     if groups and topic is None:
         say('\nSettings:')
         _print_rows([(f'--{group.name}.*', _summary(group)) for group in groups], console)
-        say(f'\n--help GROUP, such as --help {names[0]}, tells the settings of a group, --help {ALL} everything.')
+        say(f'\n--help GROUP, such as --help {names[0]}, shows the settings of a group, --help {ALL} everything.')
     if groups:
-        of = f' of preset {defaults["preset"]} (--preset NAME: of another)' if 'preset' in defaults else ''
+        of = f' of preset {defaults["preset"]} (--preset NAME for another)' if 'preset' in defaults else ''
         say(f"[]: the default{of}; capital letters are the paper's symbols.")
 
 
 def show_commands(records: Mapping[str, type], console: Console) -> None:
-    """Prints what each command is for, by the record of its options."""
+    """Prints the purpose of each command.
+
+    Args:
+        records: by the command's name, the dataclass of its options.
+        console: where it is printed.
+    """
     console.print('usage: planet-jax COMMAND [OPTIONS]\n', style='bold', highlight=False, markup=False)
     _print_rows([(name, _meaning(record)) for name, record in records.items()],
                 console)
-    console.print('\nplanet-jax COMMAND --help tells the options of a command.', highlight=False)
+    console.print('\nplanet-jax COMMAND --help shows the options of a command.', highlight=False)
 
 
 def _summary(group: Group) -> str:
-    """Its meaning, and the defaults of what the paper has letters for."""
+    """The description of a group, and the defaults of the settings that have a letter in the paper."""
     letters = [f'{option.symbol} {option.default}' for option in group.options if option.symbol and option.default]
     return _beginning(group.text) + (f' [{", ".join(letters)}]' if letters else '')
 
 
 def _beginning(text: str) -> str:
-    """What stands before the first semicolon or full stop, without brackets."""
+    """The text before the first semicolon or full stop, without what is in parentheses."""
     return re.sub(r' \([^)]*\)', '', re.match(r'.+?(?=[.;]\s|$)', text)[0]).removesuffix('.')
 
 
 def _print_options(options: tuple[Option, ...], console: Console, whole: bool = True) -> None:
-    """What must be given first; of each the beginning of its text or all of it."""
+    """Prints options, required ones first, with the whole description or its beginning."""
     rows = []
     for option in sorted(options, key=lambda option: not option.required):
         default = ' [required]' if option.required else f' [{option.default}]' if option.default else ''
@@ -219,7 +224,7 @@ def _print_options(options: tuple[Option, ...], console: Console, whole: bool = 
 
 
 def _print_rows(rows: list[tuple[str, str]], console: Console) -> None:
-    """Names and texts; values go below their name where the column would become wide otherwise."""
+    """Prints names and texts. Values go below their name where the column would be too wide."""
     words = [word for name, _ in rows for word in name.split()]
     width = max(min(max(len(name) for name, _ in rows), NARROW), max(map(len, words)))
     table = Table.grid(padding=(0, 2, 0, 0))

@@ -15,11 +15,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a command.
 
     Args:
-        arguments: of the command line; none: this process's.
+        arguments: the words of the command line; by default those of this process.
 
     Returns:
-        the exit status: 0 if all is well, 1 if a check of `doctor` has failed, 2 if something the user can mend is
-        wrong, 130 or 143 after a signal.
+        the exit status: 0 if all is well, 1 if a check of `doctor` failed, 2 for an error that the user can fix, 130 or
+        143 after a signal.
     """
     prepare_process()
     arguments = list(sys.argv[1:] if arguments is None else arguments)

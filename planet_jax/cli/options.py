@@ -11,18 +11,18 @@ from planet_jax.runs.options import Options as RunOptions
 
 
 class HasSettings:
-    """Marks the options of commands that start from a preset: their fields `preset` and `config` are found for them."""
+    """Marks commands that start from a preset: `parsing` fills their fields `preset` and `config`."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingOptions(HasSettings, RunOptions):
-    """What `train` and `sweep` have in common."""
+    """The options that `train` and `sweep` share."""
 
     config: Annotated[Config, tyro.conf.arg(name=''), tyro.conf.FlagConversionOff] = field(default_factory=Config)
     """Settings of the run."""
 
     def apply_debugging(self) -> None:
-        """Sets JAX up for `debug_nans`, before anything is compiled."""
+        """Switches on JAX's check for NaNs if asked to, before anything is compiled."""
         if self.debug_nans:
             import jax
             jax.config.update('jax_debug_nans', True)
@@ -30,23 +30,23 @@ class TrainingOptions(HasSettings, RunOptions):
 
 @dataclass(frozen=True, kw_only=True)
 class OfRun:
-    """What the commands on the agent of a run have in common."""
+    """The options of every command on a trained agent."""
 
     run: Path
-    """Folder of the run: LOGDIR/TASK/METHOD/SEED."""
+    """Folder of the run, LOGDIR/TASK/METHOD/SEED."""
     trust_task: bool = False
-    """Import your own module if the run's task names one; importing it runs its code."""
+    """Allow the run's task to import a module of yours, which runs the module's code."""
 
 
 def at_least(command: object, **least: float) -> None:
-    """Check numbers of a command.
+    """Checks that options are not too small.
 
     Args:
-        command: its options.
-        **least: of each option by name, the smallest valid value.
+        command: the options of a command.
+        **least: the smallest valid value of each option, by name.
 
     Raises:
-        ValueError: an option is smaller; the message has the nearest valid value.
+        ValueError: an option is smaller. The message names the nearest valid value.
     """
     for name, bound in least.items():
         if (value := getattr(command, name)) < bound:

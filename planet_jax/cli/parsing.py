@@ -1,4 +1,4 @@
-"""From the words of a command line to the record of a command's options."""
+"""Reads a command line into the record of a command's options."""
 
 import argparse
 import dataclasses
@@ -17,16 +17,16 @@ T = TypeVar('T')
 
 
 def parse(kind: type[T], arguments: Sequence[str], console: Console) -> T:
-    """Read a command line.
+    """Reads a command line.
 
     Args:
-        kind: the record of the command's options.
-        arguments: what stands behind the command's name.
-        console: where the preset of a training is told.
+        kind: the dataclass of the command's options.
+        arguments: the words after the command's name.
+        console: where the preset of a training is printed.
 
     Raises:
-        ValueError: the values contradict each other, or a task cannot be made.
-        SystemExit: a value cannot be read; tyro has said why.
+        ValueError: values contradict each other, or a task cannot be made.
+        SystemExit: a value cannot be read; tyro has printed the reason.
     """
     if not issubclass(kind, HasSettings):
         return read(kind, arguments)
@@ -36,14 +36,14 @@ def parse(kind: type[T], arguments: Sequence[str], console: Console) -> T:
     from planet_jax import envs
     for names in [command.task] if isinstance(command.task, str) else command.task or ():
         for task in envs.resolve_several(names)[1]:
-            if task.is_own:  # Whether there is one is only known when it is made.
+            if task.is_own:  # Only making it shows whether it exists.
                 envs.spec(task.name, command.config.env)
     console.print(f'Preset {name}: {why}.', highlight=False, soft_wrap=True, markup=False)
     return command
 
 
 def renamed(argument: str) -> str:
-    """An argument as it was typed, or with today's name of a setting that an earlier version named otherwise.
+    """An argument, with today's name of a setting that has been renamed.
 
     Args:
         argument: such as `--planner.spread` or `--planner.spread=std`.
@@ -56,20 +56,20 @@ def renamed(argument: str) -> str:
 
 
 def required(kind: type) -> dict[str, Any]:
-    """What must be typed for the options of a command that start from a preset."""
+    """Marks the options without a default as missing, for a command that starts from a preset."""
     return {field.name: tyro.MISSING for field in dataclasses.fields(kind) if field.name not in ('preset', 'config')
             and field.default is field.default_factory is dataclasses.MISSING}
 
 
 def read(kind: type[T], arguments: Sequence[str], default: T | None = None) -> T:
-    """A command line as a record; switches are given without a value, settings of a group with True or False."""
+    """Reads a command line with tyro. Switches take no value; settings of a group take True or False."""
     options: dict[str, Any] = {} if default is None else {'default': default}
     return tyro.cli(kind, args=arguments, prog=f'planet-jax {kind.__name__.lower()}', config=(
         tyro.conf.FlagCreatePairsOff,), registry=values.REGISTRY, **options)
 
 
 def defaults(kind: type, arguments: Sequence[str]) -> dict[str, Any]:
-    """The defaults that a command's help shows in place of its record's own."""
+    """The defaults that a command's help shows instead of its record's own."""
     if not issubclass(kind, HasSettings):
         return {}
     name, _, settings = starting_point(arguments)
@@ -77,9 +77,9 @@ def defaults(kind: type, arguments: Sequence[str]) -> dict[str, Any]:
 
 
 def starting_point(arguments: Sequence[str]) -> tuple[str, str, Config]:
-    """The preset to start from, why, and the settings, found before the command line is parsed in full.
+    """The preset to start from, the reason for it, and its settings, found before the command line is fully parsed.
 
-    Where the folder of the run is there, the settings are those of its config.json: the preset may have changed since.
+    If the run folder exists, the settings come from its config.json, since the preset may have changed since.
     """
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
     parser.add_argument('--task', nargs='+')
@@ -99,9 +99,9 @@ def starting_point(arguments: Sequence[str]) -> tuple[str, str, Config]:
         return name, 'unused', preset(name)
     if given.preset not in (None, *PRESETS):
         return unused
-    if not given.task:  # Of a fit, which needs none, or forgotten, which the full parser will say.
+    if not given.task:  # A fit needs no task; the full parser reports one that is missing.
         name = given.preset or 'cpu'
-        return name, 'as asked' if given.preset else 'no other was asked for', preset(name)
+        return name, 'as asked' if given.preset else 'the default', preset(name)
     name, why = (given.preset, 'as asked') if given.preset else _found_preset(given)
     method = given.method or f'{given.cell or preset(name).model.cell}-{name}'
     from planet_jax import envs
@@ -114,12 +114,12 @@ def starting_point(arguments: Sequence[str]) -> tuple[str, str, Config]:
         return name, why, preset(name)
     settings = begun.pop()
     if settings != preset(name).resolve():
-        why += f'; with the settings of {there[0]}, which are not those that the preset has now'
+        why += f'; with the settings of {there[0]}, which differ from the preset of today'
     return name, why, settings
 
 
 def _found_preset(given: argparse.Namespace) -> tuple[str, str]:
-    """That of the runs that are there, if they are of one method, else the device's."""
+    """The preset of the existing runs if they have one method, else the preset for this device."""
     from planet_jax import envs  # gymnasium is not needed to show a help.
     runs = given.logdir / envs.file_name(given.task[0])
     seeds = {str(seed) for seed in given.seeds}

@@ -1,4 +1,4 @@
-"""What a person sees of a long run: a live display on a terminal, plain lines elsewhere."""
+"""The progress of a long run: a live display on a terminal, plain lines elsewhere."""
 
 import time
 
@@ -8,23 +8,23 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from rich.text import Text
 
 QUIET_SECONDS = 10.0
-"""Without a terminal, a long phase is reported this often."""
+"""Seconds between two reports of a long phase without a terminal."""
 
 
 class Display:
-    """Shows how far a run is, what it is doing, and how long it will take.
+    """Shows the progress of a run, its current work, and the time left.
 
     Attributes:
-        total: units of work in the phase that is shown; none if not known.
+        total: units of work in the current phase; None if unknown.
     """
 
     def __init__(self, console: Console, episodes: int, done: int = 0):
-        """Begins to show; use it as a context manager.
+        """Makes the display, which is shown as a context manager.
 
         Args:
-            console: where to.
-            episodes: of the whole run.
-            done: of them, already there.
+            console: where it is shown.
+            episodes: episodes of the whole run.
+            done: episodes that the run already has.
         """
         self._console = console
         self._facts: dict[str, str] = {}
@@ -53,17 +53,17 @@ class Display:
         return Group(self._bars, facts)
 
     def say(self, sentence: str) -> None:
-        """A line that stays."""
+        """Prints a line that stays."""
         self._console.print(sentence, soft_wrap=True, highlight=False, markup=False)
         self._spoken = time.monotonic()
 
     def phase(self, name: str, total: int | None = None, unit: str = '') -> None:
-        """What begins now; nothing happens if it is what is shown already.
+        """Begins a phase, unless it is the current one.
 
         Args:
-            name: such as 'learning'.
-            total: units of work in it, if known.
-            unit: their name.
+            name: of the phase, such as 'learning'.
+            total: units of work in the phase, if known.
+            unit: name of the units.
         """
         if (name, total) == (self._phase, self.total):
             return
@@ -72,7 +72,7 @@ class Display:
             self._bars.reset(self._work, total=total, description=name, unit=unit)
 
     def advance(self, done: int) -> None:
-        """How many units of the phase's work are done."""
+        """Sets how many units of the phase are done."""
         if self._live:
             self._bars.update(self._work, completed=done)
         elif time.monotonic() - self._spoken > QUIET_SECONDS:
@@ -80,7 +80,7 @@ class Display:
             self.say(f'  {self._phase} {done}/{self.total} {self._unit}{facts}')
 
     def facts(self, episodes: int, **facts: str) -> None:
-        """How far the run is, and figures to show with it; underscores in names become spaces."""
+        """Sets the number of episodes, and figures to show beside it; underscores in names become spaces."""
         self._facts |= {name.replace('_', ' '): value for name, value in facts.items()}
         if self._live:
             self._bars.update(self._run, completed=episodes)

@@ -1,4 +1,4 @@
-"""A training in words: what the terminal shows of it."""
+"""The words of a training on the terminal."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -15,10 +15,10 @@ from planet_jax.scores.numbers import significant
 
 
 class Terminal(Reporter):
-    """Prints lines that stay, and a live display where there is a terminal."""
+    """Prints lines that stay, and a live display on a terminal."""
 
     def __init__(self, console: Console):
-        """Args: where to."""
+        """Args: where it prints."""
         self._console = console
         self._display: Display | None = None
         self._tasks: Sequence[str] = ()
@@ -38,7 +38,7 @@ class Terminal(Reporter):
     def opened(self, opening: Opening) -> None:
         run, self._tasks, self._seeds = opening.run, opening.run.tasks, len(opening.seeds)
         if list(opening.seeds_on_device) != [1]:
-            self.note(f'{" or ".join(map(str, opening.seeds_on_device))} seeds on a device: each is equal to its '
+            self.note(f'{" or ".join(map(str, opening.seeds_on_device))} seeds on a device: each equals its '
                       f'single run to rounding only.')
         numbers = ', '.join(map(str, opening.seeds))
         self.note(f'{run.task}, preset {run.preset}, seed{"s" * (self._seeds > 1)} {numbers}, on {opening.device}; '
@@ -53,7 +53,7 @@ class Terminal(Reporter):
         self.note(f'Going on after {episodes} episodes and {updates} updates.')
 
     def complete(self, episodes: int) -> None:
-        self.note(f'All {episodes} episodes are there: nothing is left to do.')
+        self.note(f'All {episodes} episodes are collected; nothing is left to do.')
 
     def baselines(self, means: Mapping[str, float]) -> None:
         self.note(f'To compare with: {_means(means)}.')
@@ -90,8 +90,8 @@ class Terminal(Reporter):
                   f'{_left(left)}.')
 
     def faults(self, count: int) -> None:
-        self.note(f'The environments have failed {count} times in this process: what was under way was dropped, and '
-                  f"collected again with the next key. The run folder's failures.txt says why.")
+        self.note(f'The environments have failed {count} times in this process. Their episodes were dropped, and '
+                  f"collected again with the next key. The run folder's failures.txt has the reasons.")
 
     def episode(self, episodes: int, returns: np.ndarray, losses: Mapping[str, float], env_steps: int, pace: float,
                 left: TimeLeft) -> None:
@@ -115,9 +115,9 @@ class Terminal(Reporter):
 
     def profiled(self, episode: int | None, trace: Path | None, directory: Path) -> None:
         if episode is None:
-            self.note('No episode was recorded, since --profile begins after the first that is not a seed episode.')
+            self.note('No episode was profiled: --profile begins after the first episode that is not a seed episode.')
         else:
-            self.note(f'Episode {episode} and its updates were recorded: open {trace} at https://ui.perfetto.dev, or '
+            self.note(f'Episode {episode} and its updates were profiled: open {trace} at https://ui.perfetto.dev, or '
                       f'run `xprof {directory}` (pip install xprof).')
 
     def stopping(self, reason: str) -> None:
@@ -129,10 +129,10 @@ class Terminal(Reporter):
         if scores:
             told = (f'last score {significant(scores[-1])}, best {significant(max(scores))} ({_means(baselines)}); ')
         more = 'with more episodes ' if complete else ''
-        self.note(f'{episodes} episodes, {updates} updates; {told}the same command {more}goes on from here.')
+        self.note(f'{episodes} episodes, {updates} updates; {told}the same command {more}continues from here.')
 
     def _returns(self, returns: np.ndarray) -> str:
-        """Returns [P, E] in words: a number, or one for each task, or the mean over the seeds."""
+        """Returns [P, E] in words: one number, one for each task, or means over the seeds."""
         if len(self._tasks) == 1:
             told = significant(returns.mean())
         else:

@@ -1,4 +1,4 @@
-"""Values on the command line as people write them: 1e3 and 10k are numbers, ~ is the home folder."""
+"""Values on the command line: 1e3 and 10k are numbers, ~ is the home folder."""
 
 import re
 from decimal import Decimal
@@ -16,14 +16,15 @@ NONE = ('None', 'none')
 
 
 def number(text: str, kind: type[T]) -> T:
-    """A number as a person writes it: 1000, 1_000, 1e3 or 1k; also inf and nan, which the settings judge.
+    """Reads a number such as 1000, 1_000, 1e3 or 1k; also inf and nan, which the settings may refuse.
 
     Args:
         text: as typed.
         kind: int or float.
 
     Raises:
-        ValueError: it is none, or not a whole one where one is asked for; the message has the nearest valid value.
+        ValueError: the text is not a number, or not a whole number where one is needed. The message names the nearest
+            valid value.
     """
     if kind is float and re.fullmatch(r'[+-]?(inf|infinity|nan)', text.strip(), re.IGNORECASE):
         return kind(float(text))
@@ -38,7 +39,7 @@ def number(text: str, kind: type[T]) -> T:
 
 
 def _nearest(text: str, kind: type[int | float]) -> str:
-    """What to write instead: the number it begins with, or how numbers are written."""
+    """Advice: the number that the text begins with, or how to write numbers."""
     grouped = re.fullmatch(r'[+-]?[1-9]\d{0,2}(,\d{3})+(\.\d*)?', text.strip())
     begun = NUMBER.match(text.strip().replace(',', '' if grouped else '.'))
     if begun is None:
@@ -48,38 +49,38 @@ def _nearest(text: str, kind: type[int | float]) -> str:
 
 
 def folder(text: str) -> Path:
-    """A path, whose ~ is the home folder.
+    """A path, in which ~ is the home folder.
 
     Raises:
-        ValueError: there is no such home.
+        ValueError: there is no such home folder.
     """
     try:
         return Path(text).expanduser()
     except RuntimeError as error:
-        raise ValueError(f'{text} cannot be found, since there is no such home: write the whole path.') from error
+        raise ValueError(f'{text} cannot be found: there is no such home folder. Write the full path.') from error
 
 
 def new_file(path: Path, *endings: str) -> Path:
-    """The path, if something may be written there.
+    """Checks that a new file may have this path, and returns it.
 
     Raises:
-        ValueError: its name ends otherwise.
-        FileExistsError: there is such a file already.
+        ValueError: the name has another ending.
+        FileExistsError: the file exists already.
     """
     if path.suffix not in endings:
-        raise ValueError(f'The file is to be called {path}, but its name must end in {" or ".join(endings)}.')
+        raise ValueError(f'The file is {path}, but its name must end in {" or ".join(endings)}.')
     if path.exists():
-        raise FileExistsError(f'{path} is there already: remove it, or name another file by --out.')
+        raise FileExistsError(f'{path} exists already: remove it, or name another file by --out.')
     return path
 
 
 REGISTRY = ConstructorRegistry()
-"""For `tyro.cli`: how numbers and paths are read."""
+"""How `tyro.cli` reads numbers and paths."""
 
 
 @REGISTRY.primitive_rule
 def _rule(asked: PrimitiveTypeInfo) -> PrimitiveConstructorSpec | None:
-    """How numbers and paths are read, alone, many of them, or one or none; other types are left to tyro."""
+    """Reads numbers and paths: one, several, or one or None. Other types are left to tyro."""
     kind: Any = asked.type
     optional, many = False, False
     if get_origin(kind) in (Union, UnionType):

@@ -1,4 +1,4 @@
-"""Where a run's time goes, and at what pace."""
+"""Measures where a run's time goes, and at what pace."""
 
 import statistics
 import time
@@ -10,18 +10,18 @@ from planet_jax.config import Config
 
 
 def units_left(config: Config, tasks: int, episodes: int, done: int, updates: int) -> dict[str, float]:
-    """What a run has still to do in each phase.
+    """The work that a run has left in each phase.
 
     Args:
         config: of the run.
-        tasks: that its agent learns.
+        tasks: number of tasks that the agent learns.
         episodes: of each task in the data at the end.
-        done: of them, already there.
-        updates: done.
+        done: episodes of each task that the data has now.
+        updates: done so far.
 
     Returns:
-        seed episodes, updates, planned episodes of each task, and evaluations of a task that come after this moment,
-        one with a part of its episodes being that part of one.
+        the remaining seed episodes, updates, planned episodes of each task, and evaluations of one task. An evaluation
+        with fewer episodes counts as a fraction.
     """
     seeds, interval = config.collector.seed_episodes, config.collector.interval(tasks)
     planned = max(episodes - max(done, seeds), 0)
@@ -31,7 +31,7 @@ def units_left(config: Config, tasks: int, episodes: int, done: int, updates: in
 
 
 def phases(seconds: Mapping[str, float]) -> dict[str, float]:
-    """The seconds of phases alone: without their parts, such as learn_xla, and without paces, such as learn_each."""
+    """The seconds of whole phases, without their parts (learn_xla) and paces (learn_each)."""
     return {name: value for name, value in seconds.items()
             if not name.endswith('_each') and not any(name.startswith(f'{other}_') for other in seconds)}
 
@@ -40,11 +40,11 @@ class Clock:
     """Measures phases of work.
 
     Attributes:
-        seconds: spent in each phase, and in its parts, since the run began, over all its processes.
+        seconds: spent in each phase and in its parts since the run began, over all its processes.
     """
 
     def __init__(self, seconds: dict[str, float]):
-        """Goes on from the seconds of earlier processes; they are added to in place."""
+        """Continues from the seconds of earlier processes, and adds to them in place."""
         self.seconds = seconds
         self._times: dict[str, int] = {}
         self._latest: dict[str, deque[float]] = {}
@@ -53,10 +53,10 @@ class Clock:
 
     @contextmanager
     def measure(self, phase: str, units: float = 1) -> Iterator[None]:
-        """Times a piece of work of so many units; one that raises counts nothing."""
+        """Times a piece of work of `units` units. Work that raises is not counted."""
         begun = time.monotonic()
         self._under_way, self._parts = (phase, begun, 0.0), {}
-        import jax  # Loaded long ago where something is measured; `info` only reckons.
+        import jax  # Whoever measures has loaded it; `info` only calculates, and is quick without.
 
         jax.monitoring.register_event_duration_secs_listener(self._listen)
         try:
@@ -68,19 +68,19 @@ class Clock:
         for name, seconds in {phase: spent, **self._parts}.items():
             self.seconds[name] = self.seconds.get(name, 0.0) + seconds
         times = self._times[phase] = self.times(phase) + 1
-        if times <= 2:  # The first time, which had to be compiled, says little of the pace.
+        if times <= 2:  # The first time includes compilation and says little about the pace.
             self._latest[phase] = deque(maxlen=9)
         self._latest[phase].append(spent / units)
 
     @contextmanager
     def part(self, name: str) -> Iterator[None]:
-        """Times a part of the unit that is being measured, if one is; its seconds are those of 'phase_name'."""
+        """Times a part of the current unit, if there is one, as 'phase_name' in `seconds`."""
         begun = time.monotonic()
         yield
         self._add(name, time.monotonic() - begun)
 
     def _listen(self, event: str, seconds: float, **_: object) -> None:
-        """What XLA compiles, or reads from its cache, is a part of the phase that needed it."""
+        """Adds XLA's compilation, or its reading from the cache, to the current phase."""
         if event == '/jax/core/compile/backend_compile_duration':
             self._add('xla', seconds)
 
@@ -90,7 +90,7 @@ class Clock:
             self._parts[name] = self._parts.get(name, 0.0) + seconds
 
     def mark(self, share: float) -> None:
-        """Notes which share of the unit that is being measured is done, 0 to 1."""
+        """Notes the share of the current unit that is done, 0 to 1."""
         phase, begun, _ = self._under_way
         self._under_way = phase, begun, share
 
@@ -99,21 +99,21 @@ class Clock:
         return self._times.get(phase, 0)
 
     def pace(self, phase: str) -> float | None:
-        """Seconds per unit lately, the median of nine; none if the phase was never measured.
+        """Recent seconds per unit, the median of nine; None if the phase was never measured.
 
-        A mean would be spoiled by one update that had to compile something.
+        One update that compiles something would spoil a mean.
         """
         return statistics.median(self._latest[phase]) if phase in self._latest else None
 
     def remaining(self, units: dict[str, float], guesses: dict[str, float]) -> float | None:
-        """Seconds that the rest of the work takes, the unit being measured included.
+        """Seconds that the remaining work takes, the rest of the current unit included.
 
         Args:
             units: left in each phase.
-            guesses: seconds per unit, for phases that were not measured yet.
+            guesses: seconds per unit of phases that have not been measured yet.
 
         Returns:
-            none if the pace of a phase is not known.
+            None if the pace of a phase is unknown.
         """
         guesses, left = dict(guesses), 0.0
         under_way, begun, share = self._under_way or ('', 0.0, 0.0)

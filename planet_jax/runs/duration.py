@@ -1,10 +1,10 @@
-"""Spans of time in words."""
+"""Durations in words."""
 
 import math
 
 
 def duration(seconds: float) -> str:
-    """A span of time as a person says it: '45 s', '12 min', '3 h 20 min', '4.2 days'."""
+    """A duration in words: '45 s', '12 min', '3 h 20 min', '4.2 days'."""
     if not math.isfinite(seconds):
         return 'unknown'
     if seconds < 90:

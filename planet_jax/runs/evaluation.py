@@ -1,4 +1,4 @@
-"""Evaluation: episodes without exploration, always from the same starts, side by side in rounds."""
+"""Evaluation: episodes without exploration noise, always from the same starts, in rounds of parallel environments."""
 
 import functools
 from collections.abc import Callable, Sequence
@@ -14,24 +14,24 @@ from planet_jax.config import Env, Spec
 from planet_jax.types import Belief, Latent, Params, Trajectory
 
 BASELINES = ('zero', 'uniform')
-"""Agents that look at nothing; every score is shown beside theirs."""
+"""Baseline agents, which observe nothing; every score is shown beside theirs."""
 
 
 def rounds(episodes: int, seeds: int = 1) -> int:
-    """In how many rounds so many episodes of each seed are run, with at most one environment per core in each."""
+    """The number of rounds for `episodes` episodes of each seed, with at most one environment per core in a round."""
     return -(-episodes // max(envs.cores() // seeds, 1))
 
 
 def make_envs(task: str, settings: Env, episodes: int, seeds: int = 1, spec: Spec | None = None,
               report: Callable[[str], None] = lambda text: None) -> gymnasium.vector.VectorEnv:
-    """The environments of a round, as many for each seed as go evenly into the episodes.
+    """The environments of a round, the same number for each seed.
 
     Args:
         task: its name.
         settings: of the environment.
         episodes: of each seed.
         seeds: P.
-        spec: of the model, whose action size they take, while T is the task's own; none: that of the task.
+        spec: of the model, whose action size the environments take; T is the task's own. By default the task's.
         report: see `envs.RestartingVectorEnv`.
     """
     own = envs.spec(task, settings)
@@ -55,7 +55,7 @@ def episode_keys(root: jax.Array, numbers: Sequence[int] | np.ndarray) -> jax.Ar
 def evaluate(act: agent.Act, begin: Callable[[Params], Belief], vector: gymnasium.vector.VectorEnv, params: Params,
              root: jax.Array, episodes: int, report: Callable[[int], None] = lambda steps: None,
              ) -> tuple[np.ndarray, Trajectory]:
-    """Runs evaluation episodes; each is decided by the root key and its number.
+    """Runs evaluation episodes. The root key and an episode's number decide each episode.
 
     Args:
         act: with [P, E] in front.
@@ -71,7 +71,7 @@ def evaluate(act: agent.Act, begin: Callable[[Params], Belief], vector: gymnasiu
     """
     together = vector.num_envs // len(root)
     count = -(-episodes // together)
-    # The last round may have room to spare; what it makes too much is dropped.
+    # The last round may have more environments than episodes are left; the surplus is dropped.
     numbers = np.minimum(np.arange(count * together), episodes - 1)
     returns, done = [], 0
     first: Any = None
@@ -90,7 +90,7 @@ def _further(report: Callable[[int], None], done: int, steps: int) -> None:
 
 def evaluate_baseline(name: str, task: str, settings: Env, root: jax.Array, episodes: int,
                       report: Callable[[str], None] = lambda text: None) -> np.ndarray:
-    """The same evaluation for an agent that looks at nothing, so nothing is observed or rendered.
+    """The same evaluation for a baseline agent, for which nothing is observed or rendered.
 
     Args:
         name: 'zero' or 'uniform'.

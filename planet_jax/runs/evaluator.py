@@ -1,4 +1,4 @@
-"""The evaluations of a training: when they are due, and what is written down of them."""
+"""The evaluations of a training: when they are due, and what is recorded of them."""
 
 from collections.abc import Callable, Sequence
 
@@ -15,49 +15,49 @@ from planet_jax.runs.reporter import Reporter
 from planet_jax.types import Steps, TrainState, Trajectory
 
 MODEL = ('r2', 'kl', 'under_free_nats', 'active')
-"""Measures of the model that sinks get."""
+"""Measures of the model that the sinks show."""
 
 
 class Evaluator:
     """Evaluates the seeds of a training side by side, one task after the other.
 
     Attributes:
-        envs: the environments that are open, all of one task; none before the first evaluation.
+        envs: the open environments, all of one task; None before the first evaluation.
     """
 
     def __init__(self, seeds: Sequence[Seed], steps: Steps, episodes: int, reporter: Reporter,
                  open_loop: OpenLoop | None = None):
-        """Nothing is made before the first evaluation.
+        """Makes no environment before the first evaluation.
 
         Args:
             seeds: of the same run.
             steps: with [P] in front.
             episodes: of each task in the data at the end.
             reporter: is told of the evaluations.
-            open_loop: predicts each evaluation's first episode; none: that is left out.
+            open_loop: predicts the first episode of each evaluation; by default nothing does.
         """
         self.run, self.seeds, self.steps, self.episodes = seeds[0].run, seeds, steps, episodes
         self.settings, self.reporter, self.open_loop = self.run.config.evaluation, reporter, open_loop
         self.envs: gymnasium.vector.VectorEnv | None = None
 
     def due(self) -> bool:
-        """Whether there are enough episodes for the next evaluation, once there was an update; once per checkpoint."""
+        """Whether an evaluation is due: at its place in the schedule and at the end, once per checkpoint."""
         done, updates = self._counts()
         if not updates or not (self.settings.due(done) or self.settings.every and done >= self.episodes):
             return False
         collector = self.run.config.collector
         if updates != (done - collector.seed_episodes) * collector.interval(len(self.run.tasks)):
-            return False  # Updates for the next episode were made already, so it was due before them.
+            return False  # Updates for the next episode have begun, so the evaluation was due before them.
         return any(self._lacks(seed, 'planet', task) for seed in self.seeds for task in self.run.tasks)
 
     def evaluate(self, state: TrainState, clock: Clock, report: Callable[[int, int], None]) -> None:
-        """Evaluates every task in turn, all seeds and some episodes side by side.
+        """Evaluates one task after the other, with all seeds and several episodes in parallel.
 
         Args:
             state: with [P].
-            clock: times it.
-            report: called with the agent steps done, and with all of them, in the evaluation of a task; what it raises
-                ends the evaluation.
+            clock: times the evaluation.
+            report: called with the agent steps done and the total of a task's evaluation; an exception from it ends
+                the evaluation.
         """
         done, _ = self._counts()
         tasks, count = self.run.tasks, self.settings.count(done, self.episodes)
@@ -72,7 +72,7 @@ class Evaluator:
             def advance(steps: int, total: int = total) -> None:
                 report(steps, total)
 
-            # Seconds are of an evaluation with all of its episodes, for those with fewer are of the beginning.
+            # The pace is that of a whole evaluation; early ones have fewer episodes.
             with clock.measure('evaluate', count / self.settings.episodes):
                 returns, first = evaluation.evaluate(
                     self.steps.evaluate, self.steps.begin, vector, state.learner.acting, state.key, count,
@@ -88,7 +88,7 @@ class Evaluator:
         self.reporter.evaluated(done, float(np.mean(means)), self.scores())
 
     def baselines(self, state: TrainState, clock: Clock) -> None:
-        """What agents score that look at nothing, from the same starts; evaluated once in a run."""
+        """Evaluates the baseline agents from the same starts, once in a run."""
         if not self.settings.every:
             return
         for name in evaluation.BASELINES:
@@ -101,12 +101,12 @@ class Evaluator:
         self.reporter.baselines(self.baseline_means(self.run.tasks))
 
     def scores(self) -> list[float]:
-        """The mean of each evaluation over all seeds."""
+        """The mean return of each evaluation, over all seeds."""
         scores = [[score for _, score in seed.folder.scores()] for seed in self.seeds]
         return [float(np.mean(of_seeds)) for of_seeds in zip(*scores)]
 
     def baseline_means(self, tasks: Sequence[str]) -> dict[str, float]:
-        """The means over the seeds; with several tasks, over these too. Nothing if there is no evaluation."""
+        """Mean return of each baseline over the seeds and the tasks; empty without an evaluation."""
         lines = [line for seed in self.seeds for line in seed.folder.lines('evaluations.jsonl')
                  if line.get('task', tasks[0]) in tasks]
         returns = {name: [np.mean(line['returns']) for line in lines if line['agent'] == name]
@@ -114,7 +114,7 @@ class Evaluator:
         return {name: float(np.mean(means)) for name, means in returns.items() if means}
 
     def close(self) -> None:
-        """Ends the environments."""
+        """Closes the environments."""
         if self.envs:
             self.envs.close()
             self.envs = None
@@ -124,16 +124,16 @@ class Evaluator:
         return len(progress.episodes) // len(self.run.tasks), progress.updates
 
     def _lacks(self, seed: Seed, agent: str, task: str) -> bool:
-        """Whether an agent's evaluation on a task is missing: the trained one's at this place, another's altogether."""
+        """Whether a seed lacks an evaluation: of the trained agent at this point, or of a baseline at all."""
         return not any(
             line['agent'] == agent and line.get('task', task) == task
             and (agent != 'planet' or (line['episodes'], line['updates']) == self._counts())
             for line in seed.folder.lines('evaluations.jsonl'))
 
     def _envs(self, task: str) -> gymnasium.vector.VectorEnv:
-        """Those of one task; with several tasks they are made anew each time, so that one set is open at once.
+        """The environments of one task. With several tasks they are made anew each time, so only one set is open.
 
-        They are as many as a full evaluation takes, so that one with fewer episodes is the same program.
+        Their number is that of a full evaluation, so that one with fewer episodes runs the same program.
         """
         if self.envs is None or len(self.run.tasks) > 1:
             self.close()
@@ -146,7 +146,7 @@ class Evaluator:
             seed.write_failure(text)
 
     def _record(self, agent: str, task: str, returns: np.ndarray) -> None:
-        """A line for each seed that has none yet: one may have been written before a crash."""
+        """Writes a line for each seed that lacks it; a crash may have come after a line was written."""
         counts = dict(zip(('episodes', 'updates'), self._counts() if agent == 'planet' else (0, 0)))
         for seed, of_seed in zip(self.seeds, returns, strict=True):
             if self._lacks(seed, agent, task):
@@ -158,7 +158,7 @@ class Evaluator:
                     seed.sinks.scalars(steps, {f'evaluation/{agent}{seed.on(task)}': float(of_seed.mean())})
 
     def _predict(self, task: str, state: TrainState, episodes: Trajectory, frames_per_second: float) -> None:
-        """Open-loop prediction of each seed's first episode, before the evaluation is recorded, which ends it."""
+        """Predicts the first episode of each seed open loop. It comes first: the evaluation's line marks it as done."""
         done, updates = self._counts()
         for index, seed in enumerate(self.seeds):
             line = {'task': task, 'episodes': done, 'updates': updates, 'env_steps': seed.progress.env_steps}

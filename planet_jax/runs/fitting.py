@@ -1,4 +1,4 @@
-"""The world model alone, trained on episodes that are there: no environment and no planner take part."""
+"""Trains the world model alone on existing episodes, without environment and planner."""
 
 import math
 import time
@@ -23,12 +23,12 @@ from planet_jax.types import TrainState, Trajectory
 
 
 class Point(NamedTuple):
-    """A measurement on the way.
+    """A measurement during a fit.
 
     Attributes:
         updates: done.
-        state: with [P]; it is donated when the fit goes on.
-        loss: of the last call of `learn`, the mean over its updates, of each seed.
+        state: with [P]; it is donated when the fit continues.
+        loss: of each seed, the mean over the updates of the last call of `learn`.
         measured: of each seed, see `measuring.make_measure`.
         seconds: of each call of `learn` so far.
         per_call: updates in a call.
@@ -45,16 +45,16 @@ class Point(NamedTuple):
 def points(config: Config, spec: Spec, training: Trajectory, held_out: Trajectory, numbers: Sequence[int], every: int,
            updates: int, horizon: int = HORIZON,
            report: Callable[[int], None] = lambda updates: None) -> Iterator[Point]:
-    """Trains with several seeds at once, and measures on the way.
+    """Trains several seeds at once, and yields measurements.
 
     Args:
         config: resolved.
         spec: of the episodes.
-        training: to learn from, with leading [E].
-        held_out: to test with, with leading [E].
+        training: episodes to learn from, with leading [E].
+        held_out: episodes to measure, with leading [E].
         numbers: the seeds.
         every: updates between two measurements.
-        updates: of each seed; what is left over by `every` is not done.
+        updates: of each seed, rounded down to a multiple of `every`.
         horizon: H of the measures.
         report: called with the updates done, after each call of `learn`.
     """
@@ -80,12 +80,12 @@ def points(config: Config, spec: Spec, training: Trajectory, held_out: Trajector
 
 
 class Fitted(NamedTuple):
-    """What came of a fit.
+    """The result of a fit.
 
     Attributes:
-        updates: of the model that was kept.
-        measured: of it.
-        stopped: the updates at which patience ended; none: all were done.
+        updates: of the model that is kept.
+        measured: measures of that model.
+        stopped: updates after which the fit stopped early; None if all were done.
     """
 
     updates: int
@@ -98,31 +98,31 @@ def fit_run(run: Run, directory: Path, data: Data, *, held_out: float, every: in
             tell: Callable[[Point, bool], None] = lambda point, better: None) -> Fitted:
     """Fits a run's model to episodes, and makes the run folder.
 
-    The folder is that of a run that has these training episodes and these updates, so everything that reads a run reads
-    it, and `train` goes on with it. `measures.jsonl` has a line for each measurement. The checkpoint is the best model,
-    by `measuring.unexplained` of the held-out episodes.
+    The folder looks like that of a run with these training episodes and updates. So every command reads it, and `train`
+    continues it. `measures.jsonl` has a line for each measurement. The checkpoint is the best model, by
+    `measuring.unexplained` of the held-out episodes.
 
     Args:
-        run: of one task, whose seed also chooses the held-out episodes.
-        directory: of the run; there must be none.
+        run: of one task; its seed also chooses the held-out episodes.
+        directory: of the run; it must not exist.
         data: the episodes.
-        held_out: share of them to test with.
+        held_out: share of the episodes that are held out.
         every: updates between two measurements.
-        updates: at most.
-        patience: measurements without improvement after which to stop.
+        updates: most updates.
+        patience: measurements without improvement after which the fit stops.
         report: called with the updates done.
         tell: called with each measurement, and whether it is the best so far.
 
     Raises:
         ValueError: the episodes do not fit the task, or are too short to be measured.
-        FolderError: there is a run in the folder, or it cannot be written.
+        FolderError: the folder holds a run already, or cannot be written.
         RuntimeError: the loss or every measurement is not finite.
     """
     spec, config = run.spec, run.config.resolve()
     check_fit(data, spec, f'the task {run.task}')
     horizon = horizon_of(config, data.spec.steps)
     if horizon is None:
-        raise ValueError(f'The episodes of {data.source} have {data.spec.steps} steps at most, which is too short to '
+        raise ValueError(f'The episodes of {data.source} have {data.spec.steps} steps at most, too short to '
                          f'measure a prediction.')
     numbers, held = split(len(data.episodes), held_out, run.seed)
     training, test = data.stacked(numbers, spec), data.stacked(held, spec)

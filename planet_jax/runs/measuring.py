@@ -1,4 +1,4 @@
-"""The measures of a model as plain values: for fits, for evaluations and for studies."""
+"""The measures of a model as plain values, for fits, evaluations and studies."""
 
 import functools
 from collections.abc import Callable
@@ -12,13 +12,13 @@ from planet_jax.config import Config
 from planet_jax.types import Params, Trajectory, WorldModel
 
 MEASURED = 8
-"""Training episodes that are measured beside the held-out ones."""
+"""Training episodes that are measured besides the held-out ones."""
 HORIZON = 12
-"""Agent steps that are predicted open loop, those of the paper's planner."""
+"""Agent steps that are predicted open loop, the horizon of the paper's planner."""
 
 
 def horizon_of(config: Config, steps: int) -> int | None:
-    """Agent steps to predict: those of the planner, as far as episodes are long enough; none if they are too short.
+    """Agent steps to predict: the planner's horizon, or what the episodes allow; None if they are too short.
 
     Args:
         config: of the run.
@@ -30,18 +30,18 @@ def horizon_of(config: Config, steps: int) -> int | None:
 
 def make_measure(model: WorldModel, config: Config, training: Trajectory, held_out: Trajectory, horizon: int = HORIZON,
                  ) -> Callable[[Params], dict[str, dict[str, Any]]]:
-    """What is told of a model.
+    """Makes a function that measures a model.
 
     Args:
         model: the world model.
-        config: resolved, of its objective.
-        training: to learn from, with leading [E]; of them come the data's means.
-        held_out: to test with, with leading [E].
+        config: resolved; the free nats are taken from its objective.
+        training: episodes that the model learns from, with leading [E]; the data's means come from these.
+        held_out: episodes to measure, with leading [E].
         horizon: H.
 
     Returns:
-        params -> `measures.of_episodes` of the `held_out` and of as many of the `training` episodes, as plain values;
-        with the former `r2_mean`, for rollouts that follow the prior's mean.
+        params -> `measures.of_episodes` of the `held_out` and of as many `training` episodes, as plain values. The
+        held-out ones also have `r2_mean`, of rollouts that follow the prior's mean.
     """
     key = keys.stream(keys.root(0), 'measure')
     mean = jax.jit(functools.partial(measures.data_mean, model))(key, training)
@@ -63,11 +63,11 @@ def make_measure(model: WorldModel, config: Config, training: Trajectory, held_o
 
 def make_measure_of_one(model: WorldModel, config: Config, horizon: int,
                         ) -> Callable[[Params, jax.Array, Trajectory], measures.Metrics]:
-    """The measures by one episode, whose own means are the baseline. Pure, so compile it.
+    """Makes a pure function that measures a model on one episode, whose own mean is the baseline.
 
     Args:
         model: the world model.
-        config: resolved, of its objective.
+        config: resolved; the free nats are taken from its objective.
         horizon: H.
 
     Returns:
@@ -83,7 +83,7 @@ def make_measure_of_one(model: WorldModel, config: Config, horizon: int,
 
 
 def plain(measured: measures.Metrics) -> dict[str, Any]:
-    """Measures as JSON keeps them: six digits are enough."""
+    """Measures as JSON stores them, with six digits."""
     def one(array):
         array = np.asarray(array)
         return [float(f'{value:.6g}') for value in array.tolist()] if array.ndim else float(f'{array:.6g}')
@@ -92,10 +92,10 @@ def plain(measured: measures.Metrics) -> dict[str, Any]:
 
 
 def unexplained(measured: dict[str, Any]) -> float:
-    """One number to compare models of the same data by; less is better.
+    """One number to compare models of the same data by; smaller is better.
 
-    Open-loop error over all H steps as a share of the error of the data's mean, of observations and of rewards, added:
-    2 is a model that knows the means and nothing else. What does not vary is left out.
+    The open-loop error over all H steps is divided by the error of the data's mean. The shares of observations and of
+    rewards are added, so a model that predicts the means scores 2. Data that does not vary is left out.
 
     Args:
         measured: of `measures.of_episodes`, as plain values.

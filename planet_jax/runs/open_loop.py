@@ -1,4 +1,4 @@
-"""What a run records of its open-loop predictions: a line with the errors, and pictures."""
+"""Records the open-loop predictions of a run: a line with the errors, and pictures."""
 
 import functools
 from collections.abc import Callable
@@ -17,14 +17,14 @@ from planet_jax.types import Params, Trajectory
 
 
 class OpenLoop:
-    """Predicts episodes of a run, and writes down errors and pictures."""
+    """Predicts episodes of a run, and records errors and pictures."""
 
     def __init__(self, run: Run, say: Callable[[str], None]):
-        """Nothing is compiled before the first episode.
+        """Compiles nothing before the first episode.
 
         Args:
             run: whose model predicts.
-            say: called once, with a sentence, if pictures cannot be written.
+            say: called once with a sentence if pictures cannot be written.
         """
         self._run, self._say = run, say
         self._predict = run.compiled(functools.partial(predict, run.model))
@@ -40,7 +40,7 @@ class OpenLoop:
             episode: without batch axes.
 
         Returns:
-            none if the episode ends with the context.
+            the prediction; None if the episode is not longer than the context.
         """
         if int(episode.length) <= CONTEXT:
             return None
@@ -51,19 +51,20 @@ class OpenLoop:
                frames_per_second: float) -> tuple[dict[str, Any], Path | None]:
         """Predicts an evaluation's episode, writes its pictures, and adds a line to `open_loop.jsonl`.
 
-        A failure to write a picture is said once and is no reason to stop.
+        A picture that cannot be written is reported once; the training goes on.
 
         Args:
             folder: of the run.
-            line: with 'task', 'episodes' and 'updates', which say which evaluation it is; the errors are added. If
-                there is such a line already, no other one is written.
+            line: 'task', 'episodes' and 'updates', which identify the evaluation; the errors are added. A line that
+                exists already is not written again.
             params: see `of`.
             root: see `of`.
             episode: see `of`.
             frames_per_second: of the video.
 
         Returns:
-            the errors, see `Prediction.errors`, none if the episode ends with the context; and the PNG, if any.
+            the errors, see `Prediction.errors`, empty if the episode is not longer than the context; and the PNG, or
+            None.
         """
         prediction, picture = self.of(params, root, episode), None
         if prediction is None:
@@ -85,7 +86,7 @@ class OpenLoop:
 
     def measure(self, folder: RunFolder, line: dict[str, Any], params: Params, root: jax.Array, episode: Trajectory,
                 ) -> dict[str, Any]:
-        """Measures the model by an evaluation's episode, and adds a line to `measures.jsonl` unless it is there.
+        """Measures the model on an evaluation's episode, and adds the line to `measures.jsonl` if it is missing.
 
         Args:
             folder: of the run.
@@ -95,7 +96,7 @@ class OpenLoop:
             episode: see `of`.
 
         Returns:
-            see `measures.of_episodes`; nothing where episodes are too short.
+            see `measures.of_episodes`; empty if episodes are too short.
         """
         measured = self.measured(params, root, episode)
         if measured and not any(all(line[name] == there[name] for name in ('task', 'episodes', 'updates'))
@@ -104,7 +105,7 @@ class OpenLoop:
         return measured
 
     def measured(self, params: Params, root: jax.Array, episode: Trajectory) -> dict[str, Any]:
-        """The measures of the model by one episode, as plain values; see `measure`."""
+        """The measures of the model on one episode, as plain values; see `measure`."""
         if not self._measure:
             return {}
         return plain(self._measure(params, keys.stream(root, 'measure'), episode))

@@ -1,4 +1,4 @@
-"""What whoever starts a training decides besides the run's task and seed; nothing here needs a terminal."""
+"""The options of a training besides task and seed; nothing here needs a terminal."""
 
 import re
 from dataclasses import dataclass, field
@@ -17,41 +17,41 @@ else:
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """What `train` and `sweep` have in common."""
+    """The options that `train` and `sweep` share."""
 
     preset: PresetName
-    """What the configuration starts from. If none is given: that of the run folder there is, else planet on an
-    accelerator and cpu without one."""
+    """Preset that the settings start from. By default that of an existing run folder, else planet on an accelerator and
+    cpu without one."""
     logdir: Path = Path('logs')
-    """Run folders are LOGDIR/TASK/METHOD/SEED."""
+    """Parent of the run folders, LOGDIR/TASK/METHOD/SEED."""
     method: str | None = None
-    """Name in the run folder; none: cell and preset, such as rssm-cpu."""
+    """METHOD in the run folder; by default cell and preset, such as rssm-cpu."""
     episodes: int | None = None
-    """Of each task in the data at the end, the seed episodes included; none: 1000 (planet, paper), 200 (cpu), 6
+    """Episodes of each task to collect, seed episodes included; by default 1000 (planet, paper), 200 (cpu) or 6
     (debug)."""
     time_limit: float | None = None
-    """Minutes after which to save and stop; the same command goes on."""
+    """Minutes after which to save and stop; the same command continues."""
     checkpoint_minutes: float = 5.0
-    """Least time between two checkpoints."""
+    """Shortest time between two checkpoints."""
     resume: Literal['auto', 'must', 'never'] = 'auto'
-    """Whether to go on with the run in the folder; auto: if there is one; must: there must be one; never: there must be
-    none."""
+    """Whether to continue the run in the folder; auto: if there is one; must: fail without one; never: fail if there is
+    one."""
     drop_bad_episodes: bool = False
-    """Go on without episodes whose files are damaged or gone; the run is marked as no longer exact."""
+    """Continue without episodes whose files are damaged or missing; the run is then marked as not exact."""
     begin_with: str | None = None
-    """Episodes to begin with instead of random ones: a folder or a Minari data set, as fit takes them."""
+    """Episodes to start from instead of random ones: a folder or a Minari data set, as in fit."""
     sinks: tuple[SinkName, ...] = ('tensorboard',)
-    """Where numbers and pictures go besides the run folder's own files; nothing behind it: nowhere."""
+    """Loggers besides the run folder's own files; --sinks without a name switches them off."""
     debug_nans: bool = False
     """Stop at the first NaN and name the operation; much slower."""
     profile: bool = False
-    """Record with JAX's profiler what happens in one episode, its updates included, once all is compiled."""
+    """Record one episode and its updates with JAX's profiler, once everything is compiled."""
     config: Config = field(default_factory=Config)
     """Settings of the run."""
 
     def __post_init__(self):
         if self.method is not None and not re.fullmatch(r'\w[\w.\-]*', self.method):
-            raise ValueError(f'The method is {self.method!r}, but it is the name of a folder: use letters, digits, '
+            raise ValueError(f'The method is {self.method!r}, but must be a folder name: use letters, digits, '
                              f'dots, dashes and underscores.')
         if self.total_episodes < self.config.collector.seed_episodes:
             raise ValueError(f'episodes is {self.total_episodes}, but the {self.config.collector.seed_episodes} seed '
@@ -63,11 +63,11 @@ class Options:
 
     @property
     def total_episodes(self) -> int:
-        """Episodes asked for, or the preset's number."""
+        """Episodes of each task: as asked for, or the preset's number."""
         return PRESET_EPISODES[self.preset] if self.episodes is None else self.episodes
 
     def member(self, task: str, seed: int) -> 'tuple[Run, Path]':
-        """A run of these options, and its folder."""
+        """The run of a task and a seed with these options, and its folder."""
         from planet_jax import envs
         from planet_jax.runs.run import Run  # It imports JAX, and a command line is parsed without.
         from planet_jax.storage.run_folder import run_directory
@@ -77,10 +77,10 @@ class Options:
 
 
 def parse_seeds(text: str) -> list[int]:
-    """The seeds of a range, '0:5', which ends at 4, or of a list, '0,3,7'.
+    """The seeds of a range, '0:5' for 0 to 4, or of a list, '0,3,7'.
 
     Raises:
-        ValueError: it is neither, or names no seed, or one twice.
+        ValueError: the text is neither, is empty, or repeats a seed.
     """
     if match := re.fullmatch(r'(\d+):(\d+)', text):
         numbers = list(range(*map(int, match.groups())))

@@ -1,4 +1,4 @@
-"""Giving up: when updates are skipped one after the other, and what is kept then."""
+"""Gives a training up when too many updates in a row are skipped, and keeps the batch of the last one."""
 
 import dataclasses
 from pathlib import Path
@@ -12,25 +12,24 @@ from planet_jax.types import TrainState
 
 
 class Patience:
-    """Counts, for each seed, the updates in a row that were skipped.
+    """Counts the skipped updates in a row of each seed.
 
     Attributes:
-        most: of them, after which a seed cannot learn any more.
+        most: skipped updates in a row after which a seed is given up.
     """
 
     def __init__(self, most: int, seeds: int):
-        """Args: how many in a row are too many, and P."""
+        """Args: the skipped updates in a row that are too many, and P."""
         self.most, self._skipped = most, [0] * seeds
 
     def count(self, skipped: np.ndarray) -> dict[int, int]:
-        """Takes in a call of `learn`.
+        """Counts the updates of a call of `learn`.
 
         Args:
-            skipped: its metric, [P, updates].
+            skipped: the metric of that name, [P, updates].
 
         Returns:
-            for each seed that has lost the patience in this call, by its index: which update of the call it was,
-            counted from 0.
+            for each seed that is given up in this call, by its index, the number of that update in the call, from 0.
         """
         lost = {}
         for index, of_seed in enumerate(skipped):
@@ -43,7 +42,7 @@ class Patience:
 
 def save_batch(path: Path, state: TrainState, index: int, number: int, settings: config.Learner, on_device: bool,
                ) -> None:
-    """Writes the key and the batch of an update; no episode may have been added since.
+    """Writes the key and the batch of an update. No episode may have been added since the update.
 
     Args:
         path: of the file, ending in .npz.
@@ -58,7 +57,7 @@ def save_batch(path: Path, state: TrainState, index: int, number: int, settings:
         key, draws = learner.draw(state, number, settings)
         return key, replay.cut(state.replay, draws)
 
-    # On the device nothing but the batch is to be copied; on the host nothing is to be sent.
+    # With the replay on the device, only the batch is copied; with the replay on the host, nothing is sent.
     key, batch = (jax.jit(drawn) if on_device else drawn)(state)
     with files.replacing(path) as partial, open(partial, 'wb') as file:
         np.savez_compressed(file, key=key, **{field.name: getattr(batch, field.name)

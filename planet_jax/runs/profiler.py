@@ -1,4 +1,4 @@
-"""A recording of one episode and its updates with JAX's profiler."""
+"""Records one episode and its updates with JAX's profiler."""
 
 from pathlib import Path
 
@@ -9,25 +9,25 @@ class Profiler:
     """Records once.
 
     Attributes:
-        directory: where to.
+        directory: where the recording is written.
         state: 'wanted', 'recording' or 'done'.
     """
 
     def __init__(self, directory: Path):
-        """Nothing is recorded yet."""
+        """Records nothing yet."""
         self.directory, self.state = directory, 'wanted'
 
     def begin(self) -> None:
-        """Begins to record, if that is still wanted."""
+        """Begins the recording, unless there was one."""
         if self.state == 'wanted':
             options = jax.profiler.ProfileOptions()
-            # Every Python call would be recorded, which takes longer than what it calls.
+            # Recording every Python call would take longer than the calls.
             options.python_tracer_level = 0
             jax.profiler.start_trace(self.directory, profiler_options=options)
             self.state = 'recording'
 
     def end(self) -> Path | None:
-        """Ends the recording; the file that it is in, or none if there was no recording."""
+        """Ends the recording and returns its file; None without a recording."""
         if self.state != 'recording':
             return None
         self.state = 'done'

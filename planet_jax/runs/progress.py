@@ -1,4 +1,4 @@
-"""How far a run is: what it must remember besides its train state."""
+"""The progress of a run: what it must remember besides its train state."""
 
 import dataclasses
 import datetime
@@ -18,7 +18,7 @@ from planet_jax.types import TrainState, Trajectory
 
 
 def tree_bytes(tree: Any) -> int:
-    """Of all arrays in a tree, or of their shapes."""
+    """Bytes of all arrays in a tree, or in a tree of shapes."""
     return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))
 
 
@@ -27,12 +27,12 @@ class RunProgress:
     """What a run must remember besides its train state; saved with every checkpoint.
 
     Attributes:
-        episodes: SHA-256 of each episode file, in order; with several tasks, one of each in turn.
+        episodes: SHA-256 of each episode file, in order; with several tasks, one episode of each in turn.
         updates: done.
-        agent_steps: collected; evaluation is not counted.
+        agent_steps: collected, evaluation not counted.
         env_steps: the same in environment steps.
-        pending: of the updates since the last episode, a list of values for each metric.
-        seconds: spent in each phase, see `Clock`; for seeds that are trained together, by all of them.
+        pending: for each metric, its values in the updates since the last episode.
+        seconds: spent in each phase, see `Clock`; seeds that are trained together share them.
     """
 
     episodes: list[str] = dataclasses.field(default_factory=list)
@@ -44,31 +44,37 @@ class RunProgress:
 
     @classmethod
     def from_dict(cls, saved: Mapping[str, Any], repeats: int) -> 'RunProgress':
-        """What a checkpoint holds.
+        """Reads the progress of a checkpoint.
 
         Args:
-            saved: the fields; runs that were begun before environment steps were counted lack those.
+            saved: the fields. Old runs lack environment steps, and have other names of metrics.
             repeats: R, summed over the tasks.
 
         Raises:
-            TypeError: there are other fields.
+            TypeError: a field is unknown.
         """
         return cls(**{'env_steps': saved.get('agent_steps', 0) * repeats, **names.today(saved)})
 
     def add_updates(self, metrics: Mapping[str, np.ndarray]) -> None:
-        """Counts the updates of a call of `learn`, and keeps their metrics, [updates] each, for the next episode."""
+        """Counts the updates of a call of `learn`, and keeps their metrics, [updates] each, until the next episode."""
         for name, values in metrics.items():
             self.pending.setdefault(name, []).extend(values.tolist())
         self.updates += len(metrics['loss'])
 
     def add_episode(self, digest: str, length: int, repeat: int) -> None:
-        """Counts an episode of so many rows, whose agent steps are R environment steps each."""
+        """Counts an episode.
+
+        Args:
+            digest: SHA-256 of its file.
+            length: rows.
+            repeat: R.
+        """
         self.episodes.append(digest)
         self.agent_steps += length - 1
         self.env_steps += (length - 1) * repeat
 
     def averages(self) -> dict[str, float]:
-        """Of the pending updates that were not skipped, and how many were; without a metric that none of them has."""
+        """Means of the pending updates, and how many were skipped. A metric without a finite value is left out."""
         means = {name: float(np.mean(finite)) for name, values in self.pending.items() if name != 'skipped'
                  and (finite := [value for value in values if np.isfinite(value)])}
         return means | ({'skipped': int(sum(self.pending.get('skipped', [])))} if self.pending else {})
@@ -76,13 +82,13 @@ class RunProgress:
 
 @dataclasses.dataclass
 class Seed:
-    """One seed of those that are trained together.
+    """One of the seeds that are trained together.
 
     Attributes:
-        run: what it is.
-        folder: opened for it.
+        run: of the seed.
+        folder: of the run, opened.
         progress: so far.
-        sinks: opened once it is known how far the run is.
+        sinks: None until the progress is restored.
     """
 
     run: Run
@@ -90,16 +96,16 @@ class Seed:
     progress: RunProgress = dataclasses.field(default_factory=RunProgress)
     sinks: Sinks | None = None
 
-    def write_episodes(self, episodes: Trajectory, returns: np.ndarray, values: np.ndarray, seconds: dict[str, float],
+    def write_episodes(self, episodes: Trajectory, returns: np.ndarray, expected: np.ndarray, seconds: dict[str, float],
                        paces: dict[str, float]) -> dict[str, float]:
-        """Writes an episode of each task, then a line of metrics for each: what a line tells of is always there.
+        """Writes an episode of each task, then a line of metrics for each, so that every line has its episode.
 
         Args:
             episodes: [E, T+1, ...].
             returns: of these episodes, [E].
-            values: the planner's expected returns, [E].
+            expected: the return that the planner expected, [E].
             seconds: spent in each phase so far.
-            paces: seconds per unit of each phase, by the names they have in a line.
+            paces: seconds per unit of each phase, by their names in a line.
 
         Returns:
             the averages of the updates before these episodes.
@@ -110,10 +116,10 @@ class Seed:
             episode = jax.tree.map(lambda leaf, number=number: leaf[number], episodes)
             digest = self.folder.write_episode(len(progress.episodes), episode)
             progress.add_episode(digest, int(episode.length), repeat)
-            value = float(values[number])
+            of_plans = float(expected[number])
             planned = {}
-            if progress.updates and np.isfinite(value):
-                planned = {'expected_return': value, 'action_change': action_change(episode), **self._came(episode)}
+            if progress.updates and np.isfinite(of_plans):
+                planned = {'expected_return': of_plans, 'action_change': action_change(episode), **self._came(episode)}
             lines.append({'task': task, 'return': float(returns[number]), **losses, **planned})
         for line in lines:
             self.folder.append('metrics.jsonl', {
@@ -132,19 +138,19 @@ class Seed:
         return losses
 
     def _came(self, episode: Trajectory) -> dict[str, float]:
-        """What the next H agent steps brought, the mean over those that have so many after them."""
+        """The return over the next H agent steps, a mean over the steps that have H more after them."""
         horizon = self.run.config.planner.horizon
         rewards = episode.reward[:int(episode.length)]
         return {'horizon_return': float(coming(rewards, horizon).mean())} if len(rewards) > horizon else {}
 
     def save(self, state: TrainState) -> None:
-        """A checkpoint, unless the newest one is just this; files of episodes that no checkpoint needs go, if asked.
+        """Saves a checkpoint unless it exists, and removes episode files that no checkpoint needs, if configured.
 
         Args:
             state: without [P].
 
         Raises:
-            FolderError: there is no room for it.
+            FolderError: the disk has no room for it.
         """
         check_space(self.folder.directory, 2 * tree_bytes(state.learner), 0)
         self.folder.save(state, dataclasses.asdict(self.progress))
@@ -152,20 +158,24 @@ class Seed:
             self.folder.remove_old_episodes(keep)
 
     def write_failure(self, text: str) -> None:
-        """Adds to `failures.txt` why the environments failed: several lines."""
+        """Adds the reason for a failure of the environments to `failures.txt`, several lines."""
         when = datetime.datetime.now(datetime.UTC).isoformat(timespec='seconds')
         with open(self.folder.directory / 'failures.txt', 'a', encoding='utf-8') as file:
             file.write(f'{when}, after {len(self.progress.episodes)} episodes: {text.rstrip()}\n\n')
 
     def on(self, task: str) -> str:
-        """The end of what a sink calls a task's metric: with one task there is nothing to tell apart."""
+        """The end of a task's metrics in the sinks; empty if the run has one task."""
         return f'/{task}' if len(self.run.tasks) > 1 else ''
 
     def continue_from(self, saved: Mapping[str, Any], updates: int) -> None:
-        """Takes the progress of a checkpoint, and the number of updates that its learner has.
+        """Takes over the progress of a checkpoint.
+
+        Args:
+            saved: see `RunProgress.from_dict`.
+            updates: that the learner of the checkpoint has done.
 
         Raises:
-            FolderError: it was saved by a version that keeps something else.
+            FolderError: another version saved the progress with unknown fields.
         """
         try:
             self.progress = RunProgress.from_dict(saved, sum(self.run.action_repeats.values()))
@@ -177,10 +187,10 @@ class Seed:
 
 
 def write_given(seed: Seed, episodes: Trajectory) -> None:
-    """Writes episodes that were given, not collected, as those that a run begins with.
+    """Writes given episodes as the first ones of a run.
 
     Args:
-        seed: that has none yet, of one task.
+        seed: without episodes, of one task.
         episodes: with leading [E], NumPy arrays.
     """
     for number in range(len(episodes.length)):

@@ -1,4 +1,4 @@
-"""The report of one run or several: one HTML file of what their folders tell, and of an episode of each agent."""
+"""The report on one run or several: one HTML file with the contents of their folders and an episode of each agent."""
 
 import tempfile
 from collections.abc import Callable, Sequence
@@ -25,13 +25,13 @@ from planet_jax.storage.files import read_lines, write_text
 from planet_jax.types import Trajectory
 
 POINTS = 400
-"""Of a curve: longer ones are thinned."""
+"""Most points of a curve; longer curves are thinned."""
 SIZE = 160
-"""Of a picture in the videos, in pixels."""
+"""Height and width of a picture in the videos, in pixels."""
 TRAINING = {'return': 'return while collecting', 'loss': 'loss', 'image_loss': 'loss of observations',
             'reward_loss': 'loss of rewards', 'kl': 'KL, nats', 'gradient_norm': 'norm of the gradient',
             'free_rows': 'share under the free nats'}
-"""Curves of `metrics.jsonl`."""
+"""Curves of `metrics.jsonl`, with their titles."""
 
 
 @dataclass(frozen=True)
@@ -39,13 +39,13 @@ class Played:
     """An evaluation episode of an agent.
 
     Attributes:
-        task: that it is of.
-        episode: what happened.
+        task: of the episode.
+        episode: its rows.
         expected: [T], the return over H steps that each plan expected.
         horizon: H of the planner.
-        frames: of a video; none where nothing can be seen.
-        speed: agent steps in a second.
-        measured: measures of the model by the episode, see `measures.of_episodes`; nothing if it is too short.
+        frames: of a video; empty if observations are no images.
+        speed: agent steps per second.
+        measured: measures of the model on the episode, see `measures.of_episodes`; empty if it is too short.
         pictures: folder with `prediction.png` and `prediction.mp4`.
     """
 
@@ -105,10 +105,10 @@ def make_report(directories: Sequence[Path], out: Path, *, step: int | None = 20
     Args:
         directories: of the runs; nothing in them is changed.
         out: the file.
-        step: of the first evaluation episode, at which the planner's search is drawn; none: it is left out.
-        agent: whether to let each agent act, for what its folder does not tell.
+        step: of the first evaluation episode, whose search is drawn; None draws none.
+        agent: whether to run each agent for one episode.
         trust_task: see `read_config`.
-        say: called with what is left out, and why.
+        say: called with a sentence on what is left out, and why.
         advance: called with the agent steps done in an episode.
 
     Raises:
@@ -118,10 +118,10 @@ def make_report(directories: Sequence[Path], out: Path, *, step: int | None = 20
     names = [_name(run, directory) for run, directory in zip(runs, directories)]
     names = [name if names.count(name) == 1 else f'{name} ({number})' for number, name in enumerate(names, 1)]
     page = Page(', '.join(names))
-    page.section('What they are' if len(runs) > 1 else 'What it is',
+    page.section('The runs' if len(runs) > 1 else 'The run',
                  [page.table(name, _facts(run)) for name, run in zip(names, runs)])
     page.section('Scores', _scores(page, names, runs), 'Returns of evaluation episodes without exploration noise, '
-                 'always from the same starts; dashed, agents that look at nothing.')
+                 'always from the same starts; dashed: baselines, which observe nothing.')
     page.section('Training', _training(page, names, runs))
     with tempfile.TemporaryDirectory() as temporary:
         played = {}
@@ -138,11 +138,11 @@ def make_report(directories: Sequence[Path], out: Path, *, step: int | None = 20
                     if played[name].frames:
                         video.write_video(folder / 'episode.mp4', played[name].frames, played[name].speed)
                 except (ValueError, RuntimeError) as error:
-                    say(f'{name}: the agent was not asked to act. {error}')
+                    say(f'{name}: the agent could not act. {error}')
         measured = {name: found for name, directory in zip(names, directories)
                     if (found := _measures(directory, played.get(name)))}
-        page.section('How good the model is', _model(page, measured), 'On episodes that it has not learned from; each '
-                     'error stands beside predicting that nothing changes (still) and the mean of the data (mean).')
+        page.section('How good the model is', _model(page, measured), 'On held-out episodes. Each error stands beside '
+                     'that of predicting no change (still) and that of the mean of the data (mean).')
         page.section('What the planner expects', _expected(page, played))
         for number, (directory, name) in enumerate(zip(directories, names)):
             _show(page, name, directory, Path(temporary) / str(number))
@@ -219,7 +219,7 @@ def _training(page: Page, names: Sequence[str], runs: Sequence[summary.Summary])
 
 
 def _measures(directory: Path, played: Played | None) -> dict[str, Any]:
-    """The newest measures of the folder, or those of the episode that was played."""
+    """The newest measures in the folder, or those of the played episode."""
     lines = read_lines(directory / 'measures.jsonl')
     if lines:
         return {'newest': lines[-1]['held_out'], 'lines': lines}
@@ -249,7 +249,7 @@ def _model(page: Page, measured: dict[str, dict[str, Any]]) -> list[str]:
     if points:
         low, high = (edge(row['x'] for row in points) for edge in (min, max))
         points += [{'x': end, 'y': end, 'series': 'calibrated', 'dashed': True} for end in (low, high)]
-        parts.append(page.chart('predicted sums of rewards, and what came of them', charts.lines(
+        parts.append(page.chart('predicted and true sums of rewards', charts.lines(
             points, 'predicted, by decile', 'true', [*measured, 'calibrated'])))
     points = [row for name, found in measured.items() for row in _thin([
         _row(step, value, name) for step, value in enumerate(found['newest']['kl/by_step'])
@@ -258,7 +258,7 @@ def _model(page: Page, measured: dict[str, dict[str, Any]]) -> list[str]:
     points = [_row(line['updates'], line['held_out']['r2'], name) for name, found in measured.items()
               for line in found['lines'] if np.isfinite(line['held_out']['r2'])]
     if len(points) > 1:
-        parts.append(page.chart('R2 while it learned', charts.lines(points, 'updates', 'R2', [*measured])))
+        parts.append(page.chart('R2 during training', charts.lines(points, 'updates', 'R2', [*measured])))
     return parts
 
 
@@ -269,28 +269,28 @@ def _expected(page: Page, played: dict[str, Played]) -> list[str]:
         if len(rewards) > found.horizon:
             came = coming(rewards, found.horizon)
             rows = _thin([_row(at, value, 'expected') for at, value in enumerate(found.expected)])
-            rows += _thin([_row(at, value, 'came') for at, value in enumerate(came)])
+            rows += _thin([_row(at, value, 'received') for at, value in enumerate(came)])
             parts.append(page.chart(f'{name}: the next {found.horizon} rewards', charts.lines(
-                rows, 'agent step', 'sum of rewards', ['expected', 'came'])))
+                rows, 'agent step', 'sum of rewards', ['expected', 'received'])))
     return parts
 
 
 def _show(page: Page, name: str, directory: Path, folder: Path) -> None:
-    """Pictures of one run: the newest prediction of its folder, or that of the episode that was played."""
+    """Adds the pictures of one run: the newest prediction in its folder, or that of the played episode."""
     newest = sorted(path for path in (directory / 'open_loop').glob('[0-9]*.png'))[-1:]
     strip = newest[0] if newest else folder / 'prediction.png'
     clip = strip.with_suffix('.mp4')
     parts = []
     if strip.exists():
-        parts.append(page.picture('open-loop prediction', strip, 'The model sees the first rows, then the actions '
-                                  'alone.'))
+        parts.append(page.picture('open-loop prediction', strip, 'The model sees the first rows, then only the '
+                                  'actions.'))
     if clip.exists():
-        parts.append(page.video('the same, moving', clip))
+        parts.append(page.video('open-loop prediction, video', clip))
     if (folder / 'episode.mp4').exists():
         parts.append(page.video('an evaluation episode', folder / 'episode.mp4'))
     if (folder / 'search.png').exists():
         parts.append(page.picture('the planner at one step', folder / 'search.png', 'Imagined returns of all '
-                                  'candidates by iteration, and what the best of them look like.'))
+                                  'candidates by iteration, and imagined frames of the best.'))
     page.section(name, parts)
 
 

@@ -1,4 +1,4 @@
-"""Going on with a run: the newest checkpoints, and the episodes that the replay holds."""
+"""Continues a run: reads the newest checkpoints, and the episodes that the replay holds."""
 
 from collections.abc import Callable, Sequence
 
@@ -15,36 +15,36 @@ from planet_jax.types import Steps, TrainState, Trajectory
 
 def restore(seeds: Sequence[Seed], state: TrainState, steps: Steps, spec: Spec, slots: int, drop_bad: bool,
             say: Callable[[str], None]) -> TrainState | None:
-    """Goes on from the newest checkpoints, if there are any.
+    """Continues from the newest checkpoints, if there are any.
 
-    Only the episodes that the replay holds are read; those that it has dropped may be gone.
+    Only the episodes that the replay holds are read; files of dropped episodes may be missing.
 
     Args:
-        seeds: whose folders hold them; their progress is set.
-        state: of a run that begins, with [P].
+        seeds: their folders hold the checkpoints; their progress is set.
+        state: a new one, with [P].
         steps: with [P] in front.
         spec: of the tasks.
         slots: N, episodes of each task that the replay holds.
-        drop_bad: whether to go on without an episode that cannot be read.
-        say: called with a sentence on all that is set aside.
+        drop_bad: whether to continue without an episode that cannot be read.
+        say: called with a sentence on everything that is set aside.
 
     Returns:
-        the state, or none if no seed has a checkpoint.
+        the state; None if no seed has a checkpoint.
 
     Raises:
-        FolderError: a checkpoint or an episode that is needed cannot be used.
+        FolderError: a required checkpoint or episode cannot be used.
     """
     found = [seed.folder.restore(one_seed(state, index), say) for index, seed in enumerate(seeds)]
     if not any(found):
         return None
-    # Beside a seed that was saved before its first episode, another may not have begun.
+    # One seed may have been saved before its first episode while another had not begun.
     restored = [pair[0] if pair else one_seed(state, index) for index, pair in enumerate(found)]
     for seed, pair in zip(seeds, found):
         if pair:
             seed.continue_from(pair[1], int(pair[0].learner.updates))
 
     def put(leaves, like):
-        # One seed is not put on a device by name: that would be another signature, and every step be compiled anew.
+        # A single seed is not committed to a device: every step would be compiled again for the other signature.
         return jax.device_put(np.stack(leaves), getattr(like, 'sharding', None) if len(seeds) > 1 else None)
 
     state = state.replace(learner=jax.tree.map(
@@ -62,11 +62,11 @@ def restore(seeds: Sequence[Seed], state: TrainState, steps: Steps, spec: Spec, 
 
 
 def skip(state: TrainState, rounds: int, slots: int) -> TrainState:
-    """The state as if so many episodes of each task had been added, and all been dropped since.
+    """Counts episodes that the replay held and has dropped, without their data.
 
     Args:
-        state: with [P], its replays empty.
-        rounds: episodes of each task.
+        state: with [P] and empty replays.
+        rounds: episodes of each task to count.
         slots: N, for each task.
     """
     def counted(replay):
@@ -80,7 +80,7 @@ def skip(state: TrainState, rounds: int, slots: int) -> TrainState:
 
 
 def _read(seed: Seed, number: int, spec: Spec, drop_bad: bool, say: Callable[[str], None]) -> Trajectory:
-    """An episode from disk; one that must be done without is put into its slot with no valid row."""
+    """An episode from disk. A dropped one leaves a slot without valid rows."""
     try:
         return seed.folder.read_episode(number, spec, seed.progress.episodes[number])
     except FolderError as error:
@@ -88,7 +88,7 @@ def _read(seed: Seed, number: int, spec: Spec, drop_bad: bool, say: Callable[[st
             if not drop_bad:
                 raise
             seed.folder.drop_episode(number, str(error.__cause__))
-            say(f'Going on without episode {number + 1} of seed {seed.run.seed}, which marks the run as no longer '
+            say(f'Continuing without episode {number + 1} of seed {seed.run.seed}, which marks the run as not '
                 f'exact: {error.__cause__}')
         return episodes.empty(spec)
 

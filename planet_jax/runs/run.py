@@ -1,4 +1,4 @@
-"""What a run is, and how its parts are made: the common ground of `train`, `evaluate` and `info`."""
+"""A run, and how its parts are made: shared by `train`, `evaluate` and `info`."""
 
 import dataclasses
 import functools
@@ -19,13 +19,13 @@ from planet_jax.types import Steps, TrainState, WorldModel
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """One seed of one task, or of several that one agent learns, and how it is to be trained.
+    """One seed of one agent on one or several tasks, and its configuration.
 
     Attributes:
-        task: its name, or the names as `envs.resolve_several` takes them.
-        preset: the configuration's origin.
-        seed: of everything random.
-        config: resolved.
+        task: name of the task, or several names as `envs.resolve_several` takes them.
+        preset: that the configuration started from.
+        seed: of every random number.
+        config: the settings, resolved.
     """
 
     task: str
@@ -41,11 +41,11 @@ class Run:
 
     @property
     def identity(self) -> dict[str, Any]:
-        """What of `config.json` says which run it is; no device is touched for it."""
+        """The part of `config.json` that identifies the run, found without touching a device."""
         return {'task': self.task, 'preset': self.preset, 'seed': self.seed, 'config': self.config}
 
     def record(self) -> dict[str, Any]:
-        """For `config.json`; the configuration is not yet taken apart."""
+        """The content of `config.json`, with a `Config` as its 'config'."""
         return self.identity | {
             'action_repeat': self.action_repeats, 'versions': machine.versions(),
             'device': device_name(), 'commit': machine.commit(), 'flags': flags(),
@@ -63,13 +63,13 @@ class Run:
 
     @property
     def colour(self) -> float:
-        """Of the planner's noise: the task's own, or that of most tasks where several have different ones."""
+        """Exponent of the planner's noise: the task's own, or the default where several tasks differ."""
         colours = {envs.resolve(name).colour for name in self.tasks}
         return colours.pop() if len(colours) == 1 else envs.Task.colour
 
     @property
     def spec(self) -> Spec:
-        """What the model must know of the tasks; T is the longest."""
+        """The spec that covers all tasks; T is that of the longest."""
         return _spec(self.tasks, self.config.env)
 
     @property
@@ -84,7 +84,7 @@ class Run:
         Args:
             slots: N, episodes of each task that the replay holds.
             seeds: P.
-            devices: to spread them over; none: the first one.
+            devices: that the seeds are spread over; by default the first one.
             placement: of the replays.
         """
         return over_seeds(
@@ -94,11 +94,11 @@ class Run:
 
     @property
     def model(self) -> WorldModel:
-        """The world model, for what is done with it beside the steps."""
+        """The world model, for use besides the steps."""
         return make_world_model(self.config.model, self.spec)
 
     def compiled(self, function: Callable) -> Callable:
-        """Compiles a function of the model, with the precision that the steps have."""
+        """Compiles a function of the model with the precision of the steps."""
 
         def run(*arguments):
             with jax.default_matmul_precision(self.config.model.precision):
@@ -108,7 +108,7 @@ class Run:
 
     @property
     def updates_per_call(self) -> int:
-        """Updates in one call of `learn`: as configured, or 1 on a CPU and up to 10 elsewhere, as they divide C."""
+        """Updates in one call of `learn`: as configured, or 1 on a CPU and elsewhere C's largest divisor up to 10."""
         if self.config.learner.updates_per_call:
             return self.config.learner.updates_per_call
         if available_devices()[0].platform == 'cpu':
@@ -116,7 +116,7 @@ class Run:
         return max(n for n in range(1, 11) if self.config.collector.collect_interval % n == 0)
 
     def episode_bytes(self, episodes: int) -> int:
-        """What so many episodes of each task take, as a replay holds them."""
+        """Bytes of a replay with this many episodes of each task."""
         shape, dtype, action_size, _ = self.spec
         row = math.prod(shape) * np.dtype(dtype).itemsize + 4 * action_size + 4
         rows = sum(max(steps + 1, self.config.learner.chunk_length) for steps in self.task_steps)
@@ -124,22 +124,22 @@ class Run:
 
     def place_replay(self, slots: int, seeds: int = 1, devices: Sequence[jax.Device] | None = None,
                      ) -> tuple[Literal['device', 'host'], int]:
-        """Chooses where the replays are, as configured, once it is sure that they fit there.
+        """Chooses where the replays are, as configured, and checks that they fit there.
 
         Args:
             slots: N, episodes of each task.
             seeds: P.
-            devices: that the seeds are spread over; none: the first one.
+            devices: that the seeds are spread over; by default the first one.
 
         Returns:
-            the place, and the bytes needed there.
+            the place, and the bytes that they take there.
 
         Raises:
-            ValueError: there is not so much memory; the message says how many episodes fit.
+            ValueError: the memory is too small. The message says how many episodes fit.
         """
         devices = devices or available_devices()[:1]
         accelerated = devices[0].platform != 'cpu'
-        # Devices that are parts of one CPU share the host's memory.
+        # The devices of one CPU share the host's memory.
         needed = {'device': seeds * self.episode_bytes(slots) // (len(devices) if accelerated else 1),
                   'host': seeds * self.episode_bytes(slots)}
         memory = {'device': memory_bytes(), 'host': memory_bytes(host=True)}
@@ -149,7 +149,7 @@ class Run:
 
         place = self.config.replay.placement
         if place == 'auto':
-            # The other half of an accelerator's memory is for the updates.
+            # The updates need the other half of an accelerator's memory.
             place = 'host' if accelerated and not fit('device', 0.5) and fit('host', 0.8) else 'device'
         if not fit(place, 0.8):
             fitting = int(0.8 * memory[place] / needed[place] * slots)
@@ -167,5 +167,5 @@ def _spec(tasks: tuple[str, ...], settings: config.Env) -> Spec:
 
 
 def one_seed(state: TrainState, index: int = 0) -> TrainState:
-    """A seed's state without [P], and without its replay, which is large."""
+    """The state of one seed, without [P] and without the replay, which is large."""
     return jax.tree.map(lambda leaf: leaf[index], state.replace(replay=None))

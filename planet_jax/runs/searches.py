@@ -1,4 +1,4 @@
-"""What the planner of a trained agent considers at one step of an evaluation episode."""
+"""The planner's search at one step of an evaluation episode of a trained agent."""
 
 from dataclasses import dataclass
 
@@ -14,18 +14,18 @@ from planet_jax.runs.trained import Policy, Trained
 
 @dataclass(frozen=True)
 class Search:
-    """A search, with all candidates of every iteration, and what became of its plan.
+    """A search with all candidates of every iteration, and the outcome of its plan.
 
     Attributes:
         trained: whose search it is
-        title: task, progress and step, for a picture
-        plan: what the planner chose
+        title: of the picture: task, progress and step
+        plan: the result of the search
         iterations: [I]
-        std: [H, A], the standard deviation that the search began with
+        std: [H, A], standard deviation of the first proposal
         observation: of the step
-        believed: uint8 [size, size, 3], the decoded belief of that observation; none where it is no image
-        carried_out: observation and reward after each action of the plan, as far as the episode goes; the agent itself
-            would plan anew after the first
+        believed: uint8 [size, size, 3], the decoded belief after that observation; None for vectors
+        carried_out: observation and reward after each action of the plan, up to the end of the episode; the agent
+            itself would plan again after the first
     """
 
     trained: Trained
@@ -39,7 +39,7 @@ class Search:
 
     @classmethod
     def of(cls, trained: Trained, task: str, step: int) -> 'Search':
-        """Acts in the first evaluation episode, then searches as the agent does, and keeps everything.
+        """Acts in the first evaluation episode, then searches as the agent does, and keeps all candidates.
 
         Args:
             trained: the agent.
@@ -73,7 +73,7 @@ class Search:
 
     @property
     def elites(self) -> int:
-        """K, candidates of an iteration that the next one is made of."""
+        """K, the candidates of an iteration that the next one is fitted to."""
         return self.plan.returns.shape[1]
 
     def elite_return(self, iteration: drawing.Iteration) -> float:
@@ -81,7 +81,7 @@ class Search:
         return float(iteration.returns[iteration.order[:self.elites]].mean())
 
     def draw(self) -> np.ndarray:
-        """The search as a picture, uint8 [height, width, 3]; imagined images only where the agent sees images."""
+        """The search as a picture, uint8 [height, width, 3], with imagined frames if the agent sees images."""
         picture = drawing.plots(self.iterations, self.elites, self.std, self.title)
         if self.believed is None:
             return picture

@@ -1,4 +1,4 @@
-"""Stopping a run: signals and the time limit, obeyed at the next safe moment."""
+"""Stops a run at a safe moment after a signal or at the time limit."""
 
 import os
 import signal
@@ -6,21 +6,21 @@ import time
 
 
 class Stopped(Exception):
-    """Raised inside a long piece of work that may be dropped, such as an episode under way."""
+    """Raised inside work that may be dropped, such as an unfinished episode."""
 
 
 class Stop:
-    """Notes that the run should end, and with which exit status.
+    """Records that the run should stop, and its exit status.
 
     SIGTERM, SIGINT and SIGHUP are obeyed after the current unit of work; a second one ends the process at once. The
-    time limit stops as a signal would, but with exit status 0. A SIGHUP that is ignored, as by nohup, stays ignored.
+    time limit stops in the same way, with exit status 0. A SIGHUP that is ignored, as by nohup, stays ignored.
     """
 
     def __init__(self, minutes: float | None):
         """Begins to listen.
 
         Args:
-            minutes: of wall-clock time from now; none for no limit.
+            minutes: time limit from now; None for no limit.
         """
         self.reason: str | None = None
         self.status = 0
@@ -42,7 +42,7 @@ class Stop:
         return self.reason is not None
 
     def seconds_left(self) -> float | None:
-        """Until the time limit; none if there is no limit."""
+        """Seconds until the time limit; None without a limit."""
         return None if self._deadline is None else max(self._deadline - time.monotonic(), 0.0)
 
     def check(self) -> None:
@@ -51,6 +51,6 @@ class Stop:
             raise Stopped
 
     def close(self) -> None:
-        """Gives the signals back."""
+        """Restores the signal handlers."""
         for number, handler in self._previous.items():
             signal.signal(number, handler)

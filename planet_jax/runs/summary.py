@@ -1,4 +1,4 @@
-"""What the files of a run tell of it, also while it goes on."""
+"""A summary of a run's files, also while the run goes on."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,12 +13,12 @@ from planet_jax.storage.run_folder import FolderError, read_config
 
 @dataclass(frozen=True)
 class Summary:
-    """What the files of a run tell.
+    """The facts in the files of a run.
 
     Attributes:
-        record: of `config.json`.
+        record: the content of `config.json`.
         metrics: the lines of `metrics.jsonl`.
-        scores: of the agent, on each task.
+        scores: on each task.
         written: when an episode or an evaluation was last written, in seconds since the epoch.
     """
 
@@ -29,33 +29,33 @@ class Summary:
 
     @property
     def last(self) -> dict[str, Any]:
-        """The last line of the metrics; zeros if there is none."""
+        """The last line of the metrics, or zeros."""
         return self.metrics[-1] if self.metrics else {'episodes': 0, 'updates': 0, 'env_steps': 0, 'seconds': {}}
 
     @property
     def episodes(self) -> int:
-        """Of each task that were asked for last, or the preset's number where that is not recorded."""
+        """Episodes of each task that the run is to have: as recorded, or the preset's number in an old run."""
         return self.record.get('episodes', config.PRESET_EPISODES.get(self.record['preset'], 0))
 
     @property
     def skipped(self) -> int:
-        """Updates that were skipped."""
-        # With several tasks, each of the lines of an episode tells of the same updates.
+        """Number of skipped updates."""
+        # With several tasks, the lines of one round of episodes repeat the same updates.
         return sum({line['episodes']: line.get('skipped', 0) for line in self.metrics}.values())
 
     @property
     def paces(self) -> dict[str, float]:
-        """Seconds of a unit of each phase, as the last line has them."""
+        """Seconds per unit of each phase, from the last line."""
         return {name.removesuffix('_each'): value for name, value in self.last['seconds'].items()
                 if name.endswith('_each')}
 
     @property
     def left(self) -> float | None:
-        """Seconds to the last episode at that pace; none if it is not known yet."""
+        """Seconds to the last episode at that pace; None if unknown."""
         units = units_left(self.record['config'], len(self.record['action_repeat']), self.episodes,
                            self.last['episodes'], self.last['updates'])
         paces = self.paces
-        if 'collect' in paces:  # Until there was an evaluation: its episodes take about as long.
+        if 'collect' in paces:  # Before the first evaluation: its episodes take about as long as collected ones.
             paces = {'evaluate': paces['collect'] * self.record['config'].evaluation.episodes} | paces
         return Clock({}).remaining(units, paces)
 

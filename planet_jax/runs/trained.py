@@ -1,4 +1,4 @@
-"""A trained agent, read from its run folder: to evaluate, to look at, or to act in a loop of one's own."""
+"""A trained agent, read from its run folder: to evaluate, to look at, or to act in your own loop."""
 
 import dataclasses
 import functools
@@ -20,14 +20,14 @@ from planet_jax.types import Belief, Params, Steps
 
 
 def read_run(directory: Path, trust_task: bool = False) -> Run:
-    """What the run of a folder is.
+    """The run that a folder belongs to.
 
     Args:
         directory: of the run.
         trust_task: see `read_config`.
 
     Raises:
-        FolderError: it is no run folder, or its task is not trusted.
+        FolderError: the folder is no run folder, or its task is not trusted.
     """
     record = read_config(directory, trust_task)
     return Run(*(record[name] for name in ('task', 'preset', 'seed', 'config')))
@@ -35,14 +35,14 @@ def read_run(directory: Path, trust_task: bool = False) -> Run:
 
 @dataclass(frozen=True)
 class Trained:
-    """What a run has learned.
+    """The learned parameters of a run, and what is needed to use them.
 
     Attributes:
-        run: what it is.
-        steps: its compiled steps, with [P] in front.
+        run: that trained them.
+        steps: compiled steps of the run, with [P] in front.
         params: of the model, with a leading [1].
         root: root key of the seed, [1, 2].
-        episodes: of each task, that it has learned from.
+        episodes: of each task in the data.
         updates: done.
     """
 
@@ -55,14 +55,14 @@ class Trained:
 
     @classmethod
     def read(cls, directory: Path, trust_task: bool = False) -> 'Trained':
-        """The newest checkpoint of a run; `config.json` and that checkpoint are all that is needed.
+        """Reads the newest checkpoint of a run. The folder needs only `config.json` and that checkpoint.
 
         Args:
             directory: of the run; nothing in it is changed.
             trust_task: see `read_config`.
 
         Raises:
-            FolderError: it is no run folder, has no checkpoint that verifies, or its task is not trusted.
+            FolderError: the folder is no run folder, has no checkpoint that verifies, or its task is not trusted.
         """
         run = read_run(directory, trust_task)
         root, steps = keys.root(run.seed)[None], run.steps(slots=1)
@@ -74,19 +74,19 @@ class Trained:
 
     @property
     def progress(self) -> str:
-        """How far the run was, in words."""
+        """Progress of the run, in words."""
         return f'after {self.episodes} episodes and {self.updates} updates'
 
     def make_env(self, task: str | None = None, **changes: Any) -> gymnasium.Env:
-        """An environment as the agent knows it.
+        """An environment with the observations and actions that the agent was trained on.
 
         Args:
-            task: of the run's tasks; none: the first.
-            **changes: of the settings `config.Env`, such as the size of the images.
+            task: one of the run's tasks; by default the first.
+            **changes: to the settings `config.Env`, such as the size of the images.
 
         Raises:
-            ValueError: the task is none of the run's, or it cannot be observed so.
-            RuntimeError: images cannot be rendered here; the message says what to do.
+            ValueError: the run has no such task, or the task cannot be observed that way.
+            RuntimeError: images cannot be rendered here. The message says what to do.
         """
         task = task or self.run.tasks[0]
         return envs.make(task, dataclasses.replace(self.run.config.env, **changes),
@@ -96,7 +96,7 @@ class Trained:
         """T of a task, agent steps.
 
         Raises:
-            ValueError: the task is none of the run's.
+            ValueError: the run has no such task.
         """
         steps = dict(zip(self.run.tasks, self.run.task_steps))
         if task not in steps:
@@ -105,18 +105,19 @@ class Trained:
 
     def evaluate(self, episodes: int = 10, report: Callable[[str, int, int], None] = lambda task, done, total: None,
                  ) -> dict[str, np.ndarray]:
-        """Evaluates the agent from the starts that its run's evaluations use: the evaluation's planner, no noise.
+        """Evaluates the agent as its run does: the same starts, the evaluation's planner, no exploration noise.
 
         Args:
             episodes: of each task.
-            report: called with the task, and agent steps done and to be done in it, side by side episodes as one.
+            report: called with the task, the agent steps done, and all of its agent steps; parallel episodes count
+                once.
 
         Returns:
             by task, the return of each episode, float64 [episodes].
 
         Raises:
-            ValueError: there is less than one episode.
-            RuntimeError: images cannot be rendered here; the message says what to do.
+            ValueError: episodes is below 1.
+            RuntimeError: images cannot be rendered here. The message says what to do.
         """
         if episodes < 1:
             raise ValueError(f'episodes is {episodes}, but must be at least 1: the nearest valid value is 1.')
@@ -135,7 +136,7 @@ class Trained:
         return returns
 
     def decode(self, belief: Belief) -> np.ndarray:
-        """What the agent believes to see, uint8 [size, size, 3].
+        """The decoded belief, uint8 [size, size, 3].
 
         Args:
             belief: with a leading [1, 1].
@@ -155,27 +156,27 @@ def _report(report: Callable[[str, int, int], None], task: str, total: int, done
 
 
 class Policy:
-    """A trained agent as a policy for somebody else's loop.
+    """A trained agent as a policy for your own loop.
 
-    It acts as in evaluation: it filters what it sees, plans with the evaluation's planner, and adds no noise. It
-    carries its belief from one call to the next, so one episode at a time, each begun by `reset`.
+    The policy acts as in evaluation: it filters observations, plans with the evaluation's planner, and adds no noise.
+    It keeps its belief between calls, so it acts in one episode at a time, and each begins with `reset`.
 
     Attributes:
-        trained: what it has learned, and of which run.
-        belief: as of the last call, with a leading [1, 1]; none before the first `reset`.
+        trained: the agent.
+        belief: after the last call, with a leading [1, 1]; None before the first `reset`.
     """
 
     def __init__(self, trained: Trained):
-        """Nothing is compiled before the first action."""
+        """Compiles nothing before the first action."""
         self.trained = trained
         self.belief: Belief | None = None
         self._key, self._step = None, 0
 
     def reset(self, seed: int = 0) -> None:
-        """Forgets what it saw: the next observation is the first of an episode.
+        """Begins an episode: the next observation is its first.
 
         Args:
-            seed: of the agent's own samples; n gives those of the n-th evaluation episode of its run, counted from 0.
+            seed: of the agent's random numbers; n gives those of the run's n-th evaluation episode, counted from 0.
         """
         begun = self.trained.steps.begin(self.trained.params)
         self.belief = jax.tree.map(lambda leaf: leaf[:, None], begun)
@@ -183,7 +184,7 @@ class Policy:
 
     @property
     def environment_seed(self) -> int:
-        """What that evaluation episode gives to its environment's `reset`."""
+        """The seed that the same evaluation episode gives to its environment."""
         return int(collector.environment_seeds(self._begun())[0])
 
     @property
@@ -192,47 +193,47 @@ class Policy:
         return collector.step_keys(self._begun(), self._step)
 
     def act(self, observation: np.ndarray) -> np.ndarray:
-        """Takes in an observation and chooses what to do; the belief is of this observation then.
+        """Updates the belief by an observation, and plans an action.
 
         Args:
-            observation: as the environment gave it, of the shape and dtype that the agent was trained on.
+            observation: from the environment, with the shape and dtype that the agent was trained on.
 
         Returns:
             the action, float32 [A] in [-1, 1], for R environment steps.
 
         Raises:
             ValueError: the observation has another shape or dtype.
-            RuntimeError: no episode was begun.
+            RuntimeError: `reset` was not called.
         """
         shape, dtype, *_ = self.trained.run.spec
         observation = np.asarray(observation)
         if observation.shape != shape or observation.dtype != dtype:
             raise ValueError(f'The observation is {observation.dtype} {observation.shape}, but this agent was trained '
-                             f'on {dtype} {shape}: give it what `planet_jax.envs.make` would.')
+                             f'on {dtype} {shape}: pass observations as `planet_jax.envs.make` gives them.')
         self.belief = self.trained.steps.evaluate(self.trained.params, self.step_keys, self.belief,
                                                   observation[None, None])
         self._step += 1
         return np.array(self.belief.action[0, 0])
 
     def decoded(self) -> np.ndarray:
-        """What the agent believes to see, uint8 [size, size, 3].
+        """The decoded belief, uint8 [size, size, 3].
 
         Raises:
-            RuntimeError: no episode was begun.
+            RuntimeError: `reset` was not called.
         """
         self._begun()
         return self.trained.decode(self.belief)
 
     def evaluate(self, episodes: int = 10) -> dict[str, np.ndarray]:
-        """Returns of evaluation episodes by task, float64 [episodes]; what `reset` began is not touched.
+        """Returns of evaluation episodes by task, float64 [episodes]; the current episode of the policy is not touched.
 
-        `planet-jax evaluate` prints the same numbers: see `Trained.evaluate`.
+        `planet-jax evaluate` prints the same numbers; see `Trained.evaluate`.
         """
         return self.trained.evaluate(episodes)
 
     def _begun(self):
         if self._key is None:
-            raise RuntimeError('No episode was begun: call reset before the first act of each.')
+            raise RuntimeError('No episode has begun: call reset before the first act of an episode.')
         return self._key
 
 
@@ -240,11 +241,11 @@ def load(directory: str | Path, trust_task: bool = False) -> Policy:
     """The agent of a run, as its newest checkpoint has it.
 
     Args:
-        directory: LOGDIR/TASK/METHOD/SEED; of it, `config.json` and one checkpoint are enough; ~ is the home folder.
+        directory: LOGDIR/TASK/METHOD/SEED, where ~ is the home folder. `config.json` and one checkpoint are enough.
             Nothing is changed.
-        trust_task: whether a module of the user's own may be imported for the task, and so run; see SECURITY.md.
+        trust_task: whether the task may import, and so run, a module of your own; see SECURITY.md.
 
     Raises:
-        FolderError: it is no run folder, has no checkpoint that verifies, or its task is not trusted.
+        FolderError: the folder is no run folder, has no checkpoint that verifies, or its task is not trusted.
     """
     return Policy(Trained.read(Path(directory).expanduser(), trust_task))

@@ -1,4 +1,4 @@
-"""The loop around algorithm 1: what happens between its units. It is given what it works with, and words nothing."""
+"""The loop around algorithm 1: evaluations, checkpoints and reports between its units. It words nothing itself."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -32,22 +32,22 @@ class Trainer:
     def __init__(self, seeds: Sequence[Seed], state: TrainState, steps: Steps, envs: gymnasium.vector.VectorEnv,
                  evaluator: Evaluator, clock: Clock, stop: Stop, reporter: Reporter, spec: Spec, episodes: int,
                  checkpoint_minutes: float = 5.0, replay_on_device: bool = True, profiler: Profiler | None = None):
-        """Args: what it works with.
+        """Takes everything it works with.
 
         Args:
-            seeds: with the progress that the state has.
+            seeds: with the progress of the state.
             state: with [P]; donated.
             steps: with [P] in front.
-            envs: P * E training environments; one that is made anew after a fault counts its `faults`.
+            envs: P * E training environments, such as a `RestartingVectorEnv`, whose `faults` are reported.
             evaluator: of the same seeds.
-            clock: measures the phases of work.
+            clock: measures the phases.
             stop: says when to stop.
-            reporter: is told what happens.
+            reporter: is told of every event.
             spec: of the tasks.
             episodes: of each task in the data at the end.
-            checkpoint_minutes: least time between two checkpoints.
-            replay_on_device: whether the replays are there.
-            profiler: records an episode; none: nothing is recorded.
+            checkpoint_minutes: shortest time between two checkpoints.
+            replay_on_device: whether the replays are on the device.
+            profiler: records an episode; by default nothing is recorded.
         """
         self.seeds, self.state, self.steps, self.envs, self.evaluator = seeds, state, steps, envs, evaluator
         self.clock, self.stop, self.reporter, self.profiler = clock, stop, reporter, profiler
@@ -61,20 +61,20 @@ class Trainer:
 
     @property
     def progress(self):
-        """Of the first seed; the counts are those of every seed."""
+        """Progress of the first seed; all seeds have the same counts."""
         return self.seeds[0].progress
 
     @property
     def done(self) -> int:
-        """Episodes of each task that are in the data."""
+        """Episodes of each task in the data."""
         return len(self.progress.episodes) // len(self.tasks)
 
     def train(self) -> None:
-        """Trains until the episodes are there.
+        """Trains until the data has all episodes.
 
         Raises:
-            Stopped: it is time to stop; `save` is left to the caller.
-            RuntimeError: a seed cannot learn; what there is was saved.
+            Stopped: it is time to stop; the caller saves.
+            RuntimeError: a seed is given up; the state has been saved.
         """
         self.reporter.phase('compile')
         with self.clock.measure('compile'):
@@ -97,7 +97,7 @@ class Trainer:
                     self.save()
 
     def save(self) -> None:
-        """A checkpoint of each seed, unless the newest one is just this."""
+        """Saves a checkpoint of each seed, unless it exists."""
         with self.clock.measure('save'):
             for index, seed in enumerate(self.seeds):
                 seed.progress.seconds = dict(self.clock.seconds)
@@ -105,7 +105,7 @@ class Trainer:
         self.saved = time.monotonic()
 
     def _next(self, units: Iterator[Unit]) -> Unit:
-        """The next unit of algorithm 1, announced and timed."""
+        """Announces, times and returns the next unit of algorithm 1."""
         due = algorithm.due(self.done, self.progress.updates, self.config.collector, len(self.tasks))
         self.reporter.time_left(self.done, self._time_left())
         amount = 1
@@ -115,7 +115,7 @@ class Trainer:
             self.reporter.phase('learn', total=self.interval, done=self.progress.updates % self.interval,
                                 first=not self.clock.times('learn'))
             if self.profiler and self.clock.times('collect'):
-                self.profiler.begin()  # At the first update after an episode, when every program was used once.
+                self.profiler.begin()  # At the first update after a planned episode: every program is compiled.
         else:
             self.reporter.phase(due, total=self.spec.steps, episode=self.done + 1)
         with self.clock.measure(due, amount), jax.profiler.TraceAnnotation(due):
@@ -127,7 +127,7 @@ class Trainer:
         before = self.progress.updates
         for index, seed in enumerate(self.seeds):
             seed.progress.add_updates({name: values[index] for name, values in unit.metrics.items()})
-        # Only now, when every seed has counted its updates.
+        # Only after every seed has counted its updates.
         if hopeless := self.patience.count(unit.metrics['skipped']):
             self._give_up({index: before + number for index, number in hopeless.items()})
         pace = self.clock.pace('learn')
@@ -136,10 +136,10 @@ class Trainer:
             self.reporter.paces(pace, self.plan_seconds, self._time_left())
 
     def _give_up(self, hopeless: dict[int, int]) -> None:
-        """Saves what there is, with the batch of the last skipped update, and ends the training of all seeds.
+        """Saves the state and the batch of the last skipped update, and ends the training of all seeds.
 
         Args:
-            hopeless: number of that update, counted from 0, by the index of each seed that cannot learn.
+            hopeless: by the index of each seed that is given up, the number of that update, from 0.
         """
         for index, number in hopeless.items():
             path = self.seeds[index].folder.directory / 'skipped_batch.npz'
@@ -171,7 +171,7 @@ class Trainer:
             self.reporter.profiled(self.done, self.profiler.end(), self.profiler.directory)
 
     def _try_planner(self) -> None:
-        """Compiles the planner and times a step of it, to tell early how long the run will take."""
+        """Compiles the planner and times one step, for an early estimate of the run's time."""
         params = self.state.learner.acting
         shape = len(self.seeds), len(self.tasks)
         belief = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf[:, None], (*shape, *leaf.shape[1:])),
@@ -187,14 +187,14 @@ class Trainer:
         self._report(steps, self.spec.steps)
 
     def _report(self, steps: int, total: int) -> None:
-        """So many agent steps of an episode or an evaluation are done, of all in it."""
+        """Reports that `steps` of an episode's or an evaluation's `total` agent steps are done."""
         self.clock.mark(steps / total)
         self.reporter.time_left(self.done, self._time_left())
         self.reporter.advance(steps)
         self.stop.check()
 
     def _time_left(self) -> TimeLeft:
-        """By the pace so far, or until the time limit if that comes first."""
+        """The time left by the pace so far, or until the time limit if that comes first."""
         units = units_left(self.config, len(self.tasks), self.episodes, self.done, self.progress.updates)
         if self.evaluation_owed:
             settings = self.config.evaluation

@@ -1,4 +1,4 @@
-"""One training in one process: everything is checked, opened, used and closed."""
+"""One training in one process: checks, opens, uses and closes everything."""
 
 import functools
 from collections.abc import Callable, Sequence
@@ -32,21 +32,21 @@ class Training:
     """One run in one process, or several seeds of it in step.
 
     Attributes:
-        stop: why and with which status the training ended; none before `main`.
+        stop: the reason and the exit status of the end; None before `main`.
     """
 
     def __init__(self, members: Sequence[tuple[Run, Path]], options: Options, reporter: Reporter | None = None,
                  devices: Sequence[jax.Device] | None = None):
-        """Checks everything that can be checked, then opens the run folders.
+        """Checks the options, then opens the run folders.
 
         Args:
-            members: what to train, and the folder of each. They differ in the seed only and are equally far.
-            options: of the training; their configuration is that of the members.
-            reporter: is told what happens; none: nobody is.
-            devices: to spread the seeds over; none: the first one.
+            members: the runs and their folders. They differ in the seed only, and have made equal progress.
+            options: of the training, with the configuration of the members.
+            reporter: is told of every event; by default nobody is.
+            devices: that the seeds are spread over; by default the first one.
 
         Raises:
-            ValueError: the replay does not fit the memory.
+            ValueError: the replay does not fit into memory.
             RuntimeError: images cannot be rendered here.
             FolderError: see `RunFolder`.
         """
@@ -85,11 +85,11 @@ class Training:
             self.reporter.note(warning)
 
     def main(self) -> int:
-        """Trains until the episodes are there or it is time to stop; returns the exit status.
+        """Trains until the data has all episodes or it is time to stop; returns the exit status.
 
         Raises:
             FolderError: a file cannot be read or written.
-            RuntimeError: a seed cannot learn.
+            RuntimeError: a seed is given up.
         """
         self.stop = Stop(self.options.time_limit)
         evaluator = Evaluator(self.seeds, self.steps, self.episodes, self.reporter, self.open_loop)
@@ -102,7 +102,7 @@ class Training:
             trainer = Trainer(
                 self.seeds, self.state, self.steps, self.envs, evaluator, self.clock, self.stop, self.reporter,
                 self.spec, self.episodes, self.options.checkpoint_minutes, self.placement == 'device', profiler)
-            del self.state  # It is the trainer's, which donates it.
+            del self.state  # The trainer owns it, and donates it.
             if trainer.done >= self.episodes and not evaluator.due():
                 self.reporter.complete(self.episodes)
                 return 0
@@ -146,35 +146,35 @@ class Training:
             self._begin_with(self.given)
 
     def _read_given(self) -> Trajectory | None:
-        """The episodes to begin with; none where none are named, or where a run that goes on has them already.
+        """The episodes to start from; None if none are named.
 
         Raises:
-            ValueError: they cannot be used, or are more than the run is to have.
+            ValueError: they cannot be used, or the run asks for fewer.
         """
         if self.options.begin_with is None:
             return None
         if len(self.run.tasks) > 1:
-            raise ValueError('A run of several tasks cannot begin with episodes that were given: name one task.')
+            raise ValueError('A run of several tasks cannot begin with given episodes: name one task.')
         data = datasets.read(self.options.begin_with, Layout())
         datasets.check_fit(data, self.spec, f'the task {self.run.task}')
         if len(data.episodes) > self.episodes:
-            raise ValueError(f'{self.options.begin_with} has {len(data.episodes)} episodes, but the run is to have '
-                             f'{self.episodes} in the end, these included: ask for more by --episodes.')
+            raise ValueError(f'{self.options.begin_with} has {len(data.episodes)} episodes, but the run asks for '
+                             f'{self.episodes}, these included: ask for more by --episodes.')
         return data.stacked(range(len(data.episodes)), self.spec)
 
     def _begin_with(self, given: Trajectory) -> None:
-        """Adds them as the first episodes, and saves, so that the source is not needed again."""
+        """Adds given episodes as the first ones, and saves, so that the source is not needed again."""
         self.state = add_to_all(self.steps, self.state, given)
         for index, seed in enumerate(self.seeds):
             write_given(seed, given)
             seed.save(one_seed(self.state, index))
-        self.reporter.note(f'Beginning with {len(given.length)} episodes of {self.options.begin_with}.')
+        self.reporter.note(f'Starting from {len(given.length)} episodes of {self.options.begin_with}.')
         self.given = None  # The replay has them.
 
     def _make_envs(self, tasks: Sequence[str]) -> envs.RestartingVectorEnv:
         made = envs.RestartingVectorEnv(
             functools.partial(envs.make_vector, tasks, self.run.config.env), report=self._failed)
-        made.reset(seed=[0] * made.num_envs)  # A missing OpenGL is known before there is a folder.
+        made.reset(seed=[0] * made.num_envs)  # A missing OpenGL is reported before a folder is made.
         for name in ('reset', 'step'):
             setattr(made, name, self._simulated(getattr(made, name)))
         return made
@@ -184,7 +184,7 @@ class Training:
             seed.write_failure(text)
 
     def _simulated(self, function: Callable) -> Callable:
-        """A function of the environments, its time taken as a part of the episode's: the rest is the agent's."""
+        """Times a function of the environments as the simulator's part of a phase."""
         def call(*arguments, **options):
             with self.clock.part('simulator'):
                 return function(*arguments, **options)

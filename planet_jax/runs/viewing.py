@@ -1,4 +1,4 @@
-"""Episodes of a trained agent as frames: what the simulator shows, larger than the agent sees it, and the belief."""
+"""Episodes of a trained agent as frames: the simulator, larger than the agent sees it, and the decoded belief."""
 
 from collections.abc import Callable, Iterator
 
@@ -11,19 +11,19 @@ from planet_jax.scores.numbers import significant
 
 
 class View:
-    """The same episode in a second environment, which draws it larger.
+    """The same episode in a second environment that draws larger pictures.
 
-    Where there is no such environment, or it goes another way, the agent's own observation is shown instead.
+    If that environment cannot be made, or diverges from the first, the agent's own observation is shown instead.
     """
 
     def __init__(self, task: str, trained: Trained, size: int, say: Callable[[str], None]):
-        """Make both environments.
+        """Makes both environments.
 
         Args:
             task: its name.
             trained: whose run says what is observed.
             size: of a picture, in pixels.
-            say: called with a sentence if there is no larger picture.
+            say: called with a sentence if larger pictures are not possible.
 
         Raises:
             RuntimeError: images cannot be rendered here; the message says what to do.
@@ -48,7 +48,7 @@ class View:
             picture, other, *_ = self._larger.step(action)
             if reward == other:
                 return observation, picture, reward
-            self._give_up('a second environment with the same seed and actions goes another way')
+            self._give_up('a second environment with the same seed and actions diverges')
         return observation, observation, reward
 
     def close(self) -> None:
@@ -61,7 +61,7 @@ class View:
         self._larger = None
         if len(self.env.observation_space.shape) != 3:
             raise ValueError(f'There is nothing to draw: {why}.')
-        self._say(f'What the agent sees is shown enlarged: {why}.')
+        self._say(f'The observation of the agent is shown enlarged: {why}.')
 
 
 def frames(trained: Trained, view: View, task: str, episodes: int, size: int, say: Callable[[str], None],
@@ -86,7 +86,7 @@ def frames(trained: Trained, view: View, task: str, episodes: int, size: int, sa
         observation, picture = view.reset(agent.environment_seed)
         reward = earned = 0.0
         for step in range(steps + 1):
-            action = agent.act(observation)  # After the last step only what is believed is of use.
+            action = agent.act(observation)  # After the last step only the belief is used.
             pictures = {'simulator': picture}
             if observation.ndim == 3:
                 pictures['decoded from the belief'] = agent.decoded()

@@ -1,13 +1,12 @@
-"""Returns as a person reads them, whatever their scale."""
+"""Returns in words, at any scale."""
 
 
 def significant(value: float, digits: int = 4) -> str:
     """A return in words: 843.2, 0.8432, -4987, 12346.
 
     Args:
-        value: of any size; it need not be finite.
-        digits: that are told at least, but for zeros at the end; no digit before the point is left out, up to ten
-            million.
+        value: of any size, also infinite or NaN.
+        digits: significant digits, without zeros at the end. Up to ten million, all digits before the point are kept.
     """
     if value == 0:
         return '0'  # Not -0.

@@ -1,4 +1,4 @@
-"""Scores that others have published, to stand beside ours."""
+"""Published scores, to compare with."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from planet_jax import envs
 
 TASKS = tuple(task.name for task in envs.resolve_several(envs.ALL)[1])
-"""The paper's six, in its order."""
+"""The six tasks of the paper, in its order."""
 SUITE_RETURNS = (0.0, 1000.0)
-"""Of every task of dm_control's suite: 1000 environment steps with rewards from 0 to 1."""
+"""Range of the returns in dm_control's suite: 1000 environment steps with rewards from 0 to 1."""
 
 
 @dataclass(frozen=True)
@@ -16,8 +16,8 @@ class Published:
     """Mean returns on the paper's six tasks.
 
     Attributes:
-        agent: what it is, and whose report.
-        episodes: of 1000 environment steps; none for one that does not learn.
+        agent: its name, and the source.
+        episodes: of 1000 environment steps; None for an agent that does not learn.
         returns: in the order of `TASKS`.
     """
 
@@ -27,7 +27,7 @@ class Published:
 
 
 SIMULATOR_CEM = Published('CEM on the true simulator (the paper, table 1)', None, (850, 964, 656, 825, 993, 994))
-"""A mean over 5 seeds of 10 episodes each."""
+"""Mean over 5 seeds with 10 episodes each."""
 PUBLISHED = (
     Published('PlaNet (the paper, table 1; 5 seeds)', 1000, (821, 832, 662, 700, 930, 951)),
     SIMULATOR_CEM,
@@ -36,20 +36,20 @@ PUBLISHED = (
     Published('PlaNet as reported by CURL (2020)', 100, (297, 20, 138, 136, 0, 224)),
     Published('PlaNet as reported by CURL (2020)', 500, (475, 210, 305, 561, 460, 351)),
 )
-"""Reference points, not baselines that were run here."""
+"""Reference points from publications; they were not run here."""
 
 
 def in_suite(task: str) -> bool:
-    """Whether a task is of dm_control's suite, and so has returns in `SUITE_RETURNS`."""
+    """Whether a task belongs to dm_control's suite, so its returns lie in `SUITE_RETURNS`."""
     return task in envs.task_names() and envs.resolve(task).domain != 'toy'
 
 
 def one_scale(tasks: Iterable[str]) -> bool:
-    """Whether a mean over tasks means something: it is one task, or all are of the suite."""
+    """Whether a mean over tasks makes sense: there is one task, or all belong to the suite."""
     tasks = list(tasks)
     return len(tasks) < 2 or all(map(in_suite, tasks))
 
 
 def no_mean(tasks: int) -> str:
-    """A sentence for where a mean over a number of tasks would stand."""
+    """A sentence in place of a mean over this number of tasks."""
     return f'There is no mean over the {tasks} tasks, since their returns have different scales.'

@@ -1,7 +1,7 @@
-"""Score files of any number of runs.
+"""Reads the score files of any number of runs.
 
-A run of this project has every return in `evaluations.jsonl`. Where there is none, `scores.csv` is read, which holds
-the means alone: `step,reward,seed`, as other tools write it in folders TASK/METHOD/SEED or TASK/METHOD.
+A run of this project has every return in `evaluations.jsonl`. Without that file, `scores.csv` is read, which holds only
+means: `step,reward,seed`, as other tools write it in folders TASK/METHOD/SEED or TASK/METHOD.
 """
 
 import csv
@@ -18,11 +18,11 @@ from planet_jax.storage.files import read_lines, read_text
 from planet_jax.storage.run_folder import FolderError
 
 TRAINED = 'planet'
-"""The agent of an evaluation that was trained; the others look at nothing."""
+"""Name of the trained agent in an evaluation; the others are baselines."""
 Axis = Literal['episodes', 'env_steps']
-"""What scores are drawn over."""
+"""The horizontal axis of scores."""
 COLUMNS = ('step', 'reward', 'seed')
-"""Of a score file; further ones are passed over."""
+"""Columns of a score file; further columns are ignored."""
 
 
 @dataclass(frozen=True)
@@ -30,10 +30,10 @@ class Evaluation:
     """One evaluation of one agent on one task.
 
     Attributes:
-        agent: 'planet', or one that looks at nothing: 'zero' or 'uniform'.
-        episodes: collected of this task when it was made; 0 for agents that look at nothing, none if not known.
-        returns: of the evaluation's episodes, or their mean alone.
-        env_steps: collected when it was made, of all tasks that its agent learns; none if not known.
+        agent: 'planet', or a baseline: 'zero' or 'uniform'.
+        episodes: of this task in the data at that time; 0 for baselines, None if unknown.
+        returns: of the evaluation's episodes, or only their mean.
+        env_steps: collected at that time, on all tasks of the agent; None if unknown.
     """
 
     agent: str
@@ -44,16 +44,16 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class Scores:
-    """What one run scored on one task; a run on several tasks has one for each.
+    """The scores of one run on one task; a run on several tasks has one record for each.
 
     Attributes:
         task: that was evaluated.
-        trained_on: name of the run's task folder: the same, or that of several tasks.
+        trained_on: name of the run's task folder, which may name several tasks.
         method: name of the run's method folder.
-        preset: that its configuration started from; none for a run of another tool.
+        preset: that its configuration started from; None for a run of another tool.
         seed: of the run.
         evaluations: in the order of the file.
-        mujoco: version of the simulator, which decides what the task is; none if it is not recorded.
+        mujoco: version of the simulator, which defines the task; None if unknown.
     """
 
     task: str
@@ -71,15 +71,15 @@ class Scores:
 
     @property
     def episodes(self) -> int:
-        """Collected until the last evaluation of the trained agent; 0 if there was none."""
+        """Episodes of data at the last evaluation of the trained agent; 0 without one."""
         return max((evaluation.episodes or 0 for evaluation in self.trained), default=0)
 
     def places(self, axis: Axis = 'episodes', width: int = 1) -> dict[int, list[float]]:
         """Returns of the trained agent at each place of an axis.
 
         Args:
-            axis: what the places count.
-            width: of a place, which is named by its end: evaluations within it are taken together.
+            axis: of the places.
+            width: of a place, whose evaluations are pooled and named by its end.
         """
         found: dict[int, list[float]] = {}
         for entry in sorted(self.trained, key=lambda entry: getattr(entry, axis)):
@@ -88,19 +88,19 @@ class Scores:
 
 
 def find_runs(path: Path) -> list[Path]:
-    """Folders with scores at or below a path: a LOGDIR, a task's or a method's folder in it, or a run's."""
+    """Folders with scores at or below a path, which may be a LOGDIR, a task's, a method's or a run's folder."""
     return sorted({found.parent for depth in ('', '*/', '*/*/', '*/*/*/') for name in ('config.json', 'scores.csv')
                    for found in path.glob(f'{depth}{name}')})
 
 
 def read_run(directory: Path) -> tuple[Scores, ...]:
-    """What a run scored, for each task that it was evaluated on; nothing if it was not evaluated yet.
+    """The scores of a run on each task; empty before its first evaluation.
 
     Args:
-        directory: LOGDIR/TASK/METHOD/SEED; that of another tool may hold several seeds, and be LOGDIR/TASK/METHOD.
+        directory: LOGDIR/TASK/METHOD/SEED, or LOGDIR/TASK/METHOD of another tool with several seeds.
 
     Raises:
-        FolderError: it is no run folder, or a file in it is damaged.
+        FolderError: the folder is no run folder, or a file in it is damaged.
     """
     directory = directory.resolve()
     path = directory / 'scores.csv'
@@ -119,17 +119,17 @@ def read_run(directory: Path) -> tuple[Scores, ...]:
     except FolderError:
         raise
     except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
-        raise FolderError(f'{path} cannot be read: {type(error).__name__}, {error}. Put back a copy of that file if '
-                          f'there is one; the other runs are not concerned.') from error
+        raise FolderError(f'{path} cannot be read: {type(error).__name__}, {error}. Restore that file from a copy if '
+                          f'there is one; other runs are not affected.') from error
     trained_on, method = directory.parts[-3:-1]
     return tuple(Scores(name, trained_on, method, preset, seed, tuple(entry for task, entry in lines if task == name),
                         mujoco) for name in dict.fromkeys(task for task, _ in lines))
 
 
 def _read_means(path: Path) -> tuple[Scores, ...]:
-    """The runs of a `scores.csv`, one for each seed in it; the folders above it name task and method."""
+    """The runs in a `scores.csv`, one for each seed. The folders above it name task and method."""
     *above, last = path.parent.parts
-    # A seed's folder is a number, perhaps with a word before it; whatever else it is called is a method.
+    # A seed's folder is a number, perhaps after the word seed; any other name is a method's.
     task, method = above[-2:] if re.fullmatch(r'(seed)?[-_]?\d+', last) else (above[-1], last)
     seeds: dict[int, list[Evaluation]] = {}
     for step, reward, seed in _rows(path):
@@ -141,7 +141,7 @@ def _rows(path: Path) -> Iterable[tuple[int, float, int]]:
     """Step, reward and seed of each line of a score file.
 
     Raises:
-        FolderError: it is no such file; the message names the line.
+        FolderError: the file is no score file. The message names the line.
     """
     try:
         text = path.read_text(encoding='utf-8-sig')  # Spreadsheets begin a file with a byte-order mark.
@@ -154,8 +154,8 @@ def _rows(path: Path) -> Iterable[tuple[int, float, int]]:
         if missing:
             other = {';': 'semicolons', '\t': 'tabs'}.get(next((sign for sign in ';\t' if sign in head), ''))
             raise FolderError(
-                f'{path} has {other} between its columns, but score files have commas: save it so, with a point in '
-                f'broken numbers.' if other else
+                f'{path} has {other} between its columns, but a score file needs commas: save it with commas, and with '
+                f'decimal points.' if other else
                 f'{path} has no column {" and no column ".join(missing)}: a score file begins with a line that names '
                 f'its columns, {", ".join(COLUMNS)}.')
         for row in lines:
@@ -172,16 +172,16 @@ def _number(path: Path, line: int, name: str, text: str | None) -> float:
     try:
         value = float(text or '')
     except ValueError as error:
-        raise FolderError(f'{path}, line {line}: the {name} is {text!r}, which is no number.' if text else
+        raise FolderError(f'{path}, line {line}: the {name} is {text!r}, which is not a number.' if text else
                           f'{path}, line {line}, has no {name}: it may be cut short.') from error
     if not math.isfinite(value):
-        raise FolderError(f'{path}, line {line}: the {name} is {text}, and nothing can be averaged with that: leave '
-                          f'the line out if there was no evaluation, or correct it.')
+        raise FolderError(f'{path}, line {line}: the {name} is {text}, which cannot be averaged: remove the '
+                          f'line if there was no evaluation, or correct it.')
     return value
 
 
 def by_method(runs: Iterable[Scores]) -> dict[tuple[str, str, str], list[Scores]]:
-    """The seeds that make a curve, by the task evaluated, the task folder and the method."""
+    """The runs that make one curve, by evaluated task, task folder and method."""
     groups = {}
     for run in runs:
         groups.setdefault((run.task, run.trained_on, run.method), []).append(run)

@@ -1,4 +1,4 @@
-"""Scores of this project's own runs: what to expect of a training, and what one of them is compared with."""
+"""Scores of runs that are shipped with the package: what to expect of a training, and what to compare it with."""
 
 import csv
 import functools
@@ -13,7 +13,7 @@ import numpy as np
 from planet_jax.scores.numbers import significant
 
 FILE = 'shipped.csv'
-"""Beside this module; `experiments/ship.py` writes it."""
+"""The file beside this module; `experiments/ship.py` writes it."""
 NUMBERS = {1: 'one run', 2: 'two runs', 3: 'three runs', 4: 'four runs', 5: 'five runs'}
 
 
@@ -25,10 +25,10 @@ class Evaluation:
         task: of the run.
         preset: of the run.
         seed: of the run.
-        cores: that it ran on.
+        cores: processor cores that the run had.
         episodes: of data.
-        minutes: of work until the evaluation began.
-        mean: return, over `count` episodes.
+        minutes: of work before the evaluation.
+        mean: return over `count` episodes.
         count: episodes of the evaluation.
     """
 
@@ -47,7 +47,7 @@ COLUMNS = tuple(Evaluation.__dataclass_fields__)
 
 @functools.cache
 def evaluations() -> tuple[Evaluation, ...]:
-    """Of all shipped runs, in the order of the file."""
+    """The evaluations of all shipped runs, in the order of the file."""
     text = (importlib.resources.files(__package__) / FILE).read_text(encoding='utf-8')
     return parse(text)
 
@@ -71,7 +71,7 @@ def write(rows: Sequence[Evaluation]) -> str:
 
 
 def curves(task: str, preset: str) -> dict[int, tuple[Evaluation, ...]]:
-    """The evaluations of each shipped seed, in the order of their episodes; nothing where no run is shipped."""
+    """The evaluations of each shipped seed, in the order of episodes; empty if no run is shipped."""
     found: dict[int, list[Evaluation]] = {}
     for row in evaluations():
         if (row.task, row.preset) == (task, preset):
@@ -80,15 +80,15 @@ def curves(task: str, preset: str) -> dict[int, tuple[Evaluation, ...]]:
 
 
 def expectation(found: dict[int, tuple[Evaluation, ...]], minutes: Sequence[int] = (30, 60)) -> str | None:
-    """What the curves lead to expect, in a sentence.
+    """The scores to expect, as a sentence.
 
     Args:
         found: from `curves`.
-        minutes: to tell of; one that a run had not reached is not told.
+        minutes: times to name; a time that a run did not reach is left out.
 
     Returns:
-        such as '30 minutes: about 250; 100 episodes, in 50 minutes: about 400 (two runs, each on one core).'; none
-        where there is no curve.
+        such as '30 minutes: about 250; 100 episodes, in 50 minutes: about 400 (two runs, each on one core).'; None
+        without a curve.
     """
     if not found:
         return None

@@ -1,4 +1,4 @@
-"""What is told of the scores of several seeds: means, percentiles, and the interquartile mean with its interval."""
+"""Statistics over the scores of several seeds: means, percentiles, and the interquartile mean with its interval."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -9,20 +9,20 @@ import numpy as np
 from planet_jax.scores.reading import Axis, Scores
 
 RESAMPLES = 2000
-"""Of a bootstrap interval; each draw is the same in every process."""
+"""Draws of a bootstrap interval, the same in every process."""
 
 
 @dataclass(frozen=True)
 class Point:
-    """What the seeds of a method score at one place of the axis.
+    """The scores of a method's seeds at one place of the axis.
 
     Attributes:
-        x: episodes collected of the task, or environment steps.
-        seeds: that were evaluated there; of several tasks, the least.
+        x: episodes of data, or environment steps.
+        seeds: number of seeds that were evaluated there; over several tasks, the smallest such number.
         mean: of the returns of all seeds together (the paper's table 1).
-        middle: their median (the paper's figures), or the interquartile mean of the seeds' scores.
-        low: 5th percentile of the returns, or the lower end of the interval of the interquartile mean.
-        high: 95th percentile, or the upper end; not a number where there is no interval.
+        middle: median of these returns (the paper's figures), or the interquartile mean of the seeds' scores.
+        low: 5th percentile of the returns, or the lower end of the interquartile mean's interval.
+        high: 95th percentile, or the upper end; NaN without an interval.
     """
 
     x: int
@@ -34,7 +34,7 @@ class Point:
 
 
 def curve(runs: Iterable[Scores], axis: Axis = 'episodes', width: int = 1) -> tuple[Point, ...]:
-    """The seeds of one method on one task, at each place of the axis where any of them was evaluated."""
+    """The points of one method on one task, one for each place where any seed was evaluated."""
     found = [run.places(axis, width) for run in runs]
     points = []
     for x in sorted({x for places in found for x in places}):
@@ -47,14 +47,14 @@ def curve(runs: Iterable[Scores], axis: Axis = 'episodes', width: int = 1) -> tu
 
 def interquartile_curve(tasks: Mapping[str, Sequence[Scores]], axis: Axis = 'episodes', width: int = 1,
                         ) -> tuple[Point, ...]:
-    """Interquartile mean of one method over its seeds on one or more tasks, at each place that all of them have.
+    """Interquartile mean of one method over its seeds on one or more tasks, at each place that all seeds share.
 
-    A seed's score on a task is the mean of its returns. The interval is the middle 95% of a bootstrap that draws seeds
-    anew within each task (Agarwal et al. 2021); there is none if a task has one seed.
+    A seed's score on a task is the mean of its returns. The interval is the middle 95% of a bootstrap that resamples
+    seeds within each task (Agarwal et al. 2021); with one seed on a task there is no interval.
 
     Args:
-        tasks: name of each task to the runs on it; those that were not evaluated yet are left out.
-        axis: what the places count.
+        tasks: name of each task to its runs; runs without an evaluation are left out.
+        axis: of the places.
         width: of a place.
     """
     found = [[run.places(axis, width) for run in runs if run.trained] for runs in tasks.values()]
@@ -73,22 +73,22 @@ def interquartile_curve(tasks: Mapping[str, Sequence[Scores]], axis: Axis = 'epi
 
 
 def _interquartile_mean(*tasks: np.ndarray, axis: int = -1) -> np.ndarray:
-    """The mean of the middle half of all scores, whichever task they are of."""
+    """The mean of the middle half of all scores, over all tasks."""
     scores = np.sort(np.concatenate(tasks, axis), axis)
     cut = scores.shape[axis] // 4
     return np.take(scores, range(cut, scores.shape[axis] - cut), axis).mean(axis)
 
 
 def last(runs: Sequence[Scores], axis: Axis = 'episodes', width: int = 1) -> Point | None:
-    """The last evaluation that all seeds of a method have in common; none if there is none.
+    """The last evaluation that all seeds of a method share, or None.
 
-    Seeds that were not evaluated yet are left out.
+    Seeds without an evaluation are left out.
     """
     seeds = sum(bool(run.trained) for run in runs)
     return next((point for point in reversed(curve(runs, axis, width)) if point.seeds == seeds), None)
 
 
 def baseline(runs: Iterable[Scores], agent: str) -> float | None:
-    """Mean return of an agent that looks at nothing, over the starts of all these runs; none if it was not run."""
+    """Mean return of a baseline over the starts of all these runs; None if it was not run."""
     returns = [entry.returns for run in runs for entry in run.evaluations if entry.agent == agent]
     return float(np.concatenate(returns).mean()) if returns else None

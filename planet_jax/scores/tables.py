@@ -1,4 +1,4 @@
-"""Scores sorted into curves and tables, and the words that go with them."""
+"""Sorts scores into curves and tables, with their captions."""
 
 import collections
 import csv
@@ -17,7 +17,7 @@ from planet_jax.storage.run_folder import FolderError
 
 LABELS = {'episodes': 'episodes collected', 'env_steps': 'environment steps'}
 COLUMNS = ('task', 'agent', 'seeds', 'at', 'mean', 'median', '5%', '95%', 'IQM', 'IQM low', 'IQM high')
-"""Of a table; `at` is the place on the axis."""
+"""Columns of a table; `at` is the place on the axis."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,8 +25,8 @@ class Collection:
     """Runs, sorted into curves.
 
     Attributes:
-        tasks: name of each task, the paper's first, to the runs of each method on it.
-        axis: what scores are drawn over.
+        tasks: for each task, the paper's first, the runs of each method.
+        axis: horizontal axis.
         width: of a place on the axis.
     """
 
@@ -36,11 +36,11 @@ class Collection:
 
     @property
     def runs(self) -> list[Scores]:
-        """All of them."""
+        """All runs."""
         return [run for methods in self.tasks.values() for runs in methods.values() for run in runs]
 
     def on_all_tasks(self) -> dict[str, dict[str, list[Scores]]]:
-        """Each method that was run on all tasks, to its runs on each; nothing if no mean over the tasks makes sense."""
+        """For each method with runs on all tasks, these runs; empty if a mean over the tasks makes no sense."""
         methods = dict.fromkeys(label for methods in self.tasks.values() for label in methods)
         if len(self.tasks) == 1 or not published.one_scale(self.tasks):
             return {}
@@ -49,16 +49,16 @@ class Collection:
 
 
 def collect(directories: Sequence[Path], axis: Axis | None, width: int, say: Callable[[str], None]) -> Collection:
-    """Reads all runs at or below some folders; what cannot be read is left out, and said.
+    """Reads all runs at or below some folders. Runs that cannot be read are left out and reported.
 
     Args:
-        directories: each a LOGDIR, a folder in it, or a run's.
-        axis: what scores are drawn over; none: episodes, if all runs know them.
+        directories: each is a LOGDIR, a folder in it, or a run folder.
+        axis: horizontal axis; by default episodes, if all runs count them.
         width: of a place on the axis.
         say: called with a sentence for each run that is left out.
 
     Raises:
-        FolderError: nothing is left, or a run does not know what the axis counts.
+        FolderError: no run is left, or a run lacks the counts of the axis.
     """
     found: dict[Path, tuple[Path, list[Scores]]] = {}
     for directory in directories:
@@ -76,11 +76,11 @@ def collect(directories: Sequence[Path], axis: Axis | None, width: int, say: Cal
                 say(f'Left out: {run} has no evaluation yet.')
             found.setdefault(run.resolve(), (directory, entries))
     if not any(entries for _, entries in found.values()):
-        raise FolderError('No run there was evaluated yet, so there is nothing to compare.')
+        raise FolderError('None of these runs has been evaluated yet, so there is nothing to compare.')
     labelled = [(directory, dataclasses.replace(entry, method=_label(entry, len(entries))))
                 for directory, entries in found.values() for entry in entries]
     seen = collections.Counter((entry.task, entry.method, entry.seed) for _, entry in labelled)
-    # Folders that hold different seeds are parts of one method, those with the same seeds are to be compared.
+    # Folders with different seeds are parts of one method; folders with the same seeds are compared.
     twice = {method for (_, method, _), count in seen.items() if count > 1}
     merged = [dataclasses.replace(entry, method=f'{entry.method} in {directory}') if entry.method in twice else entry
             for directory, entry in labelled]
@@ -88,7 +88,7 @@ def collect(directories: Sequence[Path], axis: Axis | None, width: int, say: Cal
         axis = 'episodes' if all(_knows(run, 'episodes') for run in merged) else 'env_steps'
     for entry in merged:
         if not _knows(entry, axis):
-            raise FolderError(f'The scores of {entry.method} on {entry.task}, seed {entry.seed}, do not tell the '
+            raise FolderError(f'The scores of {entry.method} on {entry.task}, seed {entry.seed}, do not have the '
                               f'number of {LABELS[axis]}: choose the other axis, --x '
                               f'{"env_steps" if axis == "episodes" else "episodes"}.')
     names = {run.task for run in merged}
@@ -100,7 +100,7 @@ def collect(directories: Sequence[Path], axis: Axis | None, width: int, say: Cal
 
 
 def _label(run: Scores, tasks: int) -> str:
-    """Of its curve; an agent that has learned several tasks is another one."""
+    """The label of a run's curve. An agent that learned several tasks has a curve of its own."""
     return run.method if tasks <= 1 or run.trained_on == run.task else f'{run.method}, one agent for {tasks} tasks'
 
 
@@ -109,10 +109,9 @@ def _knows(run: Scores, axis: Axis) -> bool:
 
 
 def make_rows(collection: Collection) -> list[dict[str, Any]]:
-    """A table's rows, by `COLUMNS`; what is not known is none.
+    """A table's rows, by `COLUMNS`; unknown values are None.
 
-    Each method stands there at the last evaluation that its seeds have in common, then what looks at nothing, and what
-    others report on the same task.
+    Each task has its methods at the last evaluation that their seeds share, then the baselines, then published scores.
     """
     rows = []
     for task, methods in collection.tasks.items():
@@ -134,7 +133,7 @@ def make_rows(collection: Collection) -> list[dict[str, Any]]:
 
 
 def _row(task: str, label: str, last: Point | None, interquartile: Sequence[Point]) -> dict[str, Any]:
-    """Of a method; where its seeds have no place in common, it has a name only."""
+    """The row of a method, with a name only if its seeds share no place."""
     row: dict[str, Any] = {'task': task, 'agent': label}
     if interquartile:
         point = interquartile[-1]
@@ -164,16 +163,16 @@ def write_table(rows: Sequence[dict[str, Any]], axis: Axis, ending: str) -> str:
 
 
 def short(value: Any) -> str:
-    """A value of a table as a person reads it."""
+    """A value of a table as text."""
     if value is None:
         return ''
     return significant(value, 3) if isinstance(value, float) else f'{value:,}' if isinstance(value, int) else value
 
 
 def notes(collection: Collection) -> list[str]:
-    """Sentences on what a table or a figure cannot tell: means over tasks, and seeds that have no place in common."""
+    """Sentences on what a table or a figure leaves out: means over tasks, and seeds that share no place."""
     told, where = [], (collection.axis, collection.width)
-    places = f'{LABELS[collection.axis]}; --bin takes places together that lie close'
+    places = f'{LABELS[collection.axis]}; --bin pools places that are close'
     if len(collection.tasks) > 1 and not published.one_scale(collection.tasks):
         told.append(published.no_mean(len(collection.tasks)))
     for task, methods in collection.tasks.items():
@@ -185,7 +184,7 @@ def notes(collection: Collection) -> list[str]:
 
 
 def describe(runs: Sequence[Scores], axis: Axis = 'episodes', width: int = 1) -> str:
-    """Seeds, episodes of an evaluation, presets and versions of MuJoCo, as the files have them."""
+    """Numbers of seeds and evaluation episodes, presets and versions of MuJoCo, from the files."""
     points = [point for group in by_method(runs).values()
               for point in statistics.curve(group, axis, width)]
     counts = [len(entry.returns) for run in runs for entry in run.trained if run.preset]
@@ -197,16 +196,16 @@ def describe(runs: Sequence[Scores], axis: Axis = 'episodes', width: int = 1) ->
     versions = sorted({run.mujoco for run in runs if run.trained and run.mujoco})
     told += f'; mujoco {" and ".join(versions)}' if versions else ''
     means = sorted({run.method for run in runs if not run.preset})
-    return told + (f'; of {" and ".join(means)} the means of evaluations alone' if means else '')
+    return told + (f'; only the means of evaluations of {" and ".join(means)}' if means else '')
 
 
 def heading(title: str, runs: Iterable[Scores]) -> str:
-    """A title that says so if a run is of the debug preset, whose scores mean nothing."""
+    """A title, marked if a run has the debug preset, whose scores mean nothing."""
     return f'DEBUG: {title}' if any(run.preset == 'debug' for run in runs) else title
 
 
 def span(counts: Sequence[int], noun: str = '') -> str:
-    """From the least to the most in words, with the noun in the plural where it must be."""
+    """The range of counts in words, with the noun in the plural if needed."""
     low, high = min(counts), max(counts)
     told = f'{low}' if low == high else f'{low} to {high}'
     return f'{told} {noun}{"s" * (high != 1)}' if noun else told

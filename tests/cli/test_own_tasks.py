@@ -39,7 +39,7 @@ def test_nothing_that_a_folder_names_is_imported_unasked(command, task, run, tmp
     printed = capsys.readouterr()
     assert not (tmp_path / 'imported').exists() and 'stranger' not in sys.modules
     if command == 'report':  # It tells the rest of a run whose agent must not act.
-        assert 'the agent was not asked to act' in printed.out and '--trust-task' in printed.out
+        assert 'the agent could not act' in printed.out and '--trust-task' in printed.out
     elif command != 'info':
         assert f'is {task}, for which stranger would be imported, and so run: add --trust-task' in printed.err
 

@@ -71,9 +71,9 @@ def test_scores_of_other_tools(logs, tmp_path):
     drawn = lines(pictures.draw(found, 'median', ''))
     assert drawn['cup_catch'][1:] == [((2000, 5), (3000, 7.5)), ((1000, 1), (2000, 3))]
     assert [entry.seed for entry in found.tasks['cup_catch']['td']] == [0, 1]
-    with pytest.raises(FolderError, match='do not tell the number of environment steps: .* --x episodes'):
+    with pytest.raises(FolderError, match='do not have the number of environment steps: .* --x episodes'):
         collect(logs, other)  # Those of the fixture hold no environment steps.
-    with pytest.raises(FolderError, match='do not tell the number of episodes collected: .* --x env_steps'):
+    with pytest.raises(FolderError, match='do not have the number of episodes collected: .* --x env_steps'):
         collect(other, axis='episodes')
 
 
@@ -107,7 +107,7 @@ def test_nothing_is_overwritten_unasked(logs, tmp_path, monkeypatch, capsys):
     assert imageio.v3.imread('scores.png').shape[0] > 300
     before = (tmp_path / 'scores.png').read_bytes()
     assert main(['plot', 'logs', '--title', 'Other']) == 2
-    assert 'scores.png is there already' in capsys.readouterr().err and (
+    assert 'scores.png exists already' in capsys.readouterr().err and (
         tmp_path / 'scores.png').read_bytes() == before
     assert main(['plot', 'logs', '--title', 'Other', '--overwrite']) == 0
     assert (tmp_path / 'scores.png').read_bytes() != before

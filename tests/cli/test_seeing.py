@@ -114,7 +114,7 @@ def test_a_video_of_episodes(run, tmp_path, capsys):
 
     before = path.read_bytes()
     assert main(command) == 2
-    assert 'is there already: remove it, or name another file by --out.' in capsys.readouterr().err
+    assert 'exists already: remove it, or name another file by --out.' in capsys.readouterr().err
     assert main([*command[:-1], 'video.gif']) == 2 and 'must end in .mp4' in capsys.readouterr().err
     assert path.read_bytes() == before and list(tmp_path.iterdir()) == [path]
 
@@ -122,7 +122,7 @@ def test_a_video_of_episodes(run, tmp_path, capsys):
 def test_the_larger_pictures_are_of_the_same_episode(trained):
     said = []
     same, larger, too_large = (View(TASK, trained, size, said.append) for size in (32, 96, 4096))
-    assert len(said) == 1 and said[0].startswith('What the agent sees is shown enlarged: env.size 4096')
+    assert len(said) == 1 and said[0].startswith('The observation of the agent is shown enlarged: env.size 4096')
     for view, size in ((same, 32), (larger, 96), (too_large, 32)):
         observation, picture = view.reset(seed=3)
         assert picture.shape == (size, size, 3)
@@ -145,7 +145,7 @@ def test_a_picture_of_the_plan(run, tmp_path, capsys):
     assert re.search(r'imagined return of the elites -?\d.* in iteration 1, .* in iteration 2', capsys.readouterr().out)
     picture = imageio.v3.imread(path)
     assert picture.shape[1] == 1340 and len(np.unique(picture.reshape(-1, 3), axis=0)) > 500
-    assert main(command) == 2 and 'is there already' in capsys.readouterr().err
+    assert main(command) == 2 and 'exists already' in capsys.readouterr().err
     assert main([*command[:4], '25']) == 2
     assert 'The step is 25, but must be 0 to 24: the nearest valid value is 24.' in capsys.readouterr().err
     assert main([*command[:3], '--task', 'cup_catch']) == 2

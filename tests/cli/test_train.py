@@ -132,7 +132,7 @@ def test_more_episodes_continue_the_run(finished, tmp_path, run_planet_jax, asse
     status, printed = run_planet_jax(*command, 6, '--profile', cwd=tmp_path)
     assert status == 0 and 'Going on after 4 episodes and 8 updates.' in printed, printed
     # Of the second episode that this process collected, since the first one compiles.
-    assert 'Episode 6 and its updates were recorded: open' in printed
+    assert 'Episode 6 and its updates were profiled: open' in printed
     trace, = (tmp_path / RUN / 'profile').rglob('*.trace.json.gz')
     events = json.loads(gzip.decompress(trace.read_bytes()))['traceEvents']
     assert [event['name'] for event in sorted(events, key=lambda event: event.get('ts', 0))
@@ -240,7 +240,7 @@ def test_a_damaged_episode_is_named_and_may_be_done_without(copied, tmp_path, ca
     assert sorted(path.read_bytes() for path in (copied / 'set_aside').iterdir()) == sorted(foreign.values())
     assert 'exact' not in json.loads((copied / 'config.json').read_text())
     assert main([*map(str, command), '--drop-bad-episodes']) == 0
-    assert 'Going on without episode 2 of seed 0' in ' '.join(capsys.readouterr().out.split())
+    assert 'Continuing without episode 2 of seed 0' in ' '.join(capsys.readouterr().out.split())
     for _ in range(2):
         record = json.loads((copied / 'config.json').read_text())
         assert record['exact'] is False and list(record['dropped_episodes']) == ['1']
@@ -286,7 +286,7 @@ def test_other_cadences_are_accepted_and_the_preset_is_that_of_the_run(finished,
     status, printed = run_planet_jax(*command, cwd=tmp_path)
     assert status == 0, printed
     assert f'Preset debug: that of {RUN}' in printed
-    assert 'All 6 episodes are there: nothing is left to do.' in printed
+    assert 'All 6 episodes are collected; nothing is left to do.' in printed
     assert_same(copied, finished[0])
 
 

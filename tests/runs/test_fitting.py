@@ -94,7 +94,7 @@ def test_training_begins_with_episodes_that_are_given(folder, tmp_path, capsys):
     assert trained(tmp_path, '--episodes=12') == 0
     assert json.loads((directory / 'config.json').read_text())['begin_with'] == record['begin_with']
     assert trained(tmp_path, f'--begin-with={folder}', '--episodes=9', '--method=other') == 2
-    assert 'has 10 episodes, but the run is to have 9' in ' '.join(capsys.readouterr().err.split())
+    assert 'has 10 episodes, but the run asks for 9' in ' '.join(capsys.readouterr().err.split())
 
 
 def test_the_same_measures_as_any_fit_of_the_same_episodes(folder, fitted):

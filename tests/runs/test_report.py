@@ -126,5 +126,5 @@ def test_what_was_expected_stands_beside_what_came(quick):
     page = Page('page')
     _expected(page, {'a run': Played('task', episode, np.arange(6.0), 3, [], 20, {})})
     rows, = page.specs[0]['datasets'].values()
-    assert [row['y'] for row in rows if row['series'] == 'came'] == [6, 9, 12, 15]
+    assert [row['y'] for row in rows if row['series'] == 'received'] == [6, 9, 12, 15]
     assert [row['y'] for row in rows if row['series'] == 'expected'] == [0, 1, 2, 3, 4, 5]

@@ -42,7 +42,7 @@ def test_an_episode_that_the_replay_holds_is_needed(world, run_to_end):
         world(capacity=3)
     again = world(capacity=3, drop_bad=True)
     [(_, said)] = again.reporter.named('note')
-    assert 'Going on without episode 5 of seed 0' in said
+    assert 'Continuing without episode 5 of seed 0' in said
     assert again.state.replay[0].data.length.tolist() == [[4, 0, 4]] and again.state.replay[0].count.tolist() == [6]
 
 

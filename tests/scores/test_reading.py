@@ -54,12 +54,12 @@ def test_damage_is_told_by_the_name_of_the_file(tmp_path, write_scores, monkeypa
 
 
 @pytest.mark.parametrize('content, told', [
-    ('step;reward;seed\n1000;1,5;0\n', 'semicolons between its columns, but score files have commas'),
+    ('step;reward;seed\n1000;1,5;0\n', 'semicolons between its columns, but a score file needs commas'),
     ('step\treward\tseed\n1000\t1.5\t0\n', 'tabs between its columns'),
     ('step,reward\n1000,1\n', 'no column seed: a score file begins with a line that names its columns'),
     ('', 'no column step and no column reward'),
-    ('step,reward,seed\n1000,1,0\n2000,nan,0\n', 'line 3: the reward is nan, and nothing can be averaged'),
-    ('step,reward,seed\n1000,...,0\n', "line 2: the reward is '...', which is no number"),
+    ('step,reward,seed\n1000,1,0\n2000,nan,0\n', 'line 3: the reward is nan, which cannot be averaged'),
+    ('step,reward,seed\n1000,...,0\n', "line 2: the reward is '...', which is not a number"),
     ('step,reward,seed\n1000,1.5\n', 'line 2, has no seed: it may be cut short'),
     ('step,reward,seed\n1000.5,1,0\n', 'line 2: the step is 1000.5 .* whole numbers'),
     ('step,reward,seed\n"' + 'x' * 200_000 + '",1,0\n', 'cannot be read: field larger'),

@@ -1,4 +1,4 @@
-"""`planet-jax evaluate`: the score of a trained agent."""
+"""`planet-jax evaluate`: scores a trained agent."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,9 +14,9 @@ class Evaluate(OfRun):
     """Evaluate a trained agent, or zero or random actions, on its tasks."""
 
     episodes: int = 10
-    """Of the evaluation."""
+    """Number of evaluation episodes."""
     agent: Literal['planet', 'zero', 'uniform'] = 'planet'
-    """The trained agent, or actions that are all zero or uniform in [-1, 1]."""
+    """The trained agent, zero actions, or uniform actions in [-1, 1]."""
 
     def __post_init__(self):
         at_least(self, episodes=1)

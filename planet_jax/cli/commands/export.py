@@ -1,4 +1,4 @@
-"""`planet-jax export`: the agent of a run as a file that runs without this package."""
+"""`planet-jax export`: writes the agent of a run as a file that runs without this package."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,11 +16,11 @@ class Export(OfRun):
     """Write an agent as one file that runs with jax alone."""
 
     out: Path
-    """The file, ending in .jaxexport; a card, FILE.json, is written beside it."""
+    """The file, .jaxexport; its description, FILE.json, is written beside it."""
     platforms: tuple[Literal['cpu', 'cuda', 'tpu'], ...] = ('cpu', 'cuda', 'tpu')
-    """Where it is to run; none of them need be here."""
+    """Where the agent can run; this machine needs none of them."""
     batch: int = 1
-    """Environments that it steps at once."""
+    """Environments that one call steps."""
 
     def __post_init__(self):
         at_least(self, batch=1)

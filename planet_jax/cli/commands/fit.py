@@ -1,4 +1,4 @@
-"""`planet-jax fit`: the world model alone, trained on episodes that are there."""
+"""`planet-jax fit`: trains the world model alone, on existing episodes."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -17,48 +17,49 @@ from planet_jax.storage.layout import Layout
 
 @dataclass(frozen=True, kw_only=True)
 class Fit(HasSettings):
-    """Fit a world model to episodes from elsewhere."""
+    """Fit a world model to existing episodes."""
 
     data: str
-    """Folder of .npz files, a run folder, or a Minari data set by its name or folder."""
+    """A folder of .npz files, a run folder, or a Minari data set by name or folder."""
     preset: PresetName
-    """What the configuration starts from; none is named: cpu."""
+    """Preset that the settings start from; by default cpu."""
     task: str | None = None
-    """That the episodes are of, if there is an environment: then train goes on with the model."""
+    """Task of the episodes, if it can be simulated: `train` can then continue with the model."""
     seed: int = 0
-    """Of everything random, and of which episodes are held out."""
+    """Seed of every random number, and of which episodes are held out."""
     logdir: Path = Path('logs')
     """The run folder is LOGDIR/TASK/METHOD/SEED."""
     method: str | None = None
-    """Name in the run folder; none: fit and preset, such as fit-cpu."""
+    """METHOD in the run folder; by default fit and the preset, such as fit-cpu."""
     updates: int = 1000
-    """Of gradient descent, at most."""
+    """Gradient steps, at most."""
     every: int = 100
-    """Updates between two measurements."""
+    """Updates between two measurements of the model."""
     patience: int = 3
-    """Measurements without improvement on the episodes held out, after which to stop."""
+    """Stop after this many measurements without improvement on the held-out episodes."""
     held_out: float = 0.2
-    """Share of the episodes to measure with, not to learn from."""
+    """Share of the episodes that are held out: measured, not learned from."""
     observation: str = 'observation'
-    """Name of the observations in a file: images, uint8 [rows, size, size, 3], or vectors [rows, n]."""
+    """Name of the observations in a file: images, uint8 [rows, size, size, 3], or vectors, [rows, n]."""
     action: str = 'action'
     """Name of the actions, real numbers [rows, A]."""
     reward: str = 'reward'
     """Name of the rewards, [rows]."""
     rows: Literal['auto', 'led', 'taken'] = 'auto'
-    """A row has the action that led to its observation, or the one taken there; auto: as the files tell."""
+    """Which action a row holds: the one that led to its observation, or the one taken there; auto reads it from the
+    files."""
     action_low: float = -1.0
-    """Action that becomes -1."""
+    """Smallest action, which becomes -1."""
     action_high: float = 1.0
-    """Action that becomes 1."""
+    """Largest action, which becomes 1."""
     config: Annotated[Config, tyro.conf.arg(name=''), tyro.conf.FlagConversionOff] = field(default_factory=Config)
     """Settings of the run."""
 
     def __post_init__(self):
         at_least(self, updates=1, every=1, patience=1)
         if not 0 < self.held_out < 1:
-            raise ValueError(f'held_out is {self.held_out}, but is a share, between 0 and 1: 0.2 is every fifth '
-                             f'episode.')
+            raise ValueError(f'held_out is {self.held_out}, but must be between 0 and 1: 0.2 holds out every '
+                             f'fifth episode.')
         if self.every > self.updates:
             raise ValueError(f'every is {self.every} and updates is {self.updates}, so nothing would be measured: the '
                              f'nearest valid value of every is {self.updates}.')
@@ -66,16 +67,16 @@ class Fit(HasSettings):
 
     @property
     def layout(self) -> Layout:
-        """Of the files."""
+        """How the files name and scale their arrays."""
         return Layout(self.observation, self.action, self.reward, self.rows, self.action_low, self.action_high)
 
 
 def run(command: Fit, arguments: Sequence[str], console: Console) -> int:
-    """Fits, and tells of each measurement.
+    """Fits the model and prints each measurement.
 
     Raises:
-        ValueError: episodes cannot be used; the message names them. Nothing was trained then.
-        FolderError: there is a run in the folder.
+        ValueError: episodes cannot be used; the message names them. Nothing has been trained then.
+        FolderError: the folder holds a run already.
     """
     from planet_jax.cli.progress import Display
     from planet_jax.envs import data as data_alone
@@ -86,7 +87,7 @@ def run(command: Fit, arguments: Sequence[str], console: Console) -> int:
 
     del arguments
     data, settings = datasets.read(command.data, command.layout), command.config
-    if command.task is None:  # What is seen follows from the episodes.
+    if command.task is None:  # The episodes say what is observed.
         shape = data.spec.observation_shape
         pixels = {'observation': 'pixels', 'size': shape[0]} if len(shape) == 3 else {'observation': 'state'}
         settings = dataclasses.replace(settings, env=dataclasses.replace(settings.env, **pixels))
@@ -113,7 +114,7 @@ def run(command: Fit, arguments: Sequence[str], console: Console) -> int:
 
 
 def _words(measured: dict) -> str:
-    """A measurement in short: what of the rewards is explained, and the error ahead beside that of the mean."""
+    """A measurement in short: R2 of the rewards, and the open-loop error beside that of the data's mean."""
     ahead = len(measured['open_loop/observation'])
     error, mean = (measured[f'{name}/observation'][-1] for name in ('open_loop', 'mean'))
     return (f'R2 of {ahead} rewards {measured["r2"]:.2f}, error {ahead} steps ahead {error:.3g} (mean of the data '

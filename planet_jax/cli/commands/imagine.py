@@ -1,4 +1,4 @@
-"""`planet-jax imagine`: what the planner considers in one state, and what the model imagines of it."""
+"""`planet-jax imagine`: draws what the planner considers in one state, and what the model imagines."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,11 +15,11 @@ class Imagine(OfRun):
     """Draw the planner's search in one state, and what the model imagines."""
 
     step: int = 20
-    """Agent steps of the first evaluation episode before that state."""
+    """Agent steps of the first evaluation episode before the search."""
     task: str | None = None
-    """Of the run's tasks; none: the first."""
+    """One of the run's tasks; by default the first."""
     out: Path | None = None
-    """The file, ending in .png; none: TASK-EPISODES-STEP.png here."""
+    """The picture, .png; by default TASK-EPISODES-STEP.png."""
 
 
 def run(command: Imagine, arguments: Sequence[str], console: Console) -> int:

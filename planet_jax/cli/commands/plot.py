@@ -1,4 +1,4 @@
-"""`planet-jax plot`: curves and tables of the scores of any number of runs, beside what others report."""
+"""`planet-jax plot`: draws and tabulates the scores of any number of runs beside published ones."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from rich.table import Table
 from planet_jax.cli.options import at_least
 
 TABLES = ('.md', '.csv')
-"""Endings of files that are no pictures."""
+"""Endings of table files."""
 
 
 @dataclass(frozen=True)
@@ -21,27 +21,27 @@ class Plot:
     """Draw or tabulate the scores of many runs beside published ones."""
 
     directories: Annotated[tuple[Path, ...], tyro.conf.arg(name='dir', metavar='DIR...'), tyro.conf.Positional]
-    """Run folders, LOGDIR/TASK/METHOD/SEED, or folders above them; scores.csv alone will do, of any tool."""
+    """Run folders, LOGDIR/TASK/METHOD/SEED, or folders above them; a scores.csv of any tool is enough."""
     out: tuple[Path, ...] = ()
-    """Files to write, by their ending pictures (.png, .pdf, .svg) or tables (.md, .csv); none, and no --table:
-    scores.png."""
+    """Files to write: pictures (.png, .pdf, .svg) or tables (.md, .csv); by default scores.png, or nothing with
+    --table."""
     table: bool = False
-    """Print a table."""
+    """Print the scores as a table."""
     x: Literal['episodes', 'env_steps'] | None = None
-    """Horizontal axis; none: episodes, or environment steps if some files do not tell episodes."""
+    """Horizontal axis; by default episodes, or environment steps where a file does not count episodes."""
     bin: int = 1
-    """Evaluations within so many episodes or environment steps are taken together."""
+    """Pool evaluations within this many episodes or environment steps."""
     statistic: Literal['median', 'iqm'] = 'median'
-    """Of a curve: the median of all returns, with 5 to 95 percentiles, or the interquartile mean (IQM) of the seeds,
-    with a bootstrap interval. Over several tasks it is always the IQM."""
+    """What a curve shows: the median of all returns with the 5th to 95th percentiles, or the interquartile mean (IQM)
+    of the seeds with a bootstrap interval. The curve over several tasks is always the IQM."""
     title: str = 'Return'
-    """Of the picture."""
+    """Title of the picture."""
     overwrite: bool = False
-    """Replace files that are there."""
+    """Replace existing files."""
 
     def __post_init__(self):
         if not self.directories:
-            raise ValueError('No folder is named: name at least one that holds runs.')
+            raise ValueError('No folder is named: give at least one folder with runs.')
         at_least(self, bin=1)
         for path in self.out:
             if path.suffix.lower() not in ('.png', '.pdf', '.svg', '.md', '.csv'):
@@ -53,7 +53,7 @@ def run(command: Plot, arguments: Sequence[str], console: Console) -> int:
     """Draws curves, and prints or writes tables.
 
     Raises:
-        FolderError: a file is there already, or see `tables.collect`.
+        FolderError: a file exists already, or see `tables.collect`.
     """
     from planet_jax.scores import tables
     from planet_jax.storage.files import write_text
@@ -63,7 +63,7 @@ def run(command: Plot, arguments: Sequence[str], console: Console) -> int:
     out = command.out or (() if command.table else (Path('scores.png'),))
     for path in out:
         if path.exists() and not command.overwrite:
-            raise FolderError(f'{path} is there already: name another file by --out, or replace it with '
+            raise FolderError(f'{path} exists already: name another file by --out, or replace it with '
                               f'--overwrite.')
 
     def say(sentence: str) -> None:
@@ -87,7 +87,7 @@ def run(command: Plot, arguments: Sequence[str], console: Console) -> int:
 
 
 def print_table(rows: Sequence[dict[str, Any]], axis: str, console: Console) -> None:
-    """The rows for a person, a part for each task."""
+    """Prints the rows, grouped by task."""
     from planet_jax.scores import tables
 
     def within(row, middle, low, high):

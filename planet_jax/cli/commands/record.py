@@ -1,4 +1,4 @@
-"""`planet-jax record`: a video of the trained agent, drawn larger than it sees, beside what it believes."""
+"""`planet-jax record`: films the trained agent, larger than it sees itself, beside its decoded belief."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ class Record(OfRun):
     """Record a video of a trained agent beside its decoded belief."""
 
     episodes: int = 1
-    """One after the other: those that evaluation begins with."""
+    """Number of episodes, one after the other; they are the first of an evaluation."""
     out: Path | None = None
     """The file, .mp4, or .webp for a picture that moves in a page; by default TASK-EPISODES.mp4. Several tasks have one
     each, with the task in its name."""

@@ -1,4 +1,4 @@
-"""`planet-jax report`: one HTML file on one run or several."""
+"""`planet-jax report`: writes one HTML file about one run or several."""
 
 import time
 from collections.abc import Sequence
@@ -15,19 +15,19 @@ class Report:
     """Write one HTML file on what runs have learned."""
 
     run: tuple[Path, ...]
-    """Folders of the runs, LOGDIR/TASK/METHOD/SEED, side by side."""
+    """Folders of the runs, LOGDIR/TASK/METHOD/SEED, which are shown side by side."""
     out: Path = Path('report.html')
-    """The file, ending in .html."""
+    """The file, .html."""
     step: int = 20
-    """Of the first evaluation episode, at which the planner's search is drawn."""
+    """Agent step of the first evaluation episode whose search is drawn."""
     quick: bool = False
-    """Let no agent act: only what the folders tell."""
+    """Only show what the folders hold; do not run the agents."""
     trust_task: bool = False
-    """Import your own module if a run's task names one; importing it runs its code."""
+    """Allow a run's task to import a module of yours, which runs the module's code."""
 
     def __post_init__(self):
         if not self.run:
-            raise ValueError('No run is named: name the folder of one at least behind --run.')
+            raise ValueError('No run is named: give at least one run folder after --run.')
         if self.step < 0:
             raise ValueError(f'The step is {self.step}, but must be at least 0: the nearest valid value is 0.')
 

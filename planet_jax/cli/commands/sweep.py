@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from planet_jax.runs.run import Run
 
 NOT_OF_A_RUN = ('seeds', 'seeds-per-device', 'launcher', 'preset', 'logdir', 'resume')
-"""Options that a single run of the sweep is not given as they were typed."""
+"""Options of a sweep that its runs do not take over."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,14 +24,14 @@ class Sweep(TrainingOptions):
     """Train on several tasks and seeds, each run in its own folder."""
 
     task: tuple[str, ...]
-    """One or more, an agent for each; see `train` for an agent that learns several."""
+    """One or more tasks, each with an agent of its own; `train` says how one agent learns several."""
     seeds: str = '0:5'
-    """A range, where 0:5 is 0 to 4, or numbers with commas between them, as 0,3,7."""
+    """A range, where 0:5 means 0 to 4, or a list such as 0,3,7."""
     seeds_per_device: int | None = None
-    """Seeds that are computed together on a device; none: 1 on a CPU, all elsewhere. One on each device is bit for bit
-    what `train` does, more are equal to rounding only."""
+    """Seeds that one device computes together; by default 1 on a CPU and all elsewhere. One on each device gives what
+    `train` gives, bit for bit; more are equal to rounding only."""
     launcher: Literal['local', 'ray'] = 'local'
-    """Here, or each run as a task of a Ray cluster, with an accelerator of its own if there are any."""
+    """On this machine, or as tasks of a Ray cluster, each with an accelerator of its own where the cluster has any."""
 
     def __post_init__(self):
         super().__post_init__()
@@ -49,18 +49,18 @@ class Sweep(TrainingOptions):
 
 
 def run(command: Sweep, arguments: Sequence[str], console: Console) -> int:
-    """Trains all, then prints a table.
+    """Trains every run, then prints a table.
 
     Args:
         command: the options.
-        arguments: as typed, since each run on a cluster is given those that it shares.
-        console: for a person.
+        arguments: as typed; runs on a cluster take over those that they share.
+        console: where progress and the table are printed.
 
     Returns:
-        the exit status; on a cluster that of the first run which did not end well, else 0.
+        the exit status; on a cluster that of the first run that failed, or 0.
 
     Raises:
-        FolderError: the folder of any run belongs to a run with other settings; nothing was trained then.
+        FolderError: the folder of a run belongs to a run with other settings. Nothing has been trained then.
     """
     from planet_jax.sweeps import here
 
@@ -90,9 +90,9 @@ def _on_ray(command: Sweep, members: Sequence[tuple['Run', Path]], arguments: Se
 
 
 def arguments_of_a_run(arguments: Sequence[str]) -> list[str]:
-    """What of a sweep's command line each of its runs is given as it was typed.
+    """The part of a sweep's command line that each of its runs takes over as it was typed.
 
-    Whether there may be a run is settled before, once: a run that is started again goes on with what it left.
+    `--resume` is left out: the sweep checks it once, and a run that is started again must continue.
     """
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument('--task', nargs='+')
@@ -103,7 +103,7 @@ def arguments_of_a_run(arguments: Sequence[str]) -> list[str]:
 
 
 def summarise(directories: Sequence[Path], console: Console) -> None:
-    """A table with a row for each run that has begun."""
+    """Prints a table with a row for each run that has begun."""
     import numpy as np
 
     from planet_jax.scores.numbers import significant

@@ -1,4 +1,4 @@
-"""`planet-jax train`: train an agent, or go on with its training."""
+"""`planet-jax train`: trains an agent, or continues its training."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,11 +13,11 @@ class Train(TrainingOptions):
     """Train an agent on a task, or continue its training."""
 
     task: str
-    """Of dm_control's suite, such as walker_walk or cup_catch; toy_point; or one of your own, such as
-    gymnasium:Pendulum-v1 or my_module:MyEnv. One agent learns several tasks if their names are given with commas
-    between them, or the paper's six if it is all."""
+    """A task of dm_control's suite, such as walker_walk or cup_catch; toy_point; or a task of your own, such as
+    gymnasium:Pendulum-v1 or my_module:MyEnv. One agent learns several tasks whose names are joined by commas, or the
+    six of the paper, which are called all."""
     seed: int = 0
-    """Of everything random."""
+    """Seed of every random number."""
 
 
 def run(command: Train, arguments: Sequence[str], console: Console) -> int:

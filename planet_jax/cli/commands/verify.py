@@ -1,4 +1,4 @@
-"""`planet-jax verify`: what an accelerator must show, by the tests and benchmarks of a checkout."""
+"""`planet-jax verify`: runs the tests and benchmarks of a checkout that an accelerator must pass."""
 
 import os
 import subprocess
@@ -18,18 +18,18 @@ class Verify:
     """Test an accelerator: tests, speeds, a short training, a report."""
 
     out: Path = Path('logs/verify')
-    """Folder of what is found; the same command goes on with it."""
+    """Folder of the findings; the same command continues there."""
     preset: PresetName | None = None
-    """Whose sizes are measured; none: planet on an accelerator, cpu without one."""
+    """Preset that is measured; by default planet on an accelerator and cpu without one."""
     task: str = 'cheetah_run'
-    """That is trained."""
+    """Task of the short training."""
     minutes: float = 7.0
-    """Of the training, at most 8."""
+    """Minutes of the short training, at most 8."""
     steps: tuple[Literal['tests', 'update', 'plan', 'collect', 'variants', 'train'], ...] = (
         'tests', 'update', 'plan', 'collect', 'variants', 'train')
-    """What to do, in this order; each takes less than nine minutes."""
+    """Steps to run, in this order; each takes less than nine minutes."""
     again: bool = False
-    """Do steps once more that are done."""
+    """Repeat finished steps."""
 
     def __post_init__(self):
         if not 0 < self.minutes <= 8:

@@ -1,4 +1,4 @@
-"""`planet-jax doctor`: whether this machine can train an agent on a task, and what to do if not."""
+"""`planet-jax doctor`: checks whether this machine can train an agent on a task, and says how to fix what fails."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,13 +19,13 @@ class Doctor:
     """Check whether this machine can train; status 1 if it cannot."""
 
     task: str = 'cartpole_swingup'
-    """That is to be trained, or several with commas between them."""
+    """Task to train on, or several joined by commas."""
     preset: PresetName | None = None
-    """Of its settings; none: planet on an accelerator, cpu without one."""
+    """Preset of the training; by default planet on an accelerator and cpu without one."""
     logdir: Path = Path('logs')
-    """Where its run folders will be; it need not exist."""
+    """Folder where the runs will be; it need not exist."""
     quick: bool = False
-    """Leave out the timing of updates and plans, for which they must be compiled."""
+    """Skip the timing of updates and plans, which must be compiled first."""
 
 
 def run(command: Doctor, arguments: Sequence[str], console: Console) -> int:

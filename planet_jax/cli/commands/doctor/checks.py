@@ -1,4 +1,4 @@
-"""What `planet-jax doctor` checks: each finds how one thing is, and what to do if it is not well."""
+"""The checks of `planet-jax doctor`: each looks at one thing, and names the fix if something is wrong."""
 
 import contextlib
 import importlib.metadata
@@ -34,19 +34,19 @@ from planet_jax.storage.run_folder import KEPT, FolderError, check_space
 from planet_jax.types import Trajectory
 
 EPISODES = 1000
-"""Of each task in the paper, and of the run that is extrapolated to."""
+"""Episodes of each task in the paper, and in the run whose time is extrapolated."""
 PATIENCE = 120
-"""Seconds after which a driver that renders nothing is given up."""
+"""Seconds after which rendering is given up."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What a check has found.
+    """The result of a check.
 
     Attributes:
-        state: a warning is no failure, but something will be slower or smaller than it could be.
-        told: in words.
-        fix: the command that mends it, or what else to do; empty if all is well.
+        state: with a warning, training works but is slower or smaller than it could be.
+        told: the result as a sentence.
+        fix: the command that repairs it, or other advice; empty if all is well.
     """
 
     state: Literal['ok', 'warning', 'failed']
@@ -56,13 +56,13 @@ class Finding:
 
 @dataclass(frozen=True)
 class Patient:
-    """What the machine is to do.
+    """The training that the machine is checked for.
 
     Attributes:
         run: task and preset.
         logdir: where run folders will be.
-        quick: nothing is to be compiled.
-        steps: seconds of an agent step in the simulator of each task, its frame included, once they were measured.
+        quick: whether to compile nothing.
+        steps: by task, measured seconds of an agent step in the simulator, its frame included.
     """
 
     run: Run
@@ -72,23 +72,23 @@ class Patient:
 
     @property
     def folder(self) -> Path:
-        """The logdir, or the nearest folder above it that is there."""
+        """The logdir, or the nearest existing folder above it."""
         return next(path for path in [self.logdir.absolute(), *self.logdir.absolute().parents] if path.is_dir())
 
     @property
     def slots(self) -> int:
-        """N, episodes of each task that the preset collects, which are all kept."""
+        """N, episodes of each task that the replay holds."""
         return self.run.config.replay.capacity or config.PRESET_EPISODES[self.run.preset]
 
     def state(self):
-        """A train state without [P] and replay, of random numbers: what a checkpoint holds."""
+        """A train state of random numbers without [P] and without replay, as a checkpoint holds it."""
         steps = self.run.steps(slots=1)
         shapes = jax.eval_shape(lambda root: one_seed(steps.init(root)), jnp.zeros((1, 2), jnp.uint32))
         generator = np.random.default_rng(0)
         return jax.tree.map(lambda leaf: generator.integers(0, 100, leaf.shape).astype(leaf.dtype), shapes)
 
     def checkpoint_bytes(self) -> int:
-        """What a checkpoint takes on disk, about."""
+        """Approximate bytes of a checkpoint on disk."""
         return sum(leaf.nbytes for leaf in jax.tree.leaves(self.state()))
 
 
@@ -98,7 +98,7 @@ def pip(*requirements: str) -> str:
 
 
 def check_versions(patient: Patient) -> Finding:
-    """Installed packages against what this one asks for."""
+    """Compares the installed packages with the required versions."""
     del patient
     wrong, names = [], importlib.metadata.requires('planet-jax') or []
     wanted = [requirement for requirement in map(Requirement, names)
@@ -116,11 +116,11 @@ def check_versions(patient: Patient) -> Finding:
         return Finding('failed', told, pip(*(f'{requirement.name}{requirement.specifier}' for requirement, _ in wrong)))
     found = machine.versions()
     return Finding('ok', f'Python {found["python"]}, jax {found["jax"]}, mujoco {found["mujoco"]}, planet-jax '
-                         f'{found["planet-jax"]}; {len(wanted)} packages as they should be')
+                         f'{found["planet-jax"]}; {len(wanted)} packages as required')
 
 
 def check_devices(patient: Patient) -> Finding:
-    """What JAX computes on, and whether it passes over a GPU."""
+    """Finds JAX's devices, and whether JAX ignores a GPU."""
     del patient
     try:
         found = devices.available_devices()
@@ -138,7 +138,7 @@ def check_devices(patient: Patient) -> Finding:
 
 
 def check_rendering(patient: Patient) -> Finding:
-    """One frame of each task, in a process of its own."""
+    """Renders one frame of each task, in a process of its own."""
     told = []
     for task in patient.run.tasks:
         try:
@@ -166,7 +166,7 @@ def _python(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def _ending(ran: subprocess.CompletedProcess[str]) -> str:
-    """How a process has ended: its signal, or its last word."""
+    """How a process ended: its signal, or the last line of its error output."""
     if ran.returncode < 0:
         return signal.Signals(-ran.returncode).name
     return next(iter(ran.stderr.strip().splitlines()[::-1]), f'exit status {ran.returncode}')
@@ -179,19 +179,19 @@ def _other_renderer() -> str:
 
 
 def check_memory(patient: Patient) -> Finding:
-    """Whether the replay of the whole run fits."""
+    """Checks that the replay of the whole run fits into memory."""
     try:
         place, needed = patient.run.place_replay(patient.slots)
         memory = devices.memory_bytes(host=place == 'host')
     except ValueError as error:
         what, _, fix = str(error).rpartition(': ')
         return Finding('failed', what, fix)
-    there = f'{memory / 1e9:.1f} GB' if memory else 'what cannot be told'
+    there = f'{memory / 1e9:.1f} GB' if memory else 'an unknown amount'
     return Finding('ok', f'{needed / 1e9:.2f} GB of {there} on the {place} for {patient.slots} episodes in the replay')
 
 
 def check_disk(patient: Patient) -> Finding:
-    """Whether episodes and checkpoints of the whole run fit."""
+    """Checks that episodes and checkpoints of the whole run fit on the disk."""
     one = patient.checkpoint_bytes()
     most = (KEPT + 1) * one + patient.run.episode_bytes(config.PRESET_EPISODES[patient.run.preset])
     try:
@@ -206,7 +206,7 @@ def check_disk(patient: Patient) -> Finding:
 
 
 def check_checkpoint(patient: Patient) -> Finding:
-    """A checkpoint of the run's size, written and read back."""
+    """Writes a checkpoint of the run's size and reads it back."""
     try:
         with tempfile.TemporaryDirectory(prefix='.planet-jax-doctor-', dir=patient.folder) as folder:
             state, begun = patient.state(), time.monotonic()
@@ -215,7 +215,7 @@ def check_checkpoint(patient: Patient) -> Finding:
             restored, _ = checkpoint.restore(Path(folder) / 'checkpoint', state)
     except (OSError, checkpoint.CheckpointError) as error:
         return Finding('failed', f'a checkpoint in {patient.folder} fails: {error}',
-                       'name a folder that can be written by --logdir')
+                       'name a writable folder by --logdir')
     same = all(map(np.array_equal, jax.tree.leaves(restored), jax.tree.leaves(state)))
     if not same:
         return Finding('failed', f'a checkpoint in {patient.folder} is read otherwise than it was written',
@@ -225,11 +225,11 @@ def check_checkpoint(patient: Patient) -> Finding:
 
 
 def check_cache(patient: Patient) -> Finding:
-    """What is kept of programs that were compiled, so that the next start is quick."""
+    """Checks that compiled programs are kept, which makes the next start quick."""
     del patient
     folder = jax.config.jax_compilation_cache_dir
     if not folder:
-        return Finding('warning', 'compiled programs are not kept, so every start compiles them anew',
+        return Finding('warning', 'compiled programs are not kept, so every start compiles them again',
                        'export JAX_COMPILATION_CACHE_DIR=FOLDER')
     size = 0
     for path in Path(folder).glob('*'):
@@ -240,7 +240,7 @@ def check_cache(patient: Patient) -> Finding:
 
 
 def check_video(patient: Patient) -> Finding:
-    """A video of a few frames, written as `record` does, and read back."""
+    """Writes a video of a few frames as `record` does, and reads it back."""
     del patient
     frames = np.zeros((5, 64, 64, 3), np.uint8)
     try:
@@ -255,7 +255,7 @@ def check_video(patient: Patient) -> Finding:
 
 
 def check_speed(patient: Patient) -> Finding:
-    """Hours that the paper's number of episodes would take, from a few updates and planned steps."""
+    """Extrapolates the hours of a whole run from a few updates and planned steps."""
     if patient.quick:
         return Finding('ok', 'not measured: --quick')
     run = patient.run
@@ -293,7 +293,7 @@ def check_speed(patient: Patient) -> Finding:
 
 
 def _least_seconds(call: Callable[[], object], times: int) -> float:
-    """Of so many calls, after one that compiles."""
+    """The shortest of several calls, after one that compiles."""
     call()
     seconds = []
     for _ in range(times):

@@ -1,4 +1,4 @@
-"""Frames of a task, rendered and timed: a process of its own, since a driver may end the one that it is tried in."""
+"""Renders and times frames of a task, in a process of its own, since a broken driver may kill it."""
 
 import json
 import sys
@@ -9,7 +9,7 @@ from planet_jax.config import preset
 from planet_jax.machine import prepare_process
 
 FRAMES = 10
-"""That are timed after the first."""
+"""Frames that are timed after the first."""
 
 
 def measure(task: str, preset_name: str) -> dict[str, float | str]:
@@ -21,7 +21,7 @@ def measure(task: str, preset_name: str) -> dict[str, float | str]:
 
     Returns:
         `first` and `each`: seconds for the first frame and for a further agent step, its frame included; `contrast`:
-        the standard deviation of the last frame; or `error` alone: why there is none, and what to do.
+        the standard deviation of the last frame. If rendering fails, `error` alone: why, and what to do.
     """
     try:
         begun = time.monotonic()

@@ -1,4 +1,4 @@
-"""`planet-jax info`: what is installed, and what runs are, how far, how fast and on what."""
+"""`planet-jax info`: shows the installation, or the settings, progress and pace of runs."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,14 +11,14 @@ from rich.console import Console
 
 @dataclass(frozen=True)
 class Info:
-    """Show what is installed, or how far and how fast runs are."""
+    """Show the installation, or the progress and pace of runs."""
 
     run: Annotated[Path | None, tyro.conf.arg(name='dir'), tyro.conf.Positional] = None
-    """Folder of a run, LOGDIR/TASK/METHOD/SEED, or one above several runs, of which each gets a line."""
+    """Folder of a run, LOGDIR/TASK/METHOD/SEED; for a folder above several runs, each has a line."""
 
 
 def run(command: Info, arguments: Sequence[str], console: Console) -> int:
-    """Prints what is known.
+    """Prints the facts.
 
     Raises:
         FolderError: there is no run, or the only one cannot be read.

@@ -1,4 +1,4 @@
-"""What `planet-jax info` says of an installation, of a run and of many."""
+"""The words of `planet-jax info` about an installation, a run and several runs."""
 
 import time
 from collections.abc import Iterator
@@ -21,13 +21,13 @@ from planet_jax.storage.files import read_lines
 from planet_jax.storage.run_folder import FolderError, checkpoints
 
 WORK = {'learn': 'an update', 'collect': 'a collected episode', 'evaluate': 'an evaluation'}
-"""Phases whose pace is told, and a unit of each."""
+"""Phases whose pace is shown, with the name of their unit."""
 PARTS = {'simulator': 'simulator', 'xla': 'compiling'}
-"""Endings of the seconds that are a part of a phase's, and what they are called."""
+"""Endings of timings that are part of a phase's seconds, and what to call them."""
 
 
 def describe_installation(console: Console) -> None:
-    """Versions and devices."""
+    """Prints versions and devices."""
     from planet_jax.runs import devices  # It imports JAX, which takes longer than to read a run.
 
     for package, version in machine.versions().items():
@@ -40,7 +40,7 @@ def describe_installation(console: Console) -> None:
 
 
 def describe(directory: Path, console: Console) -> None:
-    """A run, or each of the runs below a folder in one line.
+    """Prints a run, or a line for each run below a folder.
 
     Raises:
         FolderError: there is no run, or the only one cannot be read.
@@ -53,7 +53,7 @@ def describe(directory: Path, console: Console) -> None:
 
 
 def describe_run(directory: Path, console: Console) -> None:
-    """All that is told of a run.
+    """Prints the facts of one run.
 
     Raises:
         FolderError: see `read`.
@@ -110,15 +110,15 @@ def _facts(directory: Path, run: Summary) -> Iterator[tuple[str, str]]:
 
 
 def _model(line: dict[str, Any]) -> str:
-    """What the newest measures tell of the model."""
+    """The newest measures of the model as a sentence."""
     found = line['held_out']
     ahead = len(found['open_loop/reward'])
-    return (f'R2 of {ahead} rewards {found["r2"]:.2f} after {line["updates"]} updates, on episodes that it has not '
-            f'learned from')
+    return (f'R2 of {ahead} rewards {found["r2"]:.2f} after {line["updates"]} updates, on held-out '
+            f'episodes')
 
 
 def _changed(record: dict[str, Any]) -> list[str]:
-    """Settings that the preset has otherwise, as they are, and as the preset has them."""
+    """Settings that differ from the preset, with the preset's value."""
     if record['preset'] not in config.PRESETS:
         return [f'preset {record["preset"]} is not known here']
     here, there = (config.to_dict(settings.resolve()) for settings in (
@@ -128,12 +128,12 @@ def _changed(record: dict[str, Any]) -> list[str]:
 
 
 def _means(run: scores.Scores, agent: str) -> list[tuple[int | None, float]]:
-    """Episodes and mean of each evaluation of an agent."""
+    """Episodes of data and mean return of each evaluation of an agent."""
     return [(entry.episodes, float(np.mean(entry.returns))) for entry in run.evaluations if entry.agent == agent]
 
 
 def _score(run: scores.Scores) -> str:
-    """The last and the best evaluation, and what looks at nothing."""
+    """The last and the best evaluation, and the baselines."""
     told, trained = [], _means(run, scores.TRAINED)
     if trained:
         (last, score), (best, highest) = trained[-1], max(trained, key=lambda pair: pair[1])
@@ -146,7 +146,7 @@ def _score(run: scores.Scores) -> str:
 
 
 def _state(path: Path) -> str:
-    """Whether a checkpoint is whole, how large, and how old."""
+    """A checkpoint's state, size and age."""
     try:
         age = time.time() - path.stat().st_mtime
         checkpoint.verify(path)
@@ -158,7 +158,7 @@ def _state(path: Path) -> str:
 
 
 def _size(directory: Path) -> int:
-    """Bytes of all files below a folder."""
+    """Bytes of all files in a folder and below."""
     sizes = 0
     for path in directory.rglob('*'):
         try:
@@ -169,7 +169,7 @@ def _size(directory: Path) -> int:
 
 
 def describe_runs(directory: Path, found: list[Path], console: Console) -> None:
-    """A line for each run, and a sentence for each that cannot be read."""
+    """Prints a line for each run, and a sentence for each run that cannot be read."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column('run', overflow='fold', style='cyan')
     for name in ('episodes', 'last', 'best', 'zero', 'uniform', 'time left', 'written'):
@@ -182,7 +182,7 @@ def describe_runs(directory: Path, found: list[Path], console: Console) -> None:
             sentences.append(str(error))
             continue
         releases.update(entry.mujoco for entry in run.scores if entry.mujoco)
-        # Of several tasks the mean, as in scores.csv.
+        # For several tasks the mean, as in scores.csv.
         if not published.one_scale(entry.task for entry in run.scores):
             mixed.append(str(path.relative_to(directory)))
         of_tasks = [[mean for _, mean in _means(entry, scores.TRAINED)] for entry in run.scores]
@@ -199,7 +199,7 @@ def describe_runs(directory: Path, found: list[Path], console: Console) -> None:
     console.print(table, highlight=False)
     if mixed:
         sentences.append(f'The scores of {", ".join(mixed)} are means over tasks whose returns have different scales: '
-                       f'planet-jax info RUN tells each.')
+                       f'planet-jax info RUN shows each task.')
     if releases:
         sentences.append(f'Scores are of mujoco {" and ".join(sorted(releases))}.')
     for sentence in sentences:
