@@ -1,7 +1,7 @@
-"""Random keys by purpose and count, so that no key is ever stored.
+"""Random keys by purpose and count, so that no key needs to be stored.
 
-The root key of a seed never changes. Every use folds in a stream, named after its purpose, and a counter that is in the
-train state already. So however the work is split, interrupted or resumed, the same numbers come out.
+The root key of a seed never changes. Every use folds in a stream, named after its purpose, and a counter that the train
+state has anyway. So the numbers do not depend on how the work is split, interrupted or resumed.
 """
 
 import zlib
@@ -9,14 +9,14 @@ import zlib
 import jax
 
 GENERATOR = 'threefry2x32'
-"""What JAX draws with unless it is told otherwise, and what keys of two words are for."""
+"""JAX's default random generator, whose keys have two words."""
 
 
 def check_modes() -> None:
-    """Refuses modes of JAX in which nothing here is what it should be.
+    """Refuses modes of JAX that would change every number.
 
     Raises:
-        RuntimeError: numbers are float64 by default, or keys are of another generator; the message names the flag.
+        RuntimeError: numbers are float64 by default, or keys belong to another generator. The message names the flag.
     """
     if jax.config.jax_enable_x64:
         raise RuntimeError('JAX is in its x64 mode, but the agent computes with float32: set JAX_ENABLE_X64=0, or '
@@ -28,7 +28,7 @@ def check_modes() -> None:
 
 
 def root(seed: int) -> jax.Array:
-    """The root key of a seed: uint32 [2], a plain array, so that it is saved and sharded like any other.
+    """The root key of a seed: uint32 [2], a plain array that is saved and sharded like any other.
 
     Raises:
         RuntimeError: see `check_modes`.

@@ -15,7 +15,7 @@ Update = Callable[[LearnerState, jax.Array, Trajectory], tuple[LearnerState, Met
 
 
 def make_optimizer(settings: config.Learner) -> optax.GradientTransformation:
-    """Adam behind a limit on the global norm (appendix A).
+    """Adam with a clipped global norm of the gradient (appendix A).
 
     With `adam_epsilon_hat`, epsilon is added before the bias correction, as in TensorFlow: the same as dividing it by
     sqrt(1 - beta2^t) after it.
@@ -34,13 +34,13 @@ def make_update(model: WorldModel, optimizer: optax.GradientTransformation, sett
     """One step of gradient descent (algorithm 1, lines 4 to 6).
 
     Where the loss or the gradient's norm is not finite, parameters and optimizer stay as they are, and the metric
-    `skipped` is 1 instead of 0. The update counts all the same, so the next one draws other chunks and other noise.
+    `skipped` is 1 instead of 0. The update is counted, so the next one draws other chunks and other noise.
 
     Args:
         model: the world model.
         optimizer: of optax.
         settings: of the objective.
-        learning: of which `image_shift` and `average` are used; none: the defaults.
+        learning: `image_shift` and `average` are used; by default those of `config.Learner`.
     """
     learning = learning or config.Learner()
 
@@ -55,14 +55,14 @@ def make_update(model: WorldModel, optimizer: optax.GradientTransformation, sett
         metrics['gradient_norm'] = optax.tree.norm(gradient)
         good = jnp.isfinite(metrics['gradient_norm']) & jnp.isfinite(metrics['loss'])
         metrics['skipped'] = 1.0 - good
-        # Chosen from afterwards, so that XLA compiles the update itself as it would without a choice.
+        # Selected afterwards, so that XLA compiles the update as it would without the check.
         params, opt_state = jax.lax.cond(good, lambda: (params, opt_state), lambda: (learner.params, learner.opt_state))
         return LearnerState(params, opt_state, learner.updates + 1, averaged(learner, params)), metrics
 
     def averaged(learner, params):
         if not learning.average:
             return None
-        # The first updates change much, and the average must not begin with parameters that have learned nothing.
+        # The first updates change a lot, and the average must not keep untrained parameters.
         weight = jnp.minimum(learning.average, learner.updates / (learner.updates + 10.0))
         return optax.incremental_update(params, learner.average, 1 - weight)
 
@@ -70,12 +70,12 @@ def make_update(model: WorldModel, optimizer: optax.GradientTransformation, sett
 
 
 def _keys(state: TrainState, number: jax.Array | int) -> jax.Array:
-    """For drawing an update's batch, and for the update itself, [2, 2]."""
+    """Two keys, [2, 2]: for drawing an update's batch, and for the update itself."""
     return jax.random.split(keys.stream(state.key, 'update', number))
 
 
 def draw(state: TrainState, number: jax.Array | int, settings: config.Learner) -> tuple[jax.Array, Draw]:
-    """What an update learns from; drawn again, it is the same as long as no episode is added.
+    """The chunks of an update. A second draw gives the same, as long as no episode is added.
 
     Args:
         state: of which the key and the replays' counts and lengths are used.
@@ -90,11 +90,11 @@ def draw(state: TrainState, number: jax.Array | int, settings: config.Learner) -
 
 
 def make_draw(settings: config.Learner, updates_per_call: int) -> DrawChunks:
-    """The chunks of the next call of `learn`, for batches that are cut beforehand.
+    """Makes a function that draws the chunks of the next call of `learn`, for batches that are cut in advance.
 
     Args:
         settings: B and L.
-        updates_per_call: updates in one call, if the call names no other number.
+        updates_per_call: updates in one call, unless the call names another number.
 
     Returns:
         (state, updates) -> Draw with leading [updates, B].
@@ -114,12 +114,12 @@ def make_learn(update: Update, settings: config.Learner, updates_per_call: int,
     Args:
         update: from `make_update`.
         settings: B and L.
-        updates_per_call: updates in one call, if the call names no other number.
+        updates_per_call: updates in one call, unless the call names another number.
 
     Returns:
-        (state, batches, updates) -> (state, metrics), each metric with one value per update, so that no average depends
-        on the split. The batches are those of `make_draw`, with leading [updates, B, L]; where none are given, each is
-        cut out of the state's replays when it is its turn. The number of updates is static.
+        (state, batches, updates) -> (state, metrics), each metric with one value per update, so that averages do not
+        depend on the split. The batches are those of `make_draw`, with leading [updates, B, L]; without them, each is
+        cut out of the state's replays before its update. The number of updates is static.
     """
 
     def learn(state, batches=None, updates=None):
@@ -136,7 +136,7 @@ def make_learn(update: Update, settings: config.Learner, updates_per_call: int,
 
 def make_shares(model: WorldModel, objectives: config.Objective, settings: config.Learner,
                 ) -> Shares:
-    """How much each term of the objective decides where the parameters go.
+    """Makes a function for the share of each term of the objective in the gradient.
 
     Args:
         model: the world model.
@@ -146,7 +146,7 @@ def make_shares(model: WorldModel, objectives: config.Objective, settings: confi
     Returns:
         (state, batch) -> `image_share`, `reward_share` and `kl_share`, on the batch of the next update: the
         norm of the term's gradient, divided by the sum of the three norms; NaN where all are zero. The batch is the
-        first of `make_draw`'s; where none is given, it is cut out of the state's replays.
+        first of `make_draw`'s; without it, it is cut out of the state's replays.
     """
 
     def shares(state, batch=None):

@@ -1,4 +1,4 @@
-"""What this machine lets a process use: cores and memory that a container or a batch job grants, and a cache folder."""
+"""The cores and the memory that a container or a batch job grants this process, versions, and a cache folder."""
 
 import importlib.metadata
 import os
@@ -11,21 +11,21 @@ from collections.abc import Iterator
 from pathlib import Path
 
 SYSTEM = Path('/')
-"""Where /proc and /sys are."""
+"""Root of /proc and /sys."""
 PACKAGES = ('planet-jax', 'jax', 'jaxlib', 'flax', 'optax', 'distrax', 'orbax-checkpoint', 'gymnasium', 'dm_control',
             'mujoco', 'numpy')
-"""Whose versions are recorded with a run."""
+"""Packages whose versions a run records."""
 
 
 def cores(system: Path = SYSTEM) -> int:
-    """Processor cores that this process may use: of its affinity, its control groups, and its Slurm job, the fewest.
+    """Processor cores that this process may use: the minimum of its affinity, its control groups and its Slurm job.
 
     Args:
-        system: root of the files of the kernel.
+        system: root of the kernel's files.
     """
     found = [len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1]
     for folder in _groups(system, 'cpu'):
-        quota, period = [*_numbers(folder / 'cpu.max'), None, None][:2]  # Version 2: 'max 100000' if there is none.
+        quota, period = [*_numbers(folder / 'cpu.max'), None, None][:2]  # Version 2: 'max 100000' without a limit.
         if quota is None:
             quota, period = (next(_numbers(folder / f'cpu.cfs_{name}_us'), None) for name in ('quota', 'period'))
         if quota and period and quota > 0:
@@ -35,13 +35,13 @@ def cores(system: Path = SYSTEM) -> int:
 
 
 def memory_bytes(system: Path = SYSTEM) -> int | None:
-    """Memory that this process may use, in bytes: of the machine's, its control groups' and its Slurm job's, the least.
+    """Bytes of memory that this process may use: the minimum of the machine, its control groups and its Slurm job.
 
     Args:
-        system: root of the files of the kernel.
+        system: root of the kernel's files.
 
     Returns:
-        none if it cannot be told.
+        None if unknown.
     """
     found = []
     try:
@@ -57,7 +57,7 @@ def memory_bytes(system: Path = SYSTEM) -> int | None:
 
 
 def cache_folder() -> Path | None:
-    """Where this package may keep what can be made again; none where the user has no home."""
+    """The folder for files that can be made again; None if the user has no home folder."""
     try:
         return Path(os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache') / 'planet_jax'
     except RuntimeError:  # No HOME and no entry in passwd, as a container's arbitrary user.
@@ -65,7 +65,7 @@ def cache_folder() -> Path | None:
 
 
 def processor() -> str:
-    """The processor's name, or its architecture where the system does not tell."""
+    """The processor's name, or its architecture if the system does not name it."""
     try:
         lines = Path('/proc/cpuinfo').read_text().splitlines()
     except OSError:
@@ -75,7 +75,7 @@ def processor() -> str:
 
 
 def versions() -> dict[str, str]:
-    """Of Python and the packages that decide the numbers."""
+    """Versions of Python and of the packages that decide the numbers."""
     found = {'python': platform.python_version()}
     for package in PACKAGES:
         try:
@@ -86,7 +86,7 @@ def versions() -> dict[str, str]:
 
 
 def commit() -> str | None:
-    """The commit of this package's source, with '-dirty' behind it if files differ; none outside of a checkout."""
+    """The commit of this package's source, with '-dirty' appended if files differ; None outside of a checkout."""
     source = Path(__file__).resolve().parent
     try:
         described = subprocess.run(['git', 'describe', '--always', '--dirty', '--abbrev=12', '--exclude=*'], cwd=source,
@@ -99,8 +99,8 @@ def commit() -> str | None:
 
 
 def prepare_process() -> None:
-    """Settles what must be known before a simulator or JAX is loaded; whatever the user has set stays."""
-    if hasattr(sys.stdout, 'reconfigure'):  # A letter that the terminal's encoding lacks is printed as a ?.
+    """Sets environment variables that a simulator or JAX reads at import, unless the user has set them."""
+    if hasattr(sys.stdout, 'reconfigure'):  # Letters that the terminal's encoding lacks are printed as ?.
         sys.stdout.reconfigure(errors='replace')
     if sys.platform == 'linux':
         os.environ.setdefault('MUJOCO_GL', 'egl')
@@ -108,12 +108,12 @@ def prepare_process() -> None:
         os.environ.setdefault('JAX_COMPILATION_CACHE_DIR', str(cache / 'jax'))
     # A run compiles many small programs; JAX would keep only those that took a second or more.
     os.environ.setdefault('JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS', '0')
-    # An entry that another process is just writing, or died while it wrote, is compiled anew.
+    # An incomplete entry, from a process that is writing or has died, is compiled again.
     warnings.filterwarnings('ignore', 'Error reading persistent compilation cache')
 
 
 def _groups(system: Path, controller: str) -> Iterator[Path]:
-    """Folders of the control groups, of version 1 and 2, that limit this process: its own, then those above it."""
+    """Folders of the control groups, version 1 or 2, that limit this process: its own, then the ones above it."""
     of_version = {}
     for line in _lines(system / 'proc/self/cgroup'):
         number, controllers, path = line.split(':', 2)
@@ -127,13 +127,13 @@ def _groups(system: Path, controller: str) -> Iterator[Path]:
             continue
         top = system / re.sub(r'\\(\d{3})', lambda found: chr(int(found[1], 8)), mount).lstrip('/')
         below = os.path.relpath(of_version[kind], root)
-        # A container may see the path that its group has outside of it; its own is what is mounted then.
+        # A container may see the path that its group has outside; then the mounted folder is its own group.
         folder = top if below == '.' or below.startswith('..') else top / below
         yield from (path for path in [folder, *folder.parents] if path == top or top in path.parents)
 
 
 def _lines(path: Path) -> list[str]:
-    """Of a file of the kernel; none where there is no such file."""
+    """The lines of a kernel file; empty without the file."""
     try:
         return [line for line in path.read_text().splitlines() if line]
     except OSError:
@@ -141,11 +141,11 @@ def _lines(path: Path) -> list[str]:
 
 
 def _numbers(path: Path) -> Iterator[int | None]:
-    """The numbers in a file of the kernel, where 'max' is none."""
+    """The numbers in a kernel file; None for 'max'."""
     for line in _lines(path):
         yield from (None if word == 'max' else int(word) for word in line.split())
 
 
 def _slurm(name: str) -> int | None:
-    """A number of the Slurm job; none outside of one, and where 0 stands for everything."""
+    """A number of the Slurm job; None outside of a job, and for 0, which stands for everything."""
     return int(value) if (value := os.environ.get(name, '')).isdecimal() and int(value) else None

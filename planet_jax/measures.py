@@ -1,4 +1,4 @@
-"""How good a world model is, by episodes that it has not learned from.
+"""Measures of a world model on held-out episodes.
 
 Everything is a pure function of a model, its parameters and episodes. `of_episodes` makes all numbers at once; the
 functions below it are their definitions, and take arrays from anywhere. Each error stands beside two baselines, since
@@ -20,7 +20,7 @@ from planet_jax import world_model
 from planet_jax.types import Metrics, Params, Trajectory, WorldModel
 
 CONTEXT = 5
-"""Rows that are seen before the first prediction, as in the paper."""
+"""Rows that the model sees before the first prediction, as in the paper."""
 MOVING = 0.1
 """Distance from the data's mean above which a value of an image counts as moving; the range from black to full is 1."""
 ACTIVE = 0.01
@@ -35,7 +35,7 @@ class Errors:
         observation: averaged over an image's pixels and colours, where 0 is black and 1 full, or over a vector's
             entries. Images carry the noise that fills the colour bits left out, so no error is below its variance,
             1 / (12 * 4^bits): 8.1e-5 for 5 bits.
-        moving: the same over those entries alone that are farther than `MOVING` from the data's mean.
+        moving: the same over the entries that differ from the data's mean by more than `MOVING`.
         reward: of the reward of an agent step.
     """
 
@@ -46,7 +46,7 @@ class Errors:
 
 @struct.dataclass
 class Episodes:
-    """What was predicted of E episodes. Rows and starts that do not exist, or are not valid, have `valid` false.
+    """Predictions of E episodes. Rows and starts that do not exist have `valid` or `started` false.
 
     Attributes:
         filtering: squared errors of the model, Errors [E, T+1]
@@ -76,11 +76,11 @@ class Episodes:
 
 
 def without_noise(model: WorldModel, quiet: bool | jax.Array = True) -> WorldModel:
-    """The same model whose open loop goes on from the prior's mean instead of a sample of it.
+    """The same model, whose open loop follows the prior's mean instead of samples.
 
     Args:
         model: the world model.
-        quiet: whether it does; may be traced, so that one compiled program measures both.
+        quiet: whether to follow the mean; may be traced, so that one compiled program measures both.
     """
     def prior(params, key, latent, action):
         latent = model.prior(params, key, latent, action)
@@ -154,7 +154,7 @@ def predict(model: WorldModel, params: Params, key: jax.Array, episode: Trajecto
 
 def of_episodes(model: WorldModel, params: Params, key: jax.Array, episodes: Trajectory,
                 mean: tuple[jax.Array, jax.Array], *, free_nats: float, horizon: int = 12, stride: int = 4) -> Metrics:
-    """All measures of a model on held-out episodes, one after the other for little memory. Pure, so compile it.
+    """All measures of a model on held-out episodes, one episode at a time to save memory. Pure, so compile it.
 
     Args:
         model: the world model.
@@ -170,7 +170,7 @@ def of_episodes(model: WorldModel, params: Params, key: jax.Array, episodes: Tra
         numbers by name, scalars [] but for those marked. X is each of observation, moving and reward.
 
         - `filtering/X`, `filtering_mean/X`: squared error of the filter after the context, and of the data's mean.
-          (That nothing changes is no baseline for what has been seen.)
+          (Predicting no change is no baseline for filtering.)
         - `open_loop/X`, `still/X`, `mean/X`: [H], squared error by steps ahead, and that of the baselines.
         - `r2`: see `r2`, of the sum of the H rewards after each start.
         - `calibration/predicted`, `calibration/true`: [10], see `calibration`, of the same sums.
@@ -202,7 +202,7 @@ def of_episodes(model: WorldModel, params: Params, key: jax.Array, episodes: Tra
 
 
 def data_mean(model: WorldModel, key: jax.Array, episodes: Trajectory) -> tuple[jax.Array, jax.Array]:
-    """The baseline that knows the data and looks at nothing.
+    """The baseline that predicts the data's mean.
 
     Args:
         model: whose `prepare` is used.
@@ -245,20 +245,20 @@ def r2(predicted: jax.Array, true: jax.Array, valid: jax.Array | None = None) ->
 
 def calibration(predicted: jax.Array, true: jax.Array, valid: jax.Array | None = None, groups: int = 10,
                 ) -> tuple[jax.Array, jax.Array]:
-    """What came of predictions of about the same height, in groups of equal size: deciles by default.
+    """Compares predictions with outcomes in groups of equal size, by default deciles.
 
-    Predictions are sorted and split; where both means of a group are equal, they are calibrated (reliability diagram;
+    Predictions are sorted and split. They are calibrated where both means of a group are equal (reliability diagram;
     Murphy and Winkler, 1977).
 
     Args:
         predicted: any shape.
         true: the same.
         valid: the same; entries that count, all of them if none are given.
-        groups: how many.
+        groups: their number.
 
     Returns:
-        the mean prediction and the mean of what came in each group, [groups], the lowest predictions first; NaN for a
-        group of nothing.
+        the mean prediction and the mean outcome of each group, [groups], the lowest predictions first; NaN for an empty
+        group.
     """
     valid = jnp.ones(true.shape, bool) if valid is None else valid
     order = jnp.argsort(jnp.where(valid, predicted, jnp.inf).ravel())
@@ -280,16 +280,16 @@ def under(kl: jax.Array, free_nats: float, valid: jax.Array | None = None) -> ja
 
     Args:
         kl: of each row, any shape, nats.
-        free_nats: below which it costs nothing.
+        free_nats: KL below which the loss has no penalty.
         valid: the same shape; rows that count, all of them if none are given.
     """
     return _mean((kl < free_nats).astype(jnp.float32), jnp.ones(kl.shape) if valid is None else valid)
 
 
 def active(means: jax.Array, valid: jax.Array | None = None, threshold: float = ACTIVE) -> jax.Array:
-    """The number of latent dimensions in use: those whose posterior mean varies with what is seen.
+    """The number of latent dimensions in use, whose posterior mean depends on the observation.
 
-    Its variance over all rows is above the threshold (active units; Burda, Grosse and Salakhutdinov, 2016, *Importance
+    Its variance over all rows exceeds the threshold (active units; Burda, Grosse and Salakhutdinov, 2016, *Importance
     Weighted Autoencoders*, section 5.2 and equation 9).
 
     Args:
@@ -305,7 +305,7 @@ def active(means: jax.Array, valid: jax.Array | None = None, threshold: float = 
 
 
 def coming(reward: np.ndarray, horizon: int) -> np.ndarray:
-    """What the next H agent steps of an episode brought: beside it, a plan's expected return can be judged.
+    """The return over the next H agent steps of an episode, to compare with a plan's expected return.
 
     Args:
         reward: [T+1] of an episode, on the host: episodes differ in length, and each would be a program of its own.
@@ -318,7 +318,7 @@ def coming(reward: np.ndarray, horizon: int) -> np.ndarray:
 
 
 def _mean(values, weights, axes=None):
-    """Weighted; NaN where nothing weighs."""
+    """A weighted mean; NaN where all weights are zero."""
     weights = jnp.asarray(weights, jnp.float32)
     total = weights.sum(axes)
     return jnp.where(total > 0, (weights * values).sum(axes) / jnp.where(total > 0, total, 1), jnp.nan)

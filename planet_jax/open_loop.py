@@ -1,4 +1,4 @@
-"""Open-loop prediction: what the model foresees of an episode that it has not learned from (section 5 of the paper).
+"""Open-loop prediction of a held-out episode (section 5 of the paper).
 
 It filters the first five rows of the episode, then predicts all others from the actions alone.
 """
@@ -15,12 +15,12 @@ from planet_jax.types import Params, Trajectory, WorldModel
 CONTEXT = 5
 """Rows that are filtered (the paper's context frames)."""
 HORIZONS = (1, 2, 5, 10, 20, 50, 100, 200, 500)
-"""Agent steps ahead at which errors are told, as far as the episode goes."""
+"""Agent steps ahead at which errors are recorded, up to the end of the episode."""
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """An episode beside what was predicted of it, up to its length l.
+    """An episode beside its prediction, up to its length l.
 
     Attributes:
         observation: float32 [l, ...], true; images from 0, black, to 1.
@@ -36,15 +36,15 @@ class Prediction:
 
     @property
     def images(self) -> bool:
-        """Whether there is something to see."""
+        """Whether observations are images."""
         return self.observation.ndim == 4
 
     def ahead(self, choice: tuple[int, ...]) -> list[int]:
-        """Those of the steps ahead that the episode is long enough for."""
+        """The steps ahead that the episode is long enough for."""
         return [step for step in choice if CONTEXT + step <= len(self.reward)]
 
     def errors(self) -> dict[str, Any]:
-        """Numbers for a line of the run.
+        """The errors, for a line of `open_loop.jsonl`.
 
         Returns:
             `context`; `horizon`, a list of agent steps ahead; and for each of them `observation_error`, the squared
@@ -63,7 +63,7 @@ class Prediction:
 
     @classmethod
     def of(cls, episode: Trajectory, predicted: jax.Array, rewards: jax.Array) -> 'Prediction':
-        """An episode beside what `predict` returned for it.
+        """Puts an episode beside its prediction from `predict`.
 
         Args:
             episode: without batch axes, longer than the context.
@@ -79,7 +79,7 @@ class Prediction:
 
 def predict(model: WorldModel, params: Params, key: jax.Array, observations: jax.Array, actions: jax.Array,
             ) -> tuple[jax.Array, jax.Array]:
-    """Decodes what `world_model.open_loop` foresees.
+    """Decodes the prediction of `world_model.open_loop`.
 
     Args:
         model: the world model.

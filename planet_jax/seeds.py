@@ -1,4 +1,4 @@
-"""Seeds over devices: the same steps with [P] in front. The only file that knows of devices."""
+"""Spreads seeds over devices: the same steps with [P] in front. Only this file deals with devices."""
 
 import contextlib
 import functools
@@ -17,10 +17,10 @@ from planet_jax.types import Metrics, Replay, Steps, TrainState, Trajectory
 
 def _on_devices(function: Callable, devices: Sequence[jax.Device], seeds: int, donate: tuple[int, ...],
                 options: dict[str, str] | None) -> Callable:
-    """Compiles for leaves [P], which stay in place: one seed on each device unbatched, several vmapped there.
+    """Compiles for leaves [P], which stay in place: one seed on a device unbatched, several vmapped.
 
-    Within somebody else's transformation (`jit`, `scan`, `vmap`, `export`) it becomes a part of that program, whose
-    device and options of the compiler are then the caller's: XLA takes options for a whole program only.
+    Inside a transformation of the caller (`jit`, `scan`, `vmap`, `export`) the function becomes part of the caller's
+    program, with the caller's device and compiler options, since XLA takes options for whole programs only.
     """
 
     def single(*arguments):
@@ -48,19 +48,19 @@ def _on_devices(function: Callable, devices: Sequence[jax.Device], seeds: int, d
 
 
 def _within_a_trace(arguments: Any) -> bool:
-    """Whether a transformation of JAX is under way, even if all arguments are constants of it."""
+    """Whether a transformation of JAX is being traced, even if all arguments are constants of it."""
     return any(isinstance(leaf, jax.core.Tracer) for leaf in [*jax.tree.leaves(arguments), jnp.zeros(())])
 
 
 class _HostReplay:
-    """What `Steps` has for replays in the host's memory, NumPy arrays [P, N, ...] that are never copied.
+    """The functions of `Steps` for replays in the host's memory, NumPy arrays [P, N, ...] that are never copied.
 
-    What the next call of `learn` draws follows from the key, the number of updates and the episodes so far. So a thread
-    cuts and sends its batches while the device computes; an episode that is added in between makes them void.
+    The key, the number of updates and the episodes decide which chunks the next call of `learn` draws. So a thread cuts
+    and sends its batches while the device computes. An episode that is added meanwhile invalidates them.
     """
 
     def __init__(self, steps: Steps, compiled: Callable[..., Callable], seeds: int):
-        """Args: the steps without batch axes, what compiles them for the seeds, and P."""
+        """Args: the steps without batch axes, the compiler for the seeds, and P."""
         self._steps, self._seeds = steps, seeds
         self._begin = compiled(lambda key: steps.init(key).replace(replay=()))
         self._draw = functools.cache(lambda updates: jax.jit(jax.vmap(functools.partial(steps.draw, updates=updates))))
@@ -76,8 +76,8 @@ class _HostReplay:
             lambda leaf: np.zeros((self._seeds, *leaf.shape), leaf.dtype), shapes))
 
     def learn(self, state: TrainState, updates: int | None = None) -> tuple[TrainState, Metrics]:
-        """Waits for the call before, whose number of updates decides what is drawn."""
-        # Copies, for a view of what is donated would make it be copied.
+        """Learns; waits for the previous call, whose number of updates decides the chunks."""
+        # Copies, since a view would keep the state from being donated.
         replays, known = state.replay, jax.tree.map(np.array, state.replace(
             learner=state.learner.replace(params=None, opt_state=None), replay=()))
         length = updates or self._steps.updates_per_call
@@ -90,13 +90,13 @@ class _HostReplay:
         return state.replace(replay=replays), metrics
 
     def shares(self, state: TrainState) -> Metrics:
-        """Cuts the batch for it alone."""
+        """Cuts one batch and computes the shares."""
         known = jax.tree.map(np.array, state.replace(
             learner=state.learner.replace(params=None, opt_state=None), replay=()))
         return self._shares(state.replace(replay=()), self._batches(state.replay, known, 1))
 
     def add(self, state: TrainState, episodes: Trajectory) -> TrainState:
-        """Writes into the arrays; the replays that it returns are other records of them, with other counts."""
+        """Writes the episodes into the arrays in place; the returned replays share them, with new counts."""
         added = [self._steps.add(TrainState(None, _of_seed(state.replay, seed), None), _of_seed(episodes, seed)).replay
                  for seed in range(self._seeds)]
         return state.replace(replay=tuple(
@@ -108,7 +108,7 @@ class _HostReplay:
 
     def _batches(self, replays: tuple[Replay, ...], known: TrainState, updates: int) -> Trajectory:
         """[P, updates, B, L, ...] on the devices of their seeds."""
-        # Not on an accelerator, where it would wait for the updates that are under way.
+        # Drawn on the CPU, since an accelerator would first finish its updates.
         with jax.default_device(jax.local_devices(backend='cpu')[0]):
             lengths = tuple(Replay(Trajectory(None, None, None, stored.data.length), stored.count)
                             for stored in replays)
@@ -118,7 +118,7 @@ class _HostReplay:
 
 
 def _of_any_length(steps: Steps, compiled: Callable[..., Callable]) -> Callable:
-    """`learn`, which takes its number of updates by name; each number is a program of its own."""
+    """`learn` with the number of updates by name; each number compiles its own program."""
     programs = functools.cache(lambda updates: compiled(functools.partial(steps.learn, updates=updates), (0,)))
 
     def learn(*arguments, updates=None):
@@ -140,17 +140,18 @@ def over_seeds(steps: Steps, devices: Sequence[jax.Device], seeds: int | None = 
     """Compiles the steps for several seeds.
 
     `random`, `act` and `evaluate` take keys, beliefs and observations with [P, E] in front; `add` takes episodes with
-    [P, E]; everything else has [P]. `learn` and `add` donate the state. One seed on each device is the unbatched
-    program, so it equals a single run bit for bit on a CPU; more on a device are vmapped, equal to rounding only.
+    [P, E]; everything else has [P]. `learn` and `add` donate the state. One seed on each device runs the
+    unbatched program, so on a CPU it equals a single run bit for bit. Several on a device are vmapped, and equal to
+    rounding only.
 
     Args:
         steps: without batch axes.
         devices: to run on.
-        seeds: P, a multiple of the number of devices; none: one on each.
+        seeds: P, a multiple of the number of devices; by default one on each.
         placement: of the replays, on the devices or in the host's memory; the numbers are the same, bit for bit.
 
     Raises:
-        ValueError: there is no device, or the seeds cannot be spread over them evenly.
+        ValueError: there is no device, or P is not a multiple of their number.
     """
     seeds = len(devices) if seeds is None else seeds
     if not devices:
@@ -178,7 +179,7 @@ def over_seeds(steps: Steps, devices: Sequence[jax.Device], seeds: int | None = 
 
 
 def add_to_all(steps: Steps, state: TrainState, episodes: Trajectory) -> TrainState:
-    """Adds episodes of one task to the replay of every seed, in their order.
+    """Adds the same episodes of one task to the replay of every seed, in order.
 
     Args:
         steps: with [P].
@@ -193,12 +194,12 @@ def add_to_all(steps: Steps, state: TrainState, episodes: Trajectory) -> TrainSt
 
 
 def rounds(seeds: Sequence[int], devices: int, seeds_per_device: int) -> Iterator[list[int]]:
-    """Splits seeds into groups that run at once: each a multiple of the devices, a remainder below that comes last.
+    """Splits seeds into groups that run at once: multiples of the devices, then a smaller remainder.
 
     Args:
-        seeds: all of them.
-        devices: how many there are.
-        seeds_per_device: at most so many on each.
+        seeds: all seeds.
+        devices: their number.
+        seeds_per_device: most seeds on each device.
     """
     left = list(seeds)
     while left:

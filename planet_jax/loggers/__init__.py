@@ -1,1 +1,1 @@
-"""Where numbers and pictures go besides the run folder: TensorBoard, Weights & Biases."""
+"""Sinks for numbers and pictures besides the run folder: TensorBoard, Weights & Biases."""

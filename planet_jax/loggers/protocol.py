@@ -1,4 +1,4 @@
-"""What a sink is: a place that a run's numbers and pictures are sent to, besides its own files."""
+"""The protocol of a sink, which gets a run's numbers and pictures besides the run's own files."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Protocol
 
 
 class Sink(Protocol):
-    """An open sink. Whatever it raises switches it off after one warning; steps are environment steps."""
+    """An open sink. An exception switches it off after one warning. Steps are environment steps."""
 
     def scalars(self, step: int, values: Mapping[str, float]) -> None:
         """Sends numbers by name."""
@@ -15,7 +15,7 @@ class Sink(Protocol):
         """Sends a picture, a PNG."""
 
     def close(self) -> None:
-        """Ends it."""
+        """Closes the sink."""
 
 
 class Opener(Protocol):
@@ -26,5 +26,5 @@ class Opener(Protocol):
 
         Args:
             directory: of the run.
-            step: environment steps so far; the sink goes on from there.
+            step: environment steps so far, where the sink continues.
         """

@@ -1,6 +1,6 @@
-"""Where a run's numbers and pictures go besides its own files: the table of sinks, and all of a run together.
+"""The table of sinks, and all sinks of a run.
 
-Nothing here is needed to go on with a run, so a sink that fails is switched off after one warning.
+A run needs no sink, so one that fails is switched off after one warning.
 """
 
 import contextlib
@@ -16,7 +16,7 @@ from planet_jax.loggers.tensorboard import TensorBoard
 from planet_jax.loggers.wandb import WandB
 
 OPENERS: dict[str, Opener] = {'tensorboard': TensorBoard, 'wandb': WandB}
-"""By the name that --sinks takes."""
+"""Sinks by their name in --sinks."""
 
 if TYPE_CHECKING:
     SinkName = str
@@ -26,7 +26,7 @@ else:
 
 @contextlib.contextmanager
 def _nobody_answers() -> Iterator[None]:
-    """While it lasts, a library that asks a question finds no terminal: it fails at once instead of waiting."""
+    """Hides the terminal, so that a library that asks a question fails at once instead of waiting."""
     before = sys.stdin
     with open(os.devnull, encoding='utf-8') as nothing:
         sys.stdin = nothing
@@ -37,13 +37,13 @@ def _nobody_answers() -> Iterator[None]:
 
 
 class Sinks:
-    """All sinks of one run folder; what one of them raises costs that one alone."""
+    """All sinks of one run folder. An exception in one sink does not affect the others."""
 
     def __init__(self, names: Sequence[SinkName], directory: Path, step: int, say: Callable[[str], None]):
-        """Opens them.
+        """Opens the sinks.
 
         Args:
-            names: which.
+            names: of the sinks.
             directory: of the run.
             step: environment steps so far.
             say: called with a sentence when a sink is switched off.
@@ -54,17 +54,17 @@ class Sinks:
             self._try(name, functools.partial(self._begin, name, directory, step))
 
     def scalars(self, step: int, values: Mapping[str, float]) -> None:
-        """Sends numbers to all that are open."""
+        """Sends numbers to all open sinks."""
         for name, sink in [*self._open.items()]:
             self._try(name, functools.partial(sink.scalars, step, values))
 
     def image(self, step: int, title: str, path: Path) -> None:
-        """Sends a picture, a PNG, to all that are open."""
+        """Sends a PNG to all open sinks."""
         for name, sink in [*self._open.items()]:
             self._try(name, functools.partial(sink.image, step, title, path))
 
     def close(self) -> None:
-        """Ends them."""
+        """Closes all sinks."""
         for name, sink in [*self._open.items()]:
             self._try(name, sink.close)
         self._open.clear()
@@ -76,6 +76,6 @@ class Sinks:
         try:
             with _nobody_answers():
                 work()
-        except Exception as error:  # libraries and networks fail in ways of their own
+        except Exception as error:  # Libraries and networks raise anything.
             self._open.pop(name, None)
             self._say(f'{name} is switched off, and the run goes on without it: {type(error).__name__}: {error}.')

@@ -8,8 +8,8 @@ from pathlib import Path
 class TensorBoard:
     """Event files in the run folder's `tensorboard/`, one for each process that worked on the run.
 
-    They are written here and now: with a full disk, the thread that tensorboardX would write in ends, and its queue
-    then stops the program.
+    Every event is written at once, in this thread. On a full disk, the thread of tensorboardX would die, and its full
+    queue would block the program.
     """
 
     def __init__(self, directory: Path, step: int):
@@ -17,7 +17,7 @@ class TensorBoard:
 
         Args:
             directory: of the run.
-            step: environment steps so far; TensorBoard leaves out what an earlier process wrote after it.
+            step: environment steps so far; TensorBoard drops later events of earlier processes.
         """
         from tensorboardX.event_file_writer import EventsWriter
         from tensorboardX.proto.event_pb2 import SessionLog

@@ -10,22 +10,21 @@ from planet_jax.storage.files import read_text, write_text
 
 
 class WandB:
-    """A run of Weights & Biases, in the project `planet_jax` unless WANDB_PROJECT says otherwise.
+    """A run of Weights & Biases, in the project `planet_jax` or the one that WANDB_PROJECT names.
 
-    `config.json` is sent too. The run of a folder stays one run there when it goes on. WANDB_MODE=offline sends
-    nothing.
+    `config.json` is sent too. A continued run stays the same run there. WANDB_MODE=offline sends nothing.
     """
 
     def __init__(self, directory: Path, step: int):
-        """Opens the run there.
+        """Opens the run.
 
         Args:
             directory: of the run.
-            step: unused; the run there knows how far it is.
+            step: unused; the service knows the progress.
 
         Raises:
             ModuleNotFoundError: the package is not installed.
-            RuntimeError: nobody is logged in; the message names the settings.
+            RuntimeError: nobody is logged in. The message names the settings.
         """
         import wandb
 
@@ -56,5 +55,5 @@ class WandB:
         self._run.log({title: wandb.Image(str(path)), 'env_steps': step})
 
     def close(self) -> None:
-        """Ends the run there."""
+        """Finishes the run."""
         self._run.finish()

@@ -1,4 +1,4 @@
-"""Work on many rows a slice at a time, so that what is between its steps stays in a CPU's cache."""
+"""Process a batch in slices so that intermediates fit a CPU's cache."""
 
 from collections.abc import Callable
 from functools import partial
@@ -14,7 +14,7 @@ def in_slices(function: Callable, most: float, *xs: jax.Array) -> Any:
 
     Args:
         function: xs [m, ...] -> (ys [m, ...], sums), two pytrees.
-        most: rows in a slice, at least one; as many as that, or less, if n has no better divisor.
+        most: largest m; m is the largest divisor of n up to it.
         *xs: each [n, ...].
 
     Returns:
@@ -39,10 +39,10 @@ def in_slices(function: Callable, most: float, *xs: jax.Array) -> Any:
 
 @partial(jax.custom_vjp, nondiff_argnums=(0, 1))
 def total(function: Callable, most: float, params: Any, xs: jax.Array, data: tuple[jax.Array, ...]) -> jax.Array:
-    """A sum over rows whose gradient is made on the way, so that no slice leaves more behind than its gradient.
+    """A sum over rows whose gradient is computed in the forward pass, so that a slice keeps only its gradient.
 
-    On a CPU it goes slice by slice; elsewhere all rows are one slice. Only a gradient needs slices: the value alone,
-    or a derivative in another way than `jax.grad` goes, does not.
+    A CPU computes slice by slice; elsewhere all rows are one slice. Only `jax.grad` uses slices: the value alone, or
+    another kind of derivative, does not.
 
     Args:
         function: (params, xs [m, ...], *data [m, ...]) -> [], a sum over the rows.
@@ -60,8 +60,8 @@ def _forward(function, most, params, xs, data):
         return to_xs, (value, to_params)
 
     def in_parts(params, *rows):
-        # Two slices at least: into a loop XLA does not fuse what made the rows, so the sum's rounding does not depend
-        # on where they come from, such as a replay on the device or on the host.
+        # At least two slices: XLA does not fuse the producer of the rows into a loop, so the rounding of the sum does
+        # not depend on where the rows come from, such as a replay on the device or on the host.
         return in_slices(partial(part, params), min(most, len(rows[0]) / 2), *rows)
 
     to_xs, (value, to_params) = lax.platform_dependent(params, xs, *data, cpu=in_parts, default=part)

@@ -41,7 +41,7 @@ class Options:
     begin_with: str | None = None
     """Episodes to start from instead of random ones: a folder or a Minari data set, as in fit."""
     sinks: tuple[SinkName, ...] = ('tensorboard',)
-    """Loggers besides the run folder's own files; --sinks without a name switches them off."""
+    """Loggers besides the run folder's own files; no name switches them off."""
     debug_nans: bool = False
     """Stop at the first NaN and name the operation; much slower."""
     profile: bool = False

@@ -1,7 +1,7 @@
-"""Checkpoints: what a seed has learned, with digests that are checked before anything is used.
+"""Checkpoints: the learned state of a seed, with digests that are checked before anything is used.
 
-A checkpoint is a folder with the learner's state and the root key (by orbax), `progress.json` with whatever the caller
-must know besides (counts, the episodes' digests), and `manifest.json`, written last, with the schema and the SHA-256
+A checkpoint is a folder with the learner's state and the root key (by orbax), `progress.json` with the
+caller's counts and the episodes' digests, and `manifest.json`, written last, with the schema and the SHA-256
 of every other file. The replay's data is not in it: its episodes are on disk already, each written once.
 """
 
@@ -20,39 +20,39 @@ import numpy as np
 
 from planet_jax.storage import files
 
-# JAX and orbax are imported where arrays are read or written: who verifies or lists checkpoints does without.
+# JAX and orbax are imported only where arrays are read or written; verifying and listing need neither.
 if TYPE_CHECKING:
     import orbax.checkpoint
 
     from planet_jax.types import TrainState
 
 SCHEMA = 1
-"""Of the folder; a checkpoint with another one is refused."""
+"""Version of the folder's layout; other versions are refused."""
 LARGEST_JSON = 2**24
-"""Bytes; no longer file is parsed."""
+"""Bytes of the largest JSON file that is parsed."""
 LITERAL = re.compile(r'(?:[\w/ .,=+@-]|:(?!/|$))+')
-"""Paths that orbax takes for what they are. *, ? and [ are patterns to it, a backslash is a slash, gs:/ a cloud."""
+"""Paths that orbax takes literally. It reads *, ? and [ as patterns, a backslash as a slash, and gs:/ as a cloud."""
 ARRAYS = 'state/manifest.ocdbt'
-"""What orbax writes when all arrays are in their place; a state without it can be verified, but not read."""
+"""File that orbax writes once all arrays are in place; without it, a state can be verified, but not read."""
 
 
 class CheckpointError(ValueError):
-    """A checkpoint is damaged, incomplete or of another version; the message is a sentence that says which and why."""
+    """A checkpoint is damaged, incomplete or of another version. The message says which one, and why."""
 
 
 def save(directory: Path, state: 'TrainState', progress: dict[str, Any]) -> None:
     """Saves one seed's state, so that the folder is either whole or absent, also after a crash.
 
-    The folder gets its name only after everything was read back and found equal to what was to be saved.
+    The folder gets its name only after everything was read back and compared.
 
     Args:
-        directory: to be made.
+        directory: of the new checkpoint.
         state: without [P]; its arrays are copied, so it may be donated afterwards.
-        progress: what else belongs to it, as JSON can hold it.
+        progress: of the run, as JSON.
 
     Raises:
-        FileExistsError: the directory is there already; nothing is overwritten.
-        CheckpointError: what was written cannot be read, or is not what was to be saved.
+        FileExistsError: the directory exists; nothing is overwritten.
+        CheckpointError: the written checkpoint cannot be read, or differs from the state.
     """
     if directory.exists():
         raise FileExistsError(f'{directory} exists already, and checkpoints are never overwritten.')
@@ -64,7 +64,7 @@ def save(directory: Path, state: 'TrainState', progress: dict[str, Any]) -> None
         checkpointer.save(path, tree)
         checkpointer.wait_until_finished()
     for path in (partial / 'state').glob('commit_success*'):
-        path.write_text('saved')  # Orbax puts the folder's path there, which is nobody's business elsewhere.
+        path.write_text('saved')  # Orbax writes the folder's path there, which may be private.
     files.write_json(partial / 'progress.json', progress)
     files.write_json(partial / 'manifest.json', {'schema': SCHEMA, 'files': _digests(partial, _paths(partial))}, 1)
     _check_saved(partial, state, tree, progress)
@@ -72,7 +72,7 @@ def save(directory: Path, state: 'TrainState', progress: dict[str, Any]) -> None
 
 
 def _check_saved(partial: Path, state: 'TrainState', tree: dict[str, Any], progress: dict[str, Any]) -> None:
-    """Reads what was just written, and compares all of it."""
+    """Reads the new checkpoint and compares all of it with the state."""
     import jax
 
     try:
@@ -90,9 +90,9 @@ def _check_saved(partial: Path, state: 'TrainState', tree: dict[str, Any], progr
 
 @contextlib.contextmanager
 def _orbax(directory: Path) -> 'Iterator[tuple[orbax.checkpoint.StandardCheckpointer, Path]]':
-    """Orbax, and the path by which it is to know `directory / 'state'`.
+    """Orbax, and a path for `directory / 'state'` that orbax takes literally.
 
-    A path that it would take for something else is reached by a link of another name.
+    Any other path is reached by a link.
 
     Raises:
         CheckpointError: no link can be made.
@@ -123,7 +123,7 @@ def _no_link(directory: Path, why: str) -> str:
 def verify(directory: Path) -> None:
     """Checks that every file of a checkpoint is as it was written.
 
-    The digests tell of damage, not of who wrote them: see SECURITY.md.
+    The digests show damage, not who wrote the files; see SECURITY.md.
 
     Raises:
         CheckpointError: a file is missing, added, changed or a link, or the checkpoint was written by another version.
@@ -138,7 +138,7 @@ def verify(directory: Path) -> None:
     found = _digests(directory, paths)
     changed = sorted(name for name in {*found, *listed} if found.get(name) != listed.get(name))
     if changed:
-        # A name in the manifest is a stranger's text; only what was found is ever opened.
+        # Names in the manifest are untrusted; only files that were found are opened.
         name = directory / changed[0] if changed[0] in found else f'{directory}, where {changed[0]!r} belongs,'
         raise CheckpointError(f'{name} is not as it was written'
                               + (f', nor are {len(changed) - 1} other files.' if len(changed) > 1 else '.'))
@@ -148,17 +148,17 @@ def verify(directory: Path) -> None:
 
 
 def restore(directory: Path, like: 'TrainState') -> 'tuple[TrainState, dict[str, Any]]':
-    """Reads a checkpoint, after `verify`; the replay of `like` stays as it is, for its episodes to be added again.
+    """Verifies and reads a checkpoint. The replay of `like` is kept; its episodes must be added again.
 
     Args:
         directory: of the checkpoint.
         like: a state of the same configuration, without [P]; only shapes and dtypes of the learner matter.
 
     Returns:
-        the state, its learner and key as NumPy arrays, and the progress that was saved with it.
+        the state, with learner and key as NumPy arrays, and the saved progress.
 
     Raises:
-        CheckpointError: it does not verify, or holds anything but arrays of the shapes and dtypes of `like`.
+        CheckpointError: the checkpoint does not verify, or its arrays differ from `like` in shape or dtype.
     """
     import jax
 
@@ -172,7 +172,7 @@ def restore(directory: Path, like: 'TrainState') -> 'tuple[TrainState, dict[str,
             # A part that is None here may have been saved as None, or not have existed when the checkpoint was made.
             target['learner'] = {name: part for name, part in vars(target['learner']).items()
                                  if part is not None or name in stored['learner']}
-            # Orbax reads arrays of NumPy into such; these take no memory.
+            # Orbax reads NumPy arrays if the targets are NumPy arrays; broadcast ones take no memory.
             restored = checkpointer.restore(path, jax.tree.map(
                 lambda leaf: np.broadcast_to(np.zeros((), leaf.dtype), leaf.shape), target))
     except CheckpointError:
@@ -189,7 +189,7 @@ def _saved(state: 'TrainState', leaf) -> dict[str, Any]:
 
 
 def _compare(directory: Path, stored: Any, target: Any) -> None:
-    """Orbax casts another dtype in silence, so shapes and dtypes are compared before it may."""
+    """Compares shapes and dtypes, since orbax would cast another dtype silently."""
     import jax
 
     def described(tree):
@@ -208,7 +208,7 @@ def _name(path: tuple[Any, ...]) -> str:
 
 
 def _paths(directory: Path) -> list[Path]:
-    """Every file in the folder, however deep, once it is certain that there are only files and folders."""
+    """Every file in the folder and below; links and special files are refused."""
     paths = sorted(directory.rglob('*'))
     for path in paths:
         if path.is_symlink() or not (path.is_file() or path.is_dir()):

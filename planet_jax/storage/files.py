@@ -1,4 +1,4 @@
-"""Files that are whole or absent: everything the package writes takes its place only once it is complete.
+"""Writes files that are whole or absent: a file takes its place only once it is complete.
 
 Text is UTF-8, whatever the locale says.
 """
@@ -16,7 +16,7 @@ from planet_jax.storage import names
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Writes a file that takes its place only once it is whole and on the disk; a file that is there is replaced.
+    """Writes a file that takes its place only once it is whole and on the disk. An existing file is replaced.
 
     Args:
         path: of the file; its folder is made if it is missing.
@@ -37,13 +37,13 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Writes a text as UTF-8, see `replacing`; bytes of a file's name that are no text are written as escapes."""
+    """Writes a text as UTF-8, see `replacing`. Bytes of a file name that are not text are escaped."""
     with replacing(path) as partial:
         partial.write_text(text, encoding='utf-8', errors='backslashreplace')
 
 
 def write_json(path: Path, record: Any, indent: int | None = None) -> None:
-    """Writes what JSON can hold, see `replacing`."""
+    """Writes JSON, see `replacing`."""
     write_text(path, json.dumps(record, indent=indent))
 
 
@@ -76,6 +76,6 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
 
 
 def free_bytes(directory: Path) -> tuple[int, Path]:
-    """Free space on the disk of a folder, and the folder that was asked: the nearest one that exists."""
+    """Free bytes on the disk of a folder, and the nearest existing folder, which was asked."""
     there = next(path for path in [directory.absolute(), *directory.absolute().parents] if path.is_dir())
     return shutil.disk_usage(there).free, there

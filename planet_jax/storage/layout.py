@@ -6,11 +6,11 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class Layout:
-    """How the arrays of a file are called, and what they mean."""
+    """Names and meaning of the arrays in a file."""
 
     observation: str = 'observation'
-    """Name of the observations, uint8 [rows, size, size, 3] or real numbers [rows, n]; of a Minari data set with
-    several, the one to take."""
+    """Name of the observations, uint8 [rows, size, size, 3] or real numbers [rows, n]; in a Minari data set
+    with several, the one to use."""
     action: str = 'action'
     """Name of the actions, real numbers [rows, A]."""
     reward: str = 'reward'
@@ -19,9 +19,9 @@ class Layout:
     """Where there are as many actions as observations: row t has the action that led to observation t, or the one taken
     there. auto: led if the first row is zero, else the file is refused; one action fewer is always taken."""
     action_low: float = -1.0
-    """Action that becomes -1."""
+    """Smallest action, which becomes -1."""
     action_high: float = 1.0
-    """Action that becomes 1."""
+    """Largest action, which becomes 1."""
 
     def __post_init__(self):
         if not self.action_low < self.action_high:

@@ -12,8 +12,8 @@
 | `episodes/` | one archive each, written as it ends |
 | `checkpoints/` | the newest three, named by episodes and updates |
 | `tensorboard/` | event files |
-| `failures.txt` | why environments failed, with tracebacks; only where they did |
-| `set_aside/` | what lay among the episodes and was none |
+| `failures.txt` | why environments failed, with tracebacks, if they did |
+| `set_aside/` | files among the episodes that are not the run's |
 """
 
 import fcntl
@@ -36,19 +36,19 @@ if TYPE_CHECKING:
     from planet_jax.types import TrainState, Trajectory
 
 SETTLED = ('task', 'preset', 'seed', 'config')
-"""What of `config.json` may not change when a run goes on; cadences in the configuration may."""
+"""Entries of `config.json` that may not change when a run continues, except for the fields in `FREE`."""
 FREE = ('evaluation.every', 'evaluation.episodes', 'evaluation.first', 'evaluation.growth', 'evaluation.full',
         'evaluation.open_loop', 'learner.most_skipped', 'learner.updates_per_call', 'replay.capacity',
         'replay.keep_files', 'replay.placement')
 """Fields of the configuration that may change."""
 Resume = Literal['auto', 'must', 'never']
-"""Whether to go on with the run in a folder: if there is one; there must be one; there must be none."""
+"""Whether to continue the run in a folder: if there is one; fail without one; fail if there is one."""
 KEPT = 3
-"""Checkpoints kept."""
+"""Number of checkpoints that are kept."""
 
 
 class FolderError(ValueError):
-    """The run folder cannot be used; the message is a sentence that says why and what to do."""
+    """The run folder cannot be used. The message says why, and what to do."""
 
 
 def run_directory(logdir: Path, task: str, method: str, seed: int) -> Path:
@@ -57,15 +57,15 @@ def run_directory(logdir: Path, task: str, method: str, seed: int) -> Path:
 
 
 def read_config(directory: Path, trust_task: bool = False) -> dict[str, Any]:
-    """What `config.json` holds.
+    """Reads `config.json`.
 
     Args:
         directory: of the run.
-        trust_task: whether the task may be one that is made by importing a module of the user's own, since the user
-            said so, or since no environment will be made.
+        trust_task: whether the task may import a module of the user's own: the user allowed it, or no environment
+            will be made.
 
     Raises:
-        FolderError: there is none, it is damaged, or the task is such a one.
+        FolderError: the file is missing or damaged, or the task imports a module and is not trusted.
     """
     path = directory / 'config.json'
     if not path.exists():
@@ -73,19 +73,19 @@ def read_config(directory: Path, trust_task: bool = False) -> dict[str, Any]:
     try:
         record = json.loads(files.read_text(path))
         record['config'] = config.from_dict(record['config'])
-        if isinstance(record['action_repeat'], int):  # Of a run that was begun before an agent could learn several.
+        if isinstance(record['action_repeat'], int):  # A run from before agents could learn several tasks.
             record['action_repeat'] = {record['task']: record['action_repeat']}
         modules = envs.foreign_modules(record['task'])
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise FolderError(f'{path} cannot be read: {error}') from error
     if modules and not trust_task:
-        raise FolderError(f'The task of {directory} is {record["task"]}, for which {" and ".join(modules)} would be '
-                          f'imported, and so run: add --trust-task if that is code of yours, or of somebody you trust.')
+        raise FolderError(f'The task of {directory} is {record["task"]}, which imports, and so runs, '
+                          f'{" and ".join(modules)}: add --trust-task if you trust that code.')
     return record
 
 
 def differences(record: dict[str, Any], other: dict[str, Any]) -> list[str]:
-    """The settled fields in which two runs differ, each as a line 'field: there, here'."""
+    """The settled fields in which two runs differ, each as 'field: there, here'."""
 
     def flat(record):
         values = {name: record[name] for name in SETTLED if name != 'config'}
@@ -104,14 +104,14 @@ def checkpoints(directory: Path) -> list[Path]:
 
 
 def newest_checkpoint(directory: Path, like: 'TrainState') -> 'tuple[TrainState, dict[str, Any]]':
-    """The newest checkpoint that verifies, for use without going on with the run; nothing is changed.
+    """The newest checkpoint that verifies, to be used without continuing the run. Nothing is changed.
 
     Args:
         directory: of the run.
         like: see `checkpoint.restore`.
 
     Raises:
-        FolderError: there is none.
+        FolderError: no checkpoint verifies.
     """
     reasons = []
     for path in reversed(checkpoints(directory)):
@@ -123,55 +123,55 @@ def newest_checkpoint(directory: Path, like: 'TrainState') -> 'tuple[TrainState,
 
 
 def newest_progress(directory: Path) -> tuple[int, int]:
-    """How many episode files and updates the newest checkpoint that verifies has; zeros if there is none."""
+    """Numbers of episode files and updates of the newest checkpoint that verifies; zeros without one."""
     for path in reversed(checkpoints(directory)):
         try:
             checkpoint.verify(path)
             progress = json.loads(files.read_text(path / 'progress.json'))
             return len(progress['episodes']), progress['updates']
         except checkpoint.CheckpointError:
-            continue  # `RunFolder.restore` says so and sets it aside.
+            continue  # `RunFolder.restore` reports it and sets it aside.
     return 0, 0
 
 
 def settle(directory: Path, record: dict[str, Any], resume: Resume = 'auto') -> dict[str, Any]:
-    """What `config.json` is to hold, if the folder is new or belongs to the same run.
+    """The content for `config.json`, if the folder is new or belongs to the same run.
 
     Args:
         directory: LOGDIR/TASK/METHOD/SEED.
-        record: of the run, or what identifies it; its 'config' is a `Config`.
-        resume: whether there may or must be a run to go on with.
+        record: of the run, or the part that identifies it; its 'config' is a `Config`.
+        resume: see `Resume`.
 
     Returns:
-        the record, with which names its metrics have, and with what a run that goes on has kept.
+        the record with the names of its metrics, and with what a continued run keeps.
 
     Raises:
-        FolderError: it belongs to a run with other settings, which the message lists; or there is a run and must not
-            be, or none and must.
+        FolderError: the folder belongs to a run with other settings, which the message lists; or it is not as `resume`
+            demands.
     """
     if resume == 'must' and not checkpoints(directory):
-        raise FolderError(f'{directory} has no checkpoint to go on from, and --resume must asks for one: check the '
-                          f'folder, or leave that option out to begin a run.')
+        raise FolderError(f'{directory} has no checkpoint to continue from, but --resume must was given: check the '
+                          f'folder, or leave out --resume to begin a run.')
     if not (directory / 'config.json').exists():
         return record | {'names': names.NEWEST}
     if resume == 'never':
-        raise FolderError(f'{directory} holds a run already, and --resume never asks for a new one: name another '
-                          f'folder by --method or --logdir, or leave that option out to go on with the run.')
+        raise FolderError(f'{directory} holds a run already, but --resume never was given: name another folder by '
+                          f'--method or --logdir, or leave out --resume to continue the run.')
     before = read_config(directory, trust_task=True)
     changed = differences(before, record)
     if changed:
-        raise FolderError(f'{directory} belongs to a run with other settings. Go on with those, or name another folder '
+        raise FolderError(f'{directory} belongs to a run with other settings. Use these, or name another folder '
                           f'by --method or --logdir:\n  ' + '\n  '.join(changed))
     kept = {name: before[name] for name in ('exact', 'dropped_episodes', 'fit', 'begin_with') if name in before}
     return record | kept | {'names': before.get('names', 1)} | _earlier(before, record)
 
 
 def mean_scores(directory: Path, tasks: int) -> list[tuple[int, float]]:
-    """Environment steps and mean return of each whole evaluation of the agent, over its episodes and all tasks.
+    """Environment steps and mean return of each complete evaluation of the agent, over its episodes and all tasks.
 
     Args:
         directory: of the run.
-        tasks: how many its agent learns.
+        tasks: number of tasks that the agent learns.
     """
     found: dict[tuple[int, int], list[dict[str, Any]]] = {}
     for line in read_lines(directory / 'evaluations.jsonl'):
@@ -182,34 +182,34 @@ def mean_scores(directory: Path, tasks: int) -> list[tuple[int, float]]:
 
 
 def check_space(directory: Path, least: int, most: int) -> str | None:
-    """Compares the free space of a folder's disk with what a run will write.
+    """Compares the free space on a folder's disk with what a run will write.
 
     Args:
         directory: of the run; it need not exist.
-        least: bytes that it will certainly write.
-        most: bytes that it may write, if nothing could be compressed.
+        least: bytes that the run certainly writes.
+        most: bytes that it writes if nothing can be compressed.
 
     Returns:
-        a sentence if it may not suffice, else none.
+        a warning if the space may be too small, or None.
 
     Raises:
-        FolderError: it cannot suffice.
+        FolderError: the space is too small.
     """
     free, there = files.free_bytes(directory)
     if free < least:
         raise FolderError(f'There are {free / 1e9:.2f} GB free in {there}, but the run writes {least / 1e9:.2f} GB at '
                           f'least: make room, or name another folder by --logdir.')
     if free < most:
-        return (f'There are {free / 1e9:.2f} GB free in {there}; the run writes up to {most / 1e9:.2f} GB, less what '
-                f'its images can be compressed.')
+        return (f'There are {free / 1e9:.2f} GB free in {there}; the run writes up to {most / 1e9:.2f} GB, '
+                f'less if its images compress well.')
     return None
 
 
 class RunFolder:
-    """A run folder opened for writing by this process alone."""
+    """A run folder that only this process writes to."""
 
     def __init__(self, directory: Path, record: dict[str, Any], resume: Resume = 'auto'):
-        """Makes the folder, or opens the one there is, and locks it.
+        """Makes or opens the folder, and locks it.
 
         Args:
             directory: LOGDIR/TASK/METHOD/SEED.
@@ -217,14 +217,15 @@ class RunFolder:
             resume: see `settle`.
 
         Raises:
-            FolderError: another process uses it, it belongs to a run with other settings, or it cannot be written.
+            FolderError: another process uses the folder, it belongs to a run with other settings, or it cannot be
+                written.
         """
         self.directory, self._seed, self._tasks = directory, record['seed'], list(record['action_repeat'])
         record = settle(directory, record, resume)
         for path in directory.glob('*'):
             if path.is_symlink():
-                raise FolderError(f'{path} is a link, and what is written to a run folder may not end up elsewhere: '
-                                  f'put the file or folder itself in its place.')
+                raise FolderError(f'{path} is a link, but a run folder must hold its files itself: '
+                                  f'replace the link by the file or folder.')
         try:
             (directory / 'episodes').mkdir(parents=True, exist_ok=True)
             (directory / 'checkpoints').mkdir(exist_ok=True)
@@ -247,21 +248,21 @@ class RunFolder:
         files.write_json(self.directory / 'config.json', self._record | {'config': resolved}, indent=1)
 
     def close(self) -> None:
-        """Gives up the lock."""
+        """Releases the lock."""
         self._lock.close()
 
     def restore(self, like: 'TrainState', say: Callable[[str], None]) -> 'tuple[TrainState, dict[str, Any]] | None':
-        """The newest checkpoint that verifies; damaged ones are set aside. Everything written after it is removed.
+        """Restores the newest checkpoint that verifies. Damaged ones are set aside, and everything newer is removed.
 
         Args:
             like: see `checkpoint.restore`.
-            say: called with a sentence for all that is set aside.
+            say: called with a sentence on everything that is set aside.
 
         Returns:
-            what `checkpoint.restore` returns, or none if no checkpoint was ever finished.
+            see `checkpoint.restore`; None if no checkpoint was ever finished.
 
         Raises:
-            FolderError: there are checkpoints, but none verifies.
+            FolderError: none of the checkpoints verifies.
         """
         found = checkpoints(self.directory)
         for directory in reversed(found):
@@ -284,11 +285,11 @@ class RunFolder:
         return None
 
     def save(self, state: 'TrainState', progress: dict[str, Any]) -> None:
-        """A checkpoint named by episodes and updates; all but the newest are removed. Nothing is done if it is there.
+        """Saves a checkpoint, named by episodes and updates, unless it exists, and removes all but the newest ones.
 
         Args:
             state: without [P].
-            progress: with 'episodes', the digests of the episode files so far, and 'updates'.
+            progress: with 'episodes', the digests of all episode files, and 'updates'.
         """
         name = f'{len(progress["episodes"]) // len(self._tasks):06d}-{progress["updates"]:09d}'
         if (self.directory / 'checkpoints' / name).exists():
@@ -298,10 +299,10 @@ class RunFolder:
             shutil.rmtree(old)
 
     def remove_old_episodes(self, keep: int) -> None:
-        """Removes the files of episodes that no checkpoint needs to go on.
+        """Removes episode files that no checkpoint needs.
 
         Args:
-            keep: episodes of each task, before each of the checkpoints, that stay.
+            keep: episodes of each task before a checkpoint that stay.
         """
         oldest = next(iter(checkpoints(self.directory)), None)
         if oldest:
@@ -311,20 +312,20 @@ class RunFolder:
                     path.unlink()
 
     def episode_path(self, number: int) -> Path:
-        """Of the `number`-th episode, counted from 0."""
+        """Path of the `number`-th episode, counted from 0."""
         return self.directory / 'episodes' / f'{number:06d}.npz'
 
     def write_episode(self, number: int, episode: 'Trajectory') -> str:
         """Writes an episode and returns its digest."""
-        from planet_jax.storage import episodes  # Its records are JAX's.
+        from planet_jax.storage import episodes  # It imports JAX.
 
         return episodes.write(self.episode_path(number), episode)
 
     def read_episode(self, number: int, spec: config.Spec, digest: str) -> 'Trajectory':
-        """An episode that the checkpoint lists.
+        """Reads an episode that the checkpoint lists.
 
         Raises:
-            FolderError: it is missing, damaged or changed.
+            FolderError: the file is missing, damaged or changed.
         """
         from planet_jax.storage import episodes
 
@@ -334,30 +335,30 @@ class RunFolder:
                 raise ValueError(f'{path} is not as it was written.')
             return episodes.read(path, spec)
         except (OSError, ValueError) as error:
-            raise FolderError(f'An episode that the checkpoint needs cannot be used: {error} Put the file back, or go '
-                              f'on without it by --drop-bad-episodes; the run is then marked as no longer exact.'
+            raise FolderError(f'An episode that the checkpoint needs cannot be used: {error} Restore the file, or '
+                              f'continue without it by --drop-bad-episodes, which marks the run as not exact.'
                               ) from error
 
     @property
     def dropped(self) -> dict[str, str]:
-        """Numbers of the episodes that this run had to go on without, and why."""
+        """Numbers of the episodes that this run dropped, with the reasons."""
         return self._record.get('dropped_episodes', {})
 
     def drop_episode(self, number: int, reason: str) -> None:
-        """Notes in `config.json` that the run goes on without an episode, so it is no longer exact."""
+        """Notes in `config.json` that the run continues without an episode, so it is not exact."""
         self._record |= {'exact': False, 'dropped_episodes': self.dropped | {str(number): reason}}
         self._write_record()
 
     def append(self, name: str, line: dict[str, Any]) -> None:
-        """Adds a line to a .jsonl file, with the names of metrics that the run has had from its beginning."""
+        """Adds a line to a .jsonl file, with the names of metrics that the run began with."""
         files.append_line(self.directory / name, names.as_begun(line, self._record['names']))
 
     def metric(self, name: str) -> str:
-        """What this run calls a metric: a run that was begun with other names keeps them."""
+        """The name of a metric in this run, which keeps the names that it began with."""
         return names.earlier(name, self._record['names'])
 
     def lines(self, name: str) -> list[dict[str, Any]]:
-        """The lines of a .jsonl file with today's names of metrics; none if it is not there."""
+        """The lines of a .jsonl file with today's names of metrics; empty without the file."""
         return read_lines(self.directory / name)
 
     def scores(self) -> list[tuple[int, float]]:
@@ -365,18 +366,18 @@ class RunFolder:
         return mean_scores(self.directory, len(self._tasks))
 
     def write_scores(self) -> None:
-        """Makes scores.csv of the evaluations so far."""
+        """Writes scores.csv from all evaluations."""
         files.write_text(self.directory / 'scores.csv', 'step,reward,seed\n' + ''.join(
             f'{step},{reward!r},{self._seed}\n' for step, reward in self.scores()))
 
     def _cut(self, progress: dict[str, Any], say: Callable[[str], None]) -> None:
-        """Removes what was written after a checkpoint: it will be made again, and be the same.
+        """Removes everything newer than a checkpoint; the run makes the same again.
 
-        What this run cannot have written in `episodes/` is set aside.
+        Files in `episodes/` that the run cannot have written are set aside.
         """
         kept = len(progress['episodes'])
         for path in sorted(self.directory.glob('**/.*.partial*')):
-            # A half-written file within a half-written folder goes with it.
+            # A partial file inside a partial folder goes with the folder.
             shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
         # A file is written before its line.
         written = len(self.lines('metrics.jsonl')) + len(self._tasks)
@@ -387,7 +388,7 @@ class RunFolder:
             aside.parent.mkdir(exist_ok=True)
             path.rename(aside)
         if foreign:
-            say(f'{len(foreign)} files in {self.directory / "episodes"} are of no episode of this run, and were moved '
+            say(f'{len(foreign)} files in {self.directory / "episodes"} do not belong to this run, and were moved '
                 f'to {self.directory / "set_aside"}.')
         for number in range(kept, written):
             self.episode_path(number).unlink(missing_ok=True)
@@ -401,7 +402,7 @@ class RunFolder:
                           if line['episodes'] <= kept // len(self._tasks) and line['updates'] <= progress['updates']]
                 files.write_text(path, ''.join(
                     json.dumps(names.as_begun(line, self._record['names'])) + '\n' for line in lines))
-        # Not cut but made anew: a crash may have come after an evaluation's line there and before its line here.
+        # Made anew, since a crash may have come between an evaluation's line and its line in scores.csv.
         if self.scores():
             self.write_scores()
         else:
@@ -409,7 +410,7 @@ class RunFolder:
 
 
 def _earlier(before: dict[str, Any], record: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
-    """An entry 'earlier' with what made the run until now, oldest first; none if it is what goes on with it."""
+    """An entry 'earlier' with versions and devices of the run so far, oldest first, if they differ from today's."""
     made_by = {name: before[name] for name in ('versions', 'device', 'commit', 'flags') if name in before}
     same = all(record.get(name) == value for name, value in made_by.items())
     earlier = before.get('earlier', []) + ([] if same else [made_by])

@@ -1,4 +1,4 @@
-"""Many runs on this machine, each in the folder that a single training would give it."""
+"""Many runs on this machine, each in the folder of a single training."""
 
 import dataclasses
 import gc
@@ -23,7 +23,7 @@ Member = tuple[Run, Path]
 
 
 class Result(NamedTuple):
-    """How far a run is, and what it scored.
+    """Progress and scores of a run.
 
     Attributes:
         directory: of the run, TASK/METHOD/SEED at its end.
@@ -39,30 +39,30 @@ class Result(NamedTuple):
 
 
 def make_members(options: Options, tasks: Sequence[str], numbers: Sequence[int]) -> list[Member]:
-    """Every run of a sweep and its folder, once it is sure that none belongs to another run.
+    """Every run of a sweep with its folder, after a check that no folder belongs to another run.
 
     Args:
         options: of all runs.
-        tasks: an agent for each.
+        tasks: each has an agent of its own.
         numbers: the seeds.
 
     Raises:
-        FolderError: the folder of any run belongs to a run with other settings.
+        FolderError: the folder of a run belongs to a run with other settings.
     """
     members = [options.member(task, seed) for task in tasks for seed in numbers]
     for run, directory in members:
-        settle(directory, run.identity, options.resume)  # A cluster's driver leaves the devices to the runs.
+        settle(directory, run.identity, options.resume)  # It touches no device: a cluster's driver needs none.
     return members
 
 
 def train(members: Sequence[Member], options: Options, reporter: Reporter, seeds_per_device: int | None = None) -> int:
-    """Trains on this machine's devices: seeds that are equally far together, a remainder last.
+    """Trains on this machine's devices. Seeds with equal progress train together, a remainder last.
 
     Args:
         members: see `make_members`.
         options: of all runs; the time limit is that of the sweep.
-        reporter: is told what happens.
-        seeds_per_device: computed together on a device; none: 1 on a CPU, all elsewhere.
+        reporter: is told of every event.
+        seeds_per_device: seeds that one device computes together; by default 1 on a CPU and all elsewhere.
 
     Returns:
         the exit status: 0 if all runs have their episodes or the time limit is reached, else that of a signal.
@@ -84,7 +84,7 @@ def train(members: Sequence[Member], options: Options, reporter: Reporter, seeds
 
 
 def results(directories: Sequence[Path]) -> list[Result]:
-    """Of each run that has begun."""
+    """Progress and scores of each run that has begun."""
     found = []
     for directory in directories:
         if metrics := read_lines(directory / 'metrics.jsonl'):
@@ -96,18 +96,18 @@ def results(directories: Sequence[Path]) -> list[Result]:
 
 def _train_group(group: Sequence[Member], options: Options, reporter: Reporter, devices: Sequence[jax.Device],
                  ) -> tuple[int, bool]:
-    """One round: its status, and whether it was stopped. None of its arrays are left when it ends."""
+    """Trains one round and frees its arrays; returns the exit status, and whether it was stopped."""
     with reporter.starting():
         training = Training(group, options, reporter, devices)
     status = training.main()
     stopped = training.stop.reason is not None
     del training
-    gc.collect()  # Its parts know each other, so they would wait for the collector while the next round fills up.
+    gc.collect()  # Its parts refer to each other, so their memory would stay while the next round fills up.
     return status, stopped
 
 
 def _groups(members: Sequence[Member], devices: int, on_each: int) -> list[list[Member]]:
-    """Runs that are trained together: equally far, as many as fit the devices."""
+    """Groups of runs that train together: with equal progress, and as many as the devices take."""
     by_progress: dict[tuple[int, int], list[int]] = {}
     for index, (_, directory) in enumerate(members):
         by_progress.setdefault(newest_progress(directory), []).append(index)

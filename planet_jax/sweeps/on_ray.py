@@ -1,8 +1,8 @@
 """Runs of a sweep over the machines of a Ray cluster, each in a process of its own.
 
 A Ray task holds one accelerator, or a few cores, and waits for the process of `planet-jax train` that it started. So a
-run is what it is without Ray: signals save and stop it, its crash is not one of Ray's, and all its memory is gone when
-it ends. If the task's worker dies, the kernel kills the process, and the run is started again where there is room.
+run behaves as without Ray: signals save and stop it, its crash does not crash Ray, and its memory is freed when it
+ends. If the task's worker dies, the kernel kills the process, and the run is started again where there is room.
 """
 
 import ctypes
@@ -23,15 +23,15 @@ from planet_jax.runs.duration import duration
 from planet_jax.runs.stop import Stop
 
 CORES = 2
-"""Of a run without an accelerator. Runs that share a machine are not held to theirs: they compete."""
+"""Cores of a run without an accelerator. Ray counts them, but does not enforce them."""
 LOCK_SECONDS = 120
-"""To wait for a run folder that is in use. NFS keeps the lock of a machine that died for 90 s."""
+"""Seconds to wait for a run folder that is in use. NFS keeps the lock of a dead machine for 90 s."""
 REPORT_SECONDS = 30
-"""Between two lines that tell how far the runs are."""
+"""Seconds between two lines on the progress."""
 FRUITLESS = 3
-"""A run that was lost so often in a row, and added no episode in between, is given up."""
+"""A run is given up after this many losses in a row without a new episode."""
 LAST_LINES = 10
-"""Of a run's output, told if it fails."""
+"""Lines of a run's output that are shown if it fails."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,8 +40,8 @@ class Job:
 
     Attributes:
         directory: its run folder, an absolute path on a disk that every machine of the cluster sees.
-        arguments: of `planet-jax`, from 'train' on, that make this run folder, whatever the working directory.
-        episodes: in its data at the end, the seed episodes included.
+        arguments: of `planet-jax`, beginning with 'train', that lead to this folder from any working directory.
+        episodes: in the data at the end, seed episodes included.
     """
 
     directory: Path
@@ -55,27 +55,27 @@ class Job:
 
 
 def launch(jobs: Sequence[Job], *, accelerators: bool | None = None, say: Callable[[str], None]) -> list[int]:
-    """Runs all jobs to their ends, each wherever in the cluster there is room.
+    """Runs all jobs to the end, wherever the cluster has room.
 
-    The cluster is the one that RAY_ADDRESS names or that `ray start` made on this machine, or else this machine alone.
-    SIGINT and SIGTERM save and stop all runs; a second one ends them at once. What a run prints goes to `output.txt` in
+    The cluster is the one that RAY_ADDRESS names, or that `ray start` made on this machine, or this machine alone.
+    SIGINT and SIGTERM save and stop all runs; a second signal kills them. The output of a run goes to `output.txt` in
     its folder.
 
     Args:
         jobs: the runs.
-        accelerators: whether each run gets one to itself, or else cores; none: if the cluster has any.
-        say: called with sentences for a person.
+        accelerators: whether each run gets an accelerator of its own, or cores; by default if the cluster has any.
+        say: called with sentences for the user.
 
     Returns:
-        the exit status of each run; above 128 if it was stopped, or lost and given up.
+        the exit status of each run; above 128 if the run was stopped, or lost and given up.
 
     Raises:
         RuntimeError: Ray is not installed.
         ConnectionError: there is no cluster at RAY_ADDRESS.
-        ValueError: there are no accelerators, though they are asked for.
+        ValueError: accelerators are asked for, but the cluster has none.
     """
     os.environ.setdefault('RAY_USAGE_STATS_ENABLED', '0')
-    # Ray reads it as it is imported. It tries an address where no cluster is 20 times, for 40 s each.
+    # Ray reads it at import. By default it tries an address without a cluster 20 times, 40 s each.
     os.environ.setdefault('RAY_NUM_REDIS_GET_RETRIES', '2')
     try:
         import ray
@@ -85,7 +85,7 @@ def launch(jobs: Sequence[Job], *, accelerators: bool | None = None, say: Callab
     for job in jobs:
         job.directory.mkdir(parents=True, exist_ok=True)
     ray.init(include_dashboard=False, log_to_driver=False, logging_level='ERROR')
-    stop = Stop(None)  # After `init`, which takes SIGTERM.
+    stop = Stop(None)  # After `init`, which installs a handler for SIGTERM.
     try:
         return _Launch(ray, accelerators, stop, say).main(jobs)
     finally:
@@ -94,17 +94,17 @@ def launch(jobs: Sequence[Job], *, accelerators: bool | None = None, say: Callab
 
 
 class _Watched:
-    """What the launcher knows of a run.
+    """The launcher's knowledge of a run.
 
     Attributes:
         job: the run.
-        lock: text of the lock file, which names the process that uses the folder or used it last.
-        running: in a process of this launch.
-        episodes: in its data.
-        learned: of them, those with updates before them.
-        most: episodes at any loss so far.
+        lock: text of the lock file, which names the last process that used the folder.
+        running: whether a process of this launch runs it.
+        episodes: in the data.
+        learned: episodes that came after the first update.
+        most: largest number of episodes at a loss of the run.
         losses: in a row, without a new episode.
-        status: its exit status at the end.
+        status: exit status at the end.
     """
 
     def __init__(self, job: Job):
@@ -119,7 +119,7 @@ class _Watched:
         return path.read_text() if path.exists() else ''
 
     def read_metrics(self) -> None:
-        """How far it is."""
+        """Reads the progress."""
         from planet_jax.storage.files import read_lines
 
         lines = read_lines(self.job.directory / 'metrics.jsonl')
@@ -127,14 +127,14 @@ class _Watched:
         self.episodes, self.learned = len(numbers), sum(numbers.values())
 
     def has_begun(self) -> bool:
-        """True once for each process that takes the folder."""
+        """Whether another process has taken the folder since the last call."""
         if self.running or (lock := self._read_lock()) in ('', self.lock):
             return False
         self.lock, self.running = lock, True
         return True
 
     def worth_another_try(self) -> bool:
-        """After a loss: whether it still gets on."""
+        """Counts a loss; returns whether the run is still making progress."""
         self.running = False
         self.losses = 1 if self.episodes > self.most else self.losses + 1
         self.most = max(self.episodes, self.most)
@@ -142,12 +142,12 @@ class _Watched:
 
 
 class _Launch:
-    """All runs of one launch, seen from the driver."""
+    """The driver of all runs of one launch."""
 
     def __init__(self, ray: Any, accelerators: bool | None, stop: Stop, say: Callable[[str], None]):
         self.ray, self.stop, self.say = ray, stop, say
         self.environment = {'JAX_PLATFORMS': 'cpu'} if accelerators is False else {}
-        # Not Ray's own retries: whether a run gets on, and what was lost, is known here.
+        # Without Ray's retries: the driver knows whether a run makes progress, and what was lost.
         self.task = ray.remote(max_calls=1, max_retries=0, scheduling_strategy='SPREAD',
                                **_needs(ray, accelerators))(_run)
         self.pending: dict[Any, _Watched] = {}
@@ -161,7 +161,7 @@ class _Launch:
         while self.pending:
             if self.stop.asked() and not stopping:
                 stopping = True
-                self.say(f'Stopping: {self.stop.reason}. The runs save what they have.')
+                self.say(f'Stopping: {self.stop.reason}. The runs save and stop.')
                 for task in self.pending:
                     self.ray.cancel(task)
             for task in self.ray.wait(list(self.pending), timeout=1)[0]:
@@ -178,7 +178,7 @@ class _Launch:
         self.pending[self.task.remote(run.job, self.environment)] = run
 
     def _end(self, run: _Watched, task: Any) -> None:
-        """Tells how a run's task ended, and starts a run again that was lost."""
+        """Reports the end of a run's task, and starts a lost run again."""
         errors, last_lines = self.ray.exceptions, []
         try:
             run.status, last_lines = self.ray.get(task)
@@ -194,7 +194,7 @@ class _Launch:
         if run.status == 0 or self.stop.asked():
             self.say(f'{told}.')
         elif run.status > 128 and run.worth_another_try():
-            self.say(f'{told}. It goes on from its newest checkpoint where there is room.')
+            self.say(f'{told}. It continues from its newest checkpoint when the cluster has room.')
             self._submit(run)
         else:
             self.say('\n  '.join([f'{told}. What it printed last:', *last_lines]) if last_lines else f'{told}.')
@@ -207,14 +207,14 @@ class _Launch:
         self.say(f'{", ".join(told)}; time left {self._time_left()}')
 
     def _time_left(self) -> str:
-        """By the pace of all runs together since the launch; seed episodes are quick and not counted."""
+        """Time left by the pace of all runs since the launch, seed episodes not counted."""
         learned = sum(run.learned for run in self.runs) - self.learned_before
         left = sum(run.job.episodes - run.episodes for run in self.pending.values())
         return duration(left * (time.monotonic() - self.begun) / learned) if learned > 0 else 'not known yet'
 
 
 def _needs(ray: Any, accelerators: bool | None) -> dict[str, Any]:
-    """What a run takes of a machine."""
+    """The resources that a run takes."""
     there = ray.cluster_resources()
     if accelerators is not False:
         if 'GPU' in there:
@@ -227,7 +227,7 @@ def _needs(ray: Any, accelerators: bool | None) -> dict[str, Any]:
 
 
 def _run(job: Job, environment: dict[str, str]) -> tuple[int, list[str]]:
-    """The task: runs a job on this machine until it ends, and passes SIGINT and SIGTERM on to it as SIGTERM.
+    """The Ray task: runs a job on this machine to its end, and passes SIGINT and SIGTERM on as SIGTERM.
 
     Returns:
         its exit status, 128 and the signal's number if a signal killed it; and the last lines that it printed.
@@ -236,8 +236,8 @@ def _run(job: Job, environment: dict[str, str]) -> tuple[int, list[str]]:
         RuntimeError: its folder is not there.
     """
     if not job.directory.is_dir():
-        raise RuntimeError(f'{job.directory} is not there on {socket.gethostname()}: the LOGDIR must be on a disk that '
-                           f'every machine of the cluster sees')
+        raise RuntimeError(f'{job.directory} does not exist on {socket.gethostname()}: the LOGDIR must be on a disk '
+                           f'that every machine of the cluster sees')
     stop = Stop(None)
     try:
         with open(job.directory / 'output.txt', 'a+b') as output:
@@ -259,7 +259,7 @@ def _run(job: Job, environment: dict[str, str]) -> tuple[int, list[str]]:
 
 
 def _await_lock(directory: Path, output: BinaryIO, stop: Stop) -> None:
-    """Waits while another process uses the folder: one of a machine that died may seem to for a while."""
+    """Waits while the folder seems in use, since the lock of a dead machine stays for a while."""
     path, deadline, said = directory / 'lock', time.monotonic() + LOCK_SECONDS, False
     while path.exists() and time.monotonic() < deadline and not stop.asked():
         with open(path, 'a+') as lock:
@@ -276,7 +276,7 @@ def _await_lock(directory: Path, output: BinaryIO, stop: Stop) -> None:
 
 
 def _die_with(parent: int) -> None:
-    """Ends this process when its parent ends, however that comes; at once if it is no more."""
+    """Makes the kernel kill this process when its parent dies; exits if the parent is dead already."""
     if sys.platform == 'linux':
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
     if os.getppid() != parent:

@@ -77,7 +77,7 @@ def test_symbols_and_defaults_are_shown(command, printed):
     assert re.search(r'--planner.candidates INT +J, .*\[1000\]', page) and 'preset planet' in page
     everything = printed(command, '--help', 'all')
     assert '--collector.noise' in everything
-    assert ('none: 1000 (planet' in everything) == issubclass(COMMANDS[command].options, TrainingOptions)
+    assert ('by default 1000 (planet' in everything) == issubclass(COMMANDS[command].options, TrainingOptions)
 
 
 def test_groups_that_there_are_not(capsys):

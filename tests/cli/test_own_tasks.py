@@ -41,7 +41,7 @@ def test_nothing_that_a_folder_names_is_imported_unasked(command, task, run, tmp
     if command == 'report':  # It tells the rest of a run whose agent must not act.
         assert 'the agent could not act' in printed.out and '--trust-task' in printed.out
     elif command != 'info':
-        assert f'is {task}, for which stranger would be imported, and so run: add --trust-task' in printed.err
+        assert f'is {task}, which imports, and so runs, stranger: add --trust-task' in printed.err
 
 
 def test_what_is_trusted_is_imported(run, tmp_path, capsys):

@@ -53,7 +53,7 @@ def test_a_disk_that_fills_up_is_one_sentence_and_costs_no_checkpoint(tmp_path, 
 def test_whether_a_run_may_or_must_be_there(tmp_path, capsys):
     command = [*TOY, '--logdir', str(tmp_path), '--episodes', '3', '--resume']
     assert main([*command, 'must']) == 2
-    assert 'has no checkpoint to go on from' in capsys.readouterr().err and not list(tmp_path.iterdir())
+    assert 'has no checkpoint to continue from' in capsys.readouterr().err and not list(tmp_path.iterdir())
     assert main([*command, 'never']) == 0
     assert main([*command, 'must']) == 0
     assert 'nothing is left to do' in capsys.readouterr().out

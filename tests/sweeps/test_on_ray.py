@@ -176,7 +176,7 @@ def test_a_run_whose_machine_dies_continues_on_another(ray_settings, tmp_path, r
             assert (runs[lost] / 'metrics.jsonl').read_text().count('\n') < episodes
             print('kill', file=cluster.stdin, flush=True)
             printed = read_until(process, f'rssm-debug/{lost}: ')
-            assert 'It goes on from its newest checkpoint' in printed
+            assert 'It continues from its newest checkpoint' in printed
             printed += process.communicate(timeout=600)[0]
         assert statuses(printed) == [0, 0], printed
         assert re.search(r'of 2 runs ended, .*rssm-debug/\d \d+/\d+; time left', printed)

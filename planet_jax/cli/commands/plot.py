@@ -23,8 +23,8 @@ class Plot:
     directories: Annotated[tuple[Path, ...], tyro.conf.arg(name='dir', metavar='DIR...'), tyro.conf.Positional]
     """Run folders, LOGDIR/TASK/METHOD/SEED, or folders above them; a scores.csv of any tool is enough."""
     out: tuple[Path, ...] = ()
-    """Files to write: pictures (.png, .pdf, .svg) or tables (.md, .csv); by default scores.png, or nothing with
-    --table."""
+    """Files to write: pictures (.png, .pdf, .svg) or tables (.md, .csv); by default scores.png, or nothing if a
+    table is printed."""
     table: bool = False
     """Print the scores as a table."""
     x: Literal['episodes', 'env_steps'] | None = None
