@@ -3,20 +3,43 @@ import io
 import re
 from pathlib import Path
 
+import numpy as np
+from PIL import Image
+
 from planet_jax.cli.commands import COMMANDS
 from planet_jax.cli.main import main
+from planet_jax.runs import evaluation
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / 'README.md').read_text()
 MAKEFILE = (ROOT / 'Makefile').read_text()
 
 
-def blocks(language):
-    return re.findall(rf'^```{language}\n(.*?)^```', README, re.DOTALL | re.MULTILINE)
+def blocks(language, page=README):
+    return re.findall(rf'^```{language}\n(.*?)^```', page, re.DOTALL | re.MULTILINE)
+
+
+def test_an_agent_is_loaded_and_evaluated_in_two_lines(monkeypatch):
+    """The agent and its environments are real; only the steps of the episodes are left out, which take a minute."""
+    asked = []
+
+    def evaluate(act, begin, vector, params, root, episodes, report):
+        asked.append((vector.reset(seed=[0] * vector.num_envs)[0].shape[1:], episodes))
+        return np.arange(float(episodes))[None], None
+
+    monkeypatch.setattr(evaluation, 'evaluate', evaluate)
+    monkeypatch.chdir(ROOT)
+    example, = blocks('python')
+    assert len(example.splitlines()) == 2
+    output = io.StringIO()
+    with contextlib.redirect_stdout(output):
+        exec(example, {})
+    assert asked == [((32, 32, 3), 10)]
+    assert "{'cartpole_swingup': array([0., 1., 2." in output.getvalue()
 
 
 def test_planner_example_reaches_the_target():
-    example, = blocks('python')
+    example = blocks('python', (ROOT / 'docs' / 'pieces.md').read_text())[0]
     output = io.StringIO()
     with contextlib.redirect_stdout(output):
         exec(example, {})
@@ -45,6 +68,14 @@ def test_every_preset_is_explained():
     from planet_jax.config import PRESETS
 
     assert all(f'| `{name}` |' in README for name in PRESETS)
+
+
+def test_the_first_screen_has_a_picture_that_moves():
+    name, = re.findall(r'!\[[^\]]+\]\((docs/pictures/[^)]+)\)', README)
+    assert (ROOT / name).stat().st_size < 1.5e6
+    with Image.open(ROOT / name) as picture:
+        assert picture.n_frames > 100
+    assert len(README.splitlines()) < 120
 
 
 def test_no_placeholder_is_left():
