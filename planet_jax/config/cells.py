@@ -1,17 +1,17 @@
-"""The cells of the world model, and what follows from each for the rest (section 3 of the paper)."""
+"""The cells of the world model and their traits (section 3 of the paper)."""
 
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 
 class Cell(NamedTuple):
-    """What a cell is like. Its network is the class of the same name in `networks.cells.NETWORKS`.
+    """The traits of a cell. Its network stands under the same name in `networks.cells.NETWORKS`.
 
     Attributes:
-        deterministic: there is a deterministic part of D units; else D is 0.
-        predicts_std: the standard deviation of the stochastic part is predicted; else it is 1.
-        samples: the stochastic part is a sample; else it is the mean, and there is nothing to overshoot with.
-        kl_scale: factor of the divergence, where none is set.
-        free_nats: divergence per step that costs nothing, where none are set; none: what follows from the objective.
+        deterministic: whether it has a deterministic part of D units.
+        predicts_std: whether the standard deviation of the stochastic part is predicted; otherwise it is 1.
+        samples: whether the stochastic part is a sample; otherwise it is the mean, without latent overshooting.
+        kl_scale: default of `objective.kl_scale`.
+        free_nats: default of `objective.free_nats`; None for that of the objective.
     """
 
     deterministic: bool = True
@@ -27,7 +27,7 @@ CELLS: dict[str, Cell] = {
     'rnn': Cell(predicts_std=False, samples=False, free_nats=0.0),
     'rnn_official': Cell(samples=False, kl_scale=0.0),
 }
-"""By the name that `Model.cell` gives."""
+"""Traits by the name of the cell in `Model.cell`."""
 
 if TYPE_CHECKING:
     CellName = str

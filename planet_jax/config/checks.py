@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Literal, get_args, get_origin
 
 ALWAYS = object()
-"""Of a field that every configuration has had."""
+"""Marks a field that every configuration has had."""
 BOUNDS = 'least', 'most', 'above', 'below'
 
 
@@ -40,14 +40,14 @@ def before(settings: type) -> dict[str, Any]:
 
 
 def check(group: str, settings: Any) -> None:
-    """Refuses a value that is out of its bounds or none of its choices. None is valid where the field's type has it.
+    """Refuses values that are out of bounds or not among the choices. None is valid if the field's type allows it.
 
     Args:
         group: name of the group, for the message.
         settings: the group, a dataclass.
 
     Raises:
-        ValueError: with the name, the value, and the nearest valid value or the choices.
+        ValueError: the message has the name, the value, and the nearest valid value or the choices.
     """
     for entry in dataclasses.fields(settings):
         name, value = f'{group}.{entry.name}', getattr(settings, entry.name)

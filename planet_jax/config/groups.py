@@ -1,7 +1,7 @@
-"""Static configuration: every choice of a run, checked once, at construction.
+"""Static configuration: every setting of a run, checked once at construction.
 
 Each group is a frozen dataclass of plain values, so it is hashable, can be closed over by a jitted function and can be
-written to JSON. `__post_init__` is the only validator: whatever holds a `Config` may rely on it. The symbols in the
+written to JSON. `__post_init__` is the only validator, so every `Config` is valid. The symbols in the
 field descriptions (H, J, K, ...) are those of the table in `planet_jax/types.py`.
 """
 
@@ -45,12 +45,12 @@ class Env:
     camera: int = setting(0, least=-1)
     """Index of the MuJoCo camera."""
     quality: Literal['suite', 'fast', 'coarse'] = 'suite'
-    """`suite`: as dm_control ships it; `fast`: no shadows, no multisampling, a small off-screen buffer; `coarse`: that,
-    and fewer facets of round shapes, so that cup_catch is drawn in a third (slack string) to half of the time."""
+    """`suite`: as dm_control ships it; `fast`: no shadows, no multisampling, a small off-screen buffer; `coarse`:
+    also fewer facets of round shapes, which renders cup_catch in a third to a half of the time."""
     action_repeat: int | None = setting(None, least=1)
-    """R, environment steps per agent step; none: the task's own (the paper's appendix A for its six tasks)."""
+    """R, environment steps per agent step; by default the task's own (appendix A of the paper)."""
     steps: int | None = setting(None, then=None, least=1)
-    """Environment steps in an episode; none: the task's own."""
+    """Environment steps in an episode; by default the task's own."""
 
     def __post_init__(self):
         check('env', self)
@@ -64,30 +64,28 @@ class Objective:
     """Weights of the variational bound (equation 3 of the paper)."""
 
     image_scale: float | None = setting(1.0, then=1.0, least=0)
-    """Factor of the observation's log-likelihood; none: what gives it the weight that the paper's images have beside
-    divergence and rewards, 12,288 over the entries of an image (4 for 32 x 32 x 3), 1,000 over those of a vector (200
-    for 5)."""
+    """Factor of the observation's log-likelihood; `none` gives observations the weight of the paper's images: 12,288
+    divided by the entries of an image (4 for 32 x 32 x 3), or 1,000 divided by those of a vector."""
     reward_scale: float = setting(10.0, least=0)
     """Factor of the reward's log-likelihood (paper: 1; released code: 10)."""
     kl_scale: float | None = setting(None, least=0)
-    """Factor of the divergence from posterior to prior; none: 1, but 0 for the cell rnn_official."""
+    """Factor of the KL from posterior to prior; by default 1, but 0 for the cell rnn_official."""
     free_nats: float | None = setting(None, least=0)
-    """Divergence per step that costs nothing; none: 3, or 1 where kl_balance is set, but 0 for the cell rnn, whose
-    divergence is a regression."""
+    """KL per step without penalty; by default 3, or 1 with kl_balance, but 0 for the cell rnn, whose KL is a squared
+    error."""
     kl_balance: float | None = setting(None, then=None, least=0, most=1)
-    """Share of the divergence's gradient that goes to the prior, 0 to 1; the posterior gets the rest (DreamerV2: 0.8).
-    None: both get all of it (paper)."""
+    """Share of the KL's gradient for the prior, 0 to 1; the posterior gets the rest (DreamerV2: 0.8). Without it, both
+    get the whole gradient (paper)."""
     overshooting_distance: int = setting(1, then=1, least=1)
-    """O, steps that the prior is rolled ahead from a posterior for latent overshooting (equation 7); 1: off."""
+    """O, steps that latent overshooting predicts from a posterior (equation 7); 1 switches it off."""
     overshooting_weights: Literal['released', 'paper'] = setting('released', then='released')
-    """`released`: the divergence, plus the mean over distances 2 to O; `paper`: the mean over all, 1 to O. A distance
-    is its sum over rows, divided by L."""
+    """`released`: the KL at distance 1 plus the mean over distances 2 to O; `paper`: the mean over distances 1 to O."""
     overshooting_betas: tuple[float, ...] = setting((), then=(), least=0)
-    """Weights of distances 2 to O; none: 1 each."""
+    """Weights of distances 2 to O; by default 1 each."""
     overshooting_reward: bool = setting(False, then=False)
-    """Predict rewards from the rolled states too; the released code gave it up."""
+    """Predict rewards from the overshooting states too; the released code switches this off."""
     global_prior_scale: float = setting(0.0, then=0.0, least=0)
-    """Factor of the divergence from the posterior to a fixed standard normal (an earlier version of the paper)."""
+    """Factor of the KL from the posterior to a standard normal (an earlier version of the paper)."""
 
     def __post_init__(self):
         check('objective', self)
@@ -97,11 +95,11 @@ class Objective:
                              f'{self.overshooting_distance - 1} in all.')
 
     def resolve(self, kl_scale: float = 1.0, free_nats: float | None = None) -> 'Objective':
-        """The same with every none filled in that does not follow from the observation.
+        """The same settings with `kl_scale` and `free_nats` filled in.
 
         Args:
-            kl_scale: where none is set.
-            free_nats: where none are set; none: 3, or 1 with `kl_balance`.
+            kl_scale: default of the setting.
+            free_nats: default of the setting; None for 3, or 1 with `kl_balance`.
         """
         if free_nats is None:
             free_nats = 3.0 if self.kl_balance is None else 1.0
@@ -110,10 +108,10 @@ class Objective:
         return dataclasses.replace(self, **filled) if filled else self
 
     def observation_scale(self, shape: Sequence[int]) -> float:
-        """The factor of the log-likelihood of observations of a shape: `image_scale`, or what follows from the shape.
+        """The factor of the log-likelihood of observations of a shape: `image_scale`, or the default for the shape.
 
-        The paper's images have 12,288 entries, of which most stay as they are. Those of a vector all move, and by more,
-        so that 1,000 of them weigh about as much.
+        The paper's images have 12,288 entries, most of which never change. The entries of a vector all change, and by
+        more, so 1,000 of them weigh about as much.
         """
         if self.image_scale is not None:
             return self.image_scale
@@ -129,24 +127,24 @@ class Learner:
     chunk_length: int = setting(50, least=1)
     """L, rows per chunk."""
     learning_rate: float = setting(1e-3, above=0)
-    """Of Adam."""
+    """Learning rate of Adam."""
     adam_epsilon: float = setting(1e-4, above=0)
-    """Of Adam."""
+    """Epsilon of Adam."""
     adam_epsilon_hat: bool = False
     """Add epsilon before the bias correction, as TensorFlow does."""
     clip_norm: float = setting(1000.0, above=0)
-    """Largest global norm of the gradient."""
+    """Global norm at which the gradient is clipped."""
     image_shift: int = setting(0, then=0, least=0)
-    """Pixels by which the images of a chunk are moved at most, at random and all alike, before an update learns from
-    them (DrQ): few episodes are not learned by heart. 0: they stay."""
+    """Largest random shift of a chunk's images, in pixels (DrQ); it makes a few episodes harder to memorise. 0 switches
+    it off."""
     average: float = setting(0.0, then=0.0, least=0, below=1)
-    """Weight of what an average of the parameters was before an update: about the last 1 / (1 - average) updates
-    count. The average filters and plans, the newest parameters go on learning. 0: there is none."""
+    """Decay of a moving average of the parameters, over about the last 1 / (1 - average) updates. The average filters
+    and plans; the newest parameters learn. 0 switches it off."""
     most_skipped: int = setting(10, then=10, least=1)
-    """Updates in a row whose loss or gradient is not finite; after so many the training ends."""
+    """Updates in a row with a loss or a gradient that is not finite, after which the training ends."""
     updates_per_call: int = setting(0, least=0)
-    """Updates in one call of the compiled step; 0: 1 on a CPU, 10 elsewhere. It changes no number, only how often
-    progress is shown and a signal is obeyed."""
+    """Updates in one call of the compiled step; 0 means 1 on a CPU and 10 elsewhere. No number depends on it, only how
+    often progress is shown and signals are obeyed."""
 
     def __post_init__(self):
         check('learner', self)
@@ -154,40 +152,40 @@ class Learner:
 
 @dataclass(frozen=True)
 class Replay:
-    """Where episodes are kept for sampling."""
+    """The memory of episodes that chunks are drawn from."""
 
     capacity: int | None = setting(None, least=1)
-    """N, episodes kept in memory, the oldest dropped; none: all of the run."""
+    """N, episodes in memory, of which the oldest are dropped; by default all of the run."""
     placement: Literal['auto', 'device', 'host'] = setting('auto', then='auto')
-    """On the device that computes, or in the host's memory, from where chunks are sent while the device computes;
-    `auto`: on the device while they take at most half of its memory. It changes no number."""
+    """On the computing device, or in the host's memory, from where chunks are sent during updates; `auto`: on the
+    device if the episodes take at most half of its memory. No number depends on it."""
     keep_files: int | None = setting(None, then=None, least=1)
-    """Episodes whose files stay in the run folder, the oldest removed, at least `capacity`; none: all."""
+    """Episode files that stay in the run folder, at least `capacity`; older ones are removed. By default all stay."""
 
     def __post_init__(self):
         check('replay', self)
         if self.keep_files is not None:
             if self.capacity is None:
                 raise ValueError(f'replay.keep_files is {self.keep_files}, but a replay without a capacity holds every '
-                                 f'episode, and needs its file to go on: set replay.capacity too.')
+                                 f'episode, and needs every file to resume: set replay.capacity too.')
             if self.keep_files < self.capacity:
                 raise ValueError(f'replay.keep_files is {self.keep_files} and replay.capacity is {self.capacity}, but '
-                                 f'what is in memory needs its file: the nearest valid value is {self.capacity}.')
+                                 f'an episode in memory needs its file: the nearest valid value is {self.capacity}.')
 
 
 @dataclass(frozen=True)
 class Collector:
-    """How episodes are gathered (algorithm 1 of the paper)."""
+    """How episodes are collected (algorithm 1 of the paper)."""
 
     seed_episodes: int = setting(5, least=1)
     """S, episodes of random actions before the first update."""
     collect_interval: int = setting(100, least=1)
     """C, updates between two collected episodes."""
     interval_counts: Literal['each_task', 'all_tasks'] = setting('each_task', then='each_task')
-    """With several tasks, an episode of each follows after C updates for each of them (released code: 600 for six) or
+    """With several tasks, collect an episode of each after C updates for each task (released code: 600 for six), or
     after C in all (paper)."""
     agent: Literal['planet', 'random'] = setting('planet', then='planet')
-    """Who collects after the seed episodes: the planner with noise, or random actions (figure 5)."""
+    """The collecting agent after the seed episodes: the planner with noise, or random actions (figure 5)."""
     noise: float = setting(0.3, least=0)
     """Standard deviation of the Gaussian noise added to planned actions."""
     random: Literal['uniform', 'normal'] = setting('uniform', then='uniform')
@@ -197,33 +195,33 @@ class Collector:
         check('collector', self)
 
     def interval(self, tasks: int) -> int:
-        """Updates before a further episode of each of so many tasks."""
+        """Updates between two episodes of each task, for this number of tasks."""
         return self.collect_interval * (tasks if self.interval_counts == 'each_task' else 1)
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Episodes without exploration noise, always from the same starts; they are not learned from."""
+    """Episodes without exploration noise, always from the same starts; the agent does not learn from them."""
 
     every: int = setting(25, least=0)
-    """Episodes of data between two evaluations, and one at the end; 0: never."""
+    """Episodes of data between two evaluations; there is one more at the end. 0 means never."""
     episodes: int = setting(10, least=1)
     """Episodes of an evaluation."""
     open_loop: bool = setting(True, then=True)
-    """Predict the first of them from its first 5 images: pictures and errors are added to the run folder."""
+    """Predict the first evaluation episode from its first 5 images; pictures and errors go to the run folder."""
     first: int | None = setting(None, then=None, least=1)
-    """Episodes of data at the first evaluation, if that is to come before `every`; none: `every`."""
+    """Episodes of data at the first evaluation, if it comes earlier than `every`."""
     growth: float = setting(1.5, then=1.5, least=1.1)
-    """Factor from one of these early evaluations to the next, in episodes of data."""
+    """Factor between the episodes of data at two early evaluations."""
     full: int = setting(0, then=0, least=0)
-    """Episodes of data from which an evaluation has all of its episodes. Before, it has as large a part of them, at
-    least one; the last evaluation of a run always has all."""
+    """Episodes of data from which an evaluation has all of its episodes. An earlier one has a proportional part, at
+    least one episode; the last evaluation of a run has all."""
 
     def __post_init__(self):
         check('evaluation', self)
 
     def due(self, done: int) -> bool:
-        """Whether an evaluation comes after so many episodes of data, but for the one at the end."""
+        """Whether an evaluation is scheduled after `done` episodes of data, apart from the one at the end."""
         if not self.every or done < 1:
             return False
         early = self.first or self.every
@@ -238,7 +236,7 @@ class Evaluation:
         return max(math.ceil(self.episodes * done / self.full), 1)
 
     def amount(self, done: int, total: int) -> float:
-        """What is left to evaluate after `done` episodes of data: 1 for each evaluation with all its episodes."""
+        """The remaining evaluations after `done` episodes of data; 1 is an evaluation with all its episodes."""
         if not self.every or done >= total:
             return 0.0
         places = [place for place in range(done + 1, total + 1) if place == total or self.due(place)]
@@ -247,7 +245,7 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class Config:
-    """Everything that decides the numbers of a run, but for its task and seed."""
+    """All settings that decide the numbers of a run, besides task and seed."""
 
     env: Env = field(default_factory=Env)
     model: Model = field(default_factory=Model)
@@ -283,10 +281,10 @@ class Config:
         try:
             self.evaluation_planner.over(self.planner)
         except ValueError as error:
-            raise ValueError(f'The evaluation_planner takes from planner what it does not set: {error}') from error
+            raise ValueError(f'The evaluation_planner takes unset fields from planner: {error}') from error
 
     def resolve(self) -> 'Config':
-        """The same with every none filled in that follows from other fields.
+        """The same settings with every default filled in that depends on other fields.
 
         The factor of vector observations follows from their size, so it stays none where that is what it is.
         """

@@ -12,9 +12,9 @@ class Model:
     """Sizes and variants of the world model (appendix A of the paper)."""
 
     cell: CellName = 'rssm'
-    """Recurrent state-space model, its purely stochastic part, or its purely deterministic part (section 3). `rnn` has
-    std 1 and no noise, so its divergence is a regression; `rnn_official` is as released: predicted std, no noise, and
-    no divergence, so nothing trains its prior."""
+    """Recurrent state-space model, or only its stochastic or its deterministic part (section 3). `rnn` has std 1 and no
+    noise, so its KL is a squared error; `rnn_official` is as released: a predicted std, no noise, and no KL, so nothing
+    trains its prior."""
     stochastic: int = setting(30, least=1)
     """Z, size of the stochastic part of the latent state."""
     deterministic: int = setting(200, least=1)
@@ -24,30 +24,30 @@ class Model:
     min_std: float = setting(0.1, least=0)
     """Added to the softplus that makes a standard deviation (released code)."""
     gru: Literal['reset_before', 'reset_after'] = 'reset_before'
-    """Whether the GRU's reset gate acts before the candidate's matrix product (TensorFlow, Cho et al.) or after it."""
+    """The GRU's reset gate acts before the candidate's matrix product (TensorFlow, Cho et al.), or after it."""
     image_bits: int = setting(5, least=1, most=8)
     """Bits kept of each colour channel; uniform noise fills the rest (appendix A)."""
     encoder_channels: tuple[int, ...] = setting((32, 64, 128, 256), least=1)
     """Channels of the encoder's convolutions."""
     encoder_kernels: tuple[int, ...] = setting((), then=(), least=1)
-    """Kernel sizes of the encoder's convolutions; none: 4 each."""
+    """Kernel sizes of the encoder's convolutions; by default 4 each."""
     encoder_strides: tuple[int, ...] = setting((), then=(), least=1)
-    """Strides of the encoder's convolutions; none: 2 each. As large as the kernel, patches do not overlap, which is
-    much faster on a CPU."""
+    """Strides of the encoder's convolutions; by default 2 each. Strides as large as the kernels make patches without
+    overlap, which is much faster on a CPU."""
     decoder_channels: tuple[int, ...] = setting((128, 64, 32), least=1)
-    """Channels of the decoder's transposed convolutions but the last."""
+    """Channels of the decoder's transposed convolutions, except the last."""
     decoder_kernels: tuple[int, ...] = setting((5, 5, 6, 6), least=1)
-    """Kernel sizes of the decoder's transposed convolutions; they decide the size of its image."""
+    """Kernel sizes of the decoder's transposed convolutions, which decide the size of the image."""
     decoder_strides: tuple[int, ...] = setting((), then=(), least=1)
-    """Strides of the decoder's transposed convolutions; none: 2 each."""
+    """Strides of the decoder's transposed convolutions; by default 2 each."""
     decoder_units: int = setting(1024, least=1)
     """Units of the dense layer before the transposed convolutions."""
     decoder_layers: int = setting(0, then=0, least=0)
-    """Hidden dense layers with ReLU before that one."""
+    """Hidden dense layers with ReLU before that dense layer."""
     decoder_hidden: int = setting(256, then=256, least=1)
-    """Units of each of these."""
+    """Units of each hidden dense layer."""
     decoder_start: int = setting(1, then=1, least=1)
-    """Height and width of the map that this layer makes."""
+    """Height and width of the feature map that the dense layer makes."""
     vector_layers: int = setting(2, least=1)
     """Layers of the encoder and of the decoder of vector observations."""
     vector_units: int = setting(200, least=1)
@@ -57,8 +57,8 @@ class Model:
     reward_units: int = setting(300, least=1)
     """Units of these layers (paper: 200; released code: 300)."""
     precision: Literal['default', 'bfloat16', 'tensorfloat32', 'float32'] = 'default'
-    """Of matrix products and convolutions, also in planning. `default` is the device's: float32 on a CPU, TF32 on a
-    recent NVIDIA GPU. `bfloat16`, for accelerators: activations between these products too, all else is float32."""
+    """Precision of matrix products and convolutions, also in planning. `default` is the device's: float32 on a CPU,
+    TF32 on a recent NVIDIA GPU. `bfloat16`, for accelerators, includes the activations between products."""
 
     def __post_init__(self):
         check('model', self)
@@ -68,8 +68,8 @@ class Model:
                             ('decoder_strides', 'decoder_kernels')):
             given, wanted = getattr(self, name), len(getattr(self, other))
             if given and len(given) != wanted:
-                raise ValueError(f'model.{name} has {len(given)} entries and model.{other} {wanted}, but there must be '
-                                 f'as many, or none.')
+                raise ValueError(f'model.{name} has {len(given)} entries and model.{other} {wanted}, but both must '
+                                 f'have the same number, or the first must be empty.')
         if len(self.decoder_kernels) != len(self.decoder_channels) + 1:
             raise ValueError(f'model.decoder_kernels has {len(self.decoder_kernels)} entries and '
                              f'model.decoder_channels {len(self.decoder_channels)}, but there must be exactly one more '
@@ -80,7 +80,7 @@ class Model:
 
     @property
     def traits(self) -> Cell:
-        """What follows from the cell."""
+        """The traits of the cell."""
         return CELLS[self.cell]
 
     def encoder_layers(self) -> list[tuple[int, int, int]]:

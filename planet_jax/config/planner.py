@@ -1,4 +1,4 @@
-"""The planners' settings."""
+"""Settings of the planners."""
 
 import dataclasses
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from planet_jax.config.checks import check, setting
 
 @dataclass(frozen=True)
 class Planner:
-    """How an action is searched for (algorithm 2 of the paper)."""
+    """How the planner searches for an action (algorithm 2 of the paper)."""
 
     horizon: int = setting(12, least=1)
     """H, agent steps that a plan looks ahead."""
@@ -18,35 +18,35 @@ class Planner:
     candidates: int = setting(1000, least=1)
     """J, action sequences per iteration."""
     elites: int = setting(100, least=1)
-    """K, the best candidates, to which the distribution is refitted."""
+    """K, the best candidates, which the distribution is refitted to."""
     std_estimator: Literal['std', 'mean_absolute'] = 'std'
     """Refit the population standard deviation (released code) or the mean absolute deviation (paper)."""
     start: Literal['shared', 'per_candidate'] = 'shared'
-    """One sample of the belief for all candidates (released code) or one for each (paper); with `rollout` mean, its
-    mean for all or one sample for each."""
+    """All candidates start from one sample of the belief (released code), or each from its own (paper). With `rollout`
+    mean, `shared` starts from the belief's mean."""
     method: Literal['cem', 'icem', 'mppi', 'random_shooting'] = setting('cem', then='cem')
-    """The cross-entropy method (the paper), its sample-efficient form (iCEM), path integral control (MPPI), or the best
-    of random sequences."""
+    """The cross-entropy method (paper), its sample-efficient form (iCEM), path integral control (MPPI), or the best of
+    random sequences."""
     rollout: Literal['sample', 'mean'] = setting('sample', then='sample')
-    """A candidate's states are samples of the prior (the paper) or its means."""
+    """A candidate's states are samples of the prior (paper), or its means."""
     colour: float | None = setting(None, then=None, least=0)
-    """icem: exponent of the noise's spectrum, 0 white, 2 red; the task's own by default."""
+    """icem: exponent of the noise's spectrum, 0 is white, 2 red; by default the task's own."""
     decay: float = setting(1.0, then=1.0, least=1)
-    """icem: each iteration has J divided by this of the one before, but at least 2 K."""
+    """icem: factor by which J shrinks in each iteration, down to 2 K."""
     keep: int = setting(3, then=3, least=0)
-    """icem: elites that stay among the next candidates, also those of the next plan."""
+    """icem: elites that stay candidates in the next iteration, and in the next plan."""
     momentum: float = setting(0.1, then=0.1, least=0, below=1)
     """icem: share of the old mean and standard deviation in a refit."""
     execute: Literal['mean', 'best'] = setting('best', then='best')
-    """icem: carry out the last mean, or the best candidate of the last iteration."""
+    """icem: act by the last mean, or by the best candidate of the last iteration."""
     temperature: float = setting(0.5, then=0.5, least=0)
-    """mppi: factor of the returns before the exponential that weighs the elites."""
+    """mppi: factor of the returns in the exponential weights of the elites."""
 
     def __post_init__(self):
         check('planner', self)
         if self.elites > self.candidates:
             raise ValueError(f'planner.elites is {self.elites} and planner.candidates is {self.candidates}, but the '
-                             f'elites are some of the candidates: the nearest valid value of elites is '
+                             f'elites are chosen from the candidates: the nearest valid value of elites is '
                              f'{self.candidates}.')
         most = min(self.elites, self.candidates - 1)
         if self.method == 'icem' and self.keep > most:
@@ -56,7 +56,7 @@ class Planner:
 
 
 def _each_or_none(kind: Any) -> Any:
-    """Makes a class a dataclass with the fields of its base, each of which may be none, and is unless it is given."""
+    """Makes a class a dataclass with the fields of its base, each of which may be None, which is the default."""
     for entry in dataclasses.fields(kind):
         entry_type: Any = entry.type
         kind.__annotations__[entry.name] = entry_type | None
@@ -66,15 +66,15 @@ def _each_or_none(kind: Any) -> Any:
 
 @(dataclass(frozen=True) if TYPE_CHECKING else _each_or_none)
 class EvaluationPlanner(Planner):
-    """The planner of evaluation, where it differs from that of collection; none: as in `planner`."""
+    """How evaluation plans, where it differs from collection; unset fields are as in `planner`."""
 
     def __post_init__(self):
         check('evaluation_planner', self)
 
     def over(self, planner: Planner) -> Planner:
-        """These settings, and the other planner's where they are none.
+        """The other planner with these settings, where they are set.
 
         Raises:
-            ValueError: the two do not fit together.
+            ValueError: the settings contradict each other.
         """
         return dataclasses.replace(planner, **{n: value for n, value in vars(self).items() if value is not None})

@@ -1,4 +1,4 @@
-"""The named configurations that runs start from."""
+"""The presets: named configurations that runs start from."""
 
 from planet_jax.config.groups import Collector, Config, Env, Evaluation, Learner, Objective
 from planet_jax.config.model import Model
@@ -21,8 +21,8 @@ def _paper() -> Config:
 def _cpu() -> Config:
     return Config(
         env=Env(size=32, supersample=2, quality='fast'),
-        # Patches that do not overlap: an update takes less than half of the time. They bend little, so hidden layers
-        # stand before the decoder's (docs/learning.md).
+        # Patches that do not overlap halve the time of an update. They add little nonlinearity, so the decoder has
+        # hidden layers (docs/learning.md).
         model=Model(deterministic=128, hidden=128, encoder_channels=(32, 64), encoder_kernels=(4, 4),
                     encoder_strides=(4, 4), decoder_channels=(32,), decoder_kernels=(4, 4), decoder_strides=(4, 4),
                     decoder_layers=2, decoder_units=512, decoder_start=2, reward_layers=2, reward_units=128),
@@ -46,17 +46,17 @@ def _debug() -> Config:
 
 
 PRESETS = {'planet': _planet, 'paper': _paper, 'cpu': _cpu, 'debug': _debug}
-"""Name to a function that makes the configuration."""
+"""Functions that make the configurations, by name."""
 
 PRESET_EPISODES = {'planet': 1000, 'paper': 1000, 'cpu': 200, 'debug': 6}
-"""Episodes of a run when none are asked for, seed episodes included."""
+"""Default number of episodes of a run, seed episodes included."""
 
 
 def preset(name: str) -> Config:
     """The configuration of a preset.
 
     Raises:
-        ValueError: there is no preset of that name; the message lists them.
+        ValueError: there is no such preset. The message lists all.
     """
     if name not in PRESETS:
         raise ValueError(f'There is no preset {name!r}: choose one of {", ".join(PRESETS)}.')

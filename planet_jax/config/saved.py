@@ -1,4 +1,4 @@
-"""The configuration as JSON keeps it, and what a file of an earlier version means."""
+"""The configuration as JSON, and how files of earlier versions are read."""
 
 import dataclasses
 from typing import Any
@@ -11,11 +11,11 @@ RENAMED = {
     'planner.spread': 'planner.std_estimator',
     'evaluation_planner.spread': 'evaluation_planner.std_estimator',
 }
-"""Settings that had another name, which files and command lines may still have."""
+"""Old names of settings, which files and command lines may still use."""
 
 
 def to_dict(config: Config) -> dict[str, dict[str, Any]]:
-    """Nested plain values, as JSON keeps them."""
+    """The settings as nested plain values for JSON."""
     groups = dataclasses.asdict(config)
     return {group: {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
             for group, values in groups.items()}
@@ -25,18 +25,18 @@ def renamed(setting: str) -> str:
     """Today's name of a setting.
 
     Args:
-        setting: group.field, as today or as an earlier version named it.
+        setting: group.field, with today's name or an old one.
     """
     return RENAMED.get(setting, setting)
 
 
 def from_dict(values: dict[str, dict[str, Any]]) -> Config:
-    """The configuration that `to_dict` took apart, also in an earlier version.
+    """The configuration from the values of `to_dict`, also of an earlier version.
 
     An absent field has the value that `setting` names as `then`, or its default if it has existed from the beginning.
 
     Raises:
-        ValueError: a group or a field is unknown, or a value is out of its range.
+        ValueError: a group or a field is unknown, or a value is out of bounds.
     """
     groups = {}
     for group in dataclasses.fields(Config):

@@ -175,7 +175,7 @@ def _number(path: Path, line: int, name: str, text: str | None) -> float:
         raise FolderError(f'{path}, line {line}: the {name} is {text!r}, which is not a number.' if text else
                           f'{path}, line {line}, has no {name}: it may be cut short.') from error
     if not math.isfinite(value):
-        raise FolderError(f'{path}, line {line}: the {name} is {text}, which cannot be averaged: remove the '
+        raise FolderError(f'{path}, line {line}: the {name} is {text}, which cannot be averaged: delete the '
                           f'line if there was no evaluation, or correct it.')
     return value
 

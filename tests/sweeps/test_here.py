@@ -60,7 +60,7 @@ def test_two_seeds_on_two_devices_and_a_remainder(single, tmp_path, capsys, asse
 @pytest.mark.faults
 def test_seeds_that_share_a_device_are_said_to_be_equal_to_rounding_only(single, tmp_path, capsys):
     assert run('sweep', *TOY, '--logdir', tmp_path, '--seeds', '0,1,2,3', '--seeds-per-device', 2, '--episodes', 3) == 0
-    rounding = 'equal to its single run to rounding only'
+    rounding = 'equals its single run to rounding only'
     assert f'2 seeds on a device: each is {rounding}' in capsys.readouterr().out
     found, expected = (json.loads((directory / 'metrics.jsonl').read_text().splitlines()[2])
                        for directory in (folder(tmp_path, 1), single))
