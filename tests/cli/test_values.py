@@ -93,6 +93,6 @@ def test_a_home_that_is_asked_for_and_not_there_is_one_sentence(homeless, capsys
     with pytest.raises(SystemExit) as ended:
         main(['info', '~/runs'])
     assert ended.value.code == 2 and 'no such home folder' in ' '.join(''.join(capsys.readouterr()).split())
-    with pytest.raises(ValueError, match='write the whole path'):
+    with pytest.raises(ValueError, match='Write the full path'):
         values.folder('~/runs')
     assert values.folder('runs') == Path('runs')
