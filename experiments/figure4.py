@@ -1,4 +1,4 @@
-"""Figure 4: a world model with both parts (RSSM), the stochastic alone (SSM), the deterministic alone (RNN)."""
+"""Figure 4: world models with both parts (RSSM), only the stochastic part (SSM), and only the deterministic (RNN)."""
 
 from experiments import runs
 

@@ -1,4 +1,4 @@
-"""Figure 5: the whole agent, one that learns from random data alone, and one that takes the best of random plans."""
+"""Figure 5: the agent, an agent that learns from random data only, and one that takes the best of random plans."""
 
 from experiments import runs
 

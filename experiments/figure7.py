@@ -1,4 +1,4 @@
-"""Figure 7: one agent that learns all tasks, against an agent for each."""
+"""Figure 7: one agent for all tasks, against one agent for each task."""
 
 from experiments import runs
 

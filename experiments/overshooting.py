@@ -1,4 +1,4 @@
-"""Latent overshooting (the paper's appendix): RSSM and SSM, each with and without, over all distances of a chunk."""
+"""Latent overshooting (the paper's appendix): RSSM and SSM, with and without, over all distances of a chunk."""
 
 from experiments import runs
 from planet_jax.config import Config

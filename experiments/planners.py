@@ -1,4 +1,4 @@
-"""Return against sequences a step on the true simulator, for this project's planners and others'.
+"""Return against sequences per step on the true simulator, for the planners of this project and of others.
 
     python -m experiments.planners --tasks cartpole_swingup --planners icem cem --budgets 210
     python -m experiments.planners --table
@@ -28,9 +28,9 @@ from planet_jax.storage import files
 
 HORIZON, ELITES = 12, 10
 RESULTS = Path(__file__).parent / 'results'
-"""Where `--table` writes planners.md."""
+"""The table that `--table` writes."""
 PICTURE = Path(__file__).parents[1] / 'docs' / 'pictures' / 'planners.png'
-"""Where it draws."""
+"""The picture that `--table` draws."""
 
 
 def _own(make, **options):
@@ -57,7 +57,7 @@ def _shifted(mean):
 
 
 def _evosax_cma(action_size, colour, candidates, iterations):
-    """CMA-ES of evosax, which knows no bounds and minimises; begun at the last mean, one step later, with std 0.5."""
+    """CMA-ES of evosax, which has no bounds and minimises, from the last mean, shifted by one step, with std 0.5."""
     del colour
     from evosax.algorithms import CMA_ES
     method = CMA_ES(population_size=candidates, solution=np.zeros((HORIZON, action_size), np.float32))
@@ -77,7 +77,7 @@ def _evosax_cma(action_size, colour, candidates, iterations):
 
 
 def _pycma(action_size, colour, candidates, iterations):
-    """CMA-ES of pycma with its own handling of bounds; begun at the last best, one step later, with std 0.5."""
+    """CMA-ES of pycma with its own handling of bounds, from the last best, shifted by one step, with std 0.5."""
     del colour
     import cma
 
@@ -104,7 +104,7 @@ PLANNERS: dict[str, Callable[[int, float, int, int], Search]] = {
     'evosax-cma-es': _evosax_cma,
     'pycma': _pycma,
 }
-"""(A, the task's colour, J, I) -> what plans."""
+"""(A, the task's colour, J, I) -> planner."""
 
 
 def sizes(sequences: int) -> tuple[int, int]:
@@ -115,22 +115,22 @@ def sizes(sequences: int) -> tuple[int, int]:
 
 @dataclass(frozen=True)
 class Command:
-    """Plan the episodes that are missing, or write table and picture of those that are there."""
+    """Plan missing episodes, or write table and picture of the existing ones."""
 
     tasks: tuple[str, ...] = tuple(PAPER)
-    """Of dm_control's suite."""
+    """Tasks of dm_control's suite."""
     planners: tuple[str, ...] = ('icem', 'cem', 'cem-warm', 'mppi', 'random-shooting')
-    """Names: icem, cem, cem-warm, mppi, random-shooting, evosax-cma-es, pycma."""
+    """Of icem, cem, cem-warm, mppi, random-shooting, evosax-cma-es and pycma."""
     budgets: tuple[int, ...] = (210, 520)
-    """Action sequences that a planner may score in a step; at most three."""
+    """Action sequences that a planner may score in a step; one to three budgets."""
     episodes: int = 3
-    """Of each point; those that are there already count."""
+    """Episodes of each point, existing ones included."""
     seed: int = 0
-    """Of everything random; the starts are those of simulator_cem's episodes with this seed."""
+    """Seed of every random number; the starts are those of simulator_cem with this seed."""
     out: Path = Path('logs/planners')
-    """Results are OUT/PLANNER-BUDGET/TASK/SEED/EPISODE.json."""
+    """Folder of the results, OUT/PLANNER-BUDGET/TASK/SEED/EPISODE.json."""
     table: bool = False
-    """Write experiments/results/planners.md and docs/pictures/planners.png from the results in OUT; plan nothing."""
+    """Write experiments/results/planners.md and docs/pictures/planners.png from the results in OUT; do not plan."""
 
     def __post_init__(self):
         if unknown := set(self.planners) - set(PLANNERS):
@@ -140,7 +140,7 @@ class Command:
 
 
 def run(command: Command, console: Console) -> None:
-    """Plans what is missing, the smallest budgets first."""
+    """Plans missing episodes, smallest budgets first."""
     for budget in sorted(command.budgets):
         for name in command.planners:
             candidates, iterations = sizes(budget)
@@ -157,7 +157,7 @@ def points(folder: Path) -> dict[tuple[str, int], dict[str, list[float]]]:
     """The returns of whole episodes: {(planner, budget): {task: returns}}.
 
     Raises:
-        ValueError: there are none.
+        ValueError: the folder has no whole episode.
     """
     found = {}
     for path in sorted(folder.glob('*/*/*/[0-9]*.json')):
@@ -207,7 +207,7 @@ def picture(found: dict[tuple[str, int], dict[str, list[float]]], path: Path) ->
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command line; returns 0 if all is well, 2 if something the user can mend is wrong, 130 after Ctrl-C."""
+    """Runs the command line; returns 0 if all is well, 2 for an error that the user can fix, 130 after Ctrl-C."""
     prepare_process()
     command = tyro.cli(Command, args=arguments)
     try:

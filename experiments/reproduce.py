@@ -1,4 +1,4 @@
-"""Trains the seeds of the shipped curves again, and compares.
+"""Trains the seeds of the shipped curves again, and compares the scores.
 
     python -m experiments.reproduce --task cartpole_swingup
     python -m experiments.reproduce --task cartpole_swingup --smoke
@@ -24,7 +24,7 @@ from planet_jax.scores import shipped, statistics
 from planet_jax.scores.numbers import significant
 
 FLOOR = 0.6
-"""Share of the shipped median's distance from the uniform policy; seeds, and even machines, differ."""
+"""Required share of the shipped median's distance from the uniform policy, since seeds and machines differ."""
 
 METHOD = runs.Method('PlaNet, again', 'reproduce')
 """Method folders are reproduce-PRESET."""
@@ -32,22 +32,22 @@ METHOD = runs.Method('PlaNet, again', 'reproduce')
 
 @dataclass(frozen=True)
 class Command:
-    """Train the seeds of the shipped curves again, and compare."""
+    """Train the seeds of the shipped curves again, and compare the scores."""
 
     task: str
-    """Of those that have shipped curves."""
+    """A task with shipped curves."""
     preset: str = 'cpu'
-    """Of the curves."""
+    """Preset of the curves."""
     logdir: Path = Path('logs')
-    """Run folders are LOGDIR/TASK/reproduce-PRESET/SEED."""
+    """Parent of the run folders, LOGDIR/TASK/reproduce-PRESET/SEED."""
     time_limit: float | None = None
-    """Minutes; the same command goes on."""
+    """Minutes after which to stop; the same command continues."""
     smoke: bool = False
-    """All of it at debug size, to see that it works."""
+    """Run everything at debug size, as a test."""
 
 
 def table(new: Mapping[int, Mapping[int, float]], old: Mapping[int, Mapping[int, float]]) -> str:
-    """Median and range of both at each number of episodes, as Markdown."""
+    """Median and range of the new and the shipped scores at each number of episodes, as Markdown."""
     lines = ['| episodes | shipped | reproduced |', '|---:|---:|---:|']
     for place in sorted({place for curves in (new, old) for curve in curves.values() for place in curve}):
         cells = []
@@ -82,10 +82,10 @@ def reproduce(command: Command, logdir: Path) -> int:
     new = {entry.seed: {found.episodes: float(np.mean(found.returns)) for found in entry.trained} for entry in scores}
     print(f'\n{command.task}, preset {size}, seeds {", ".join(map(str, old))}\n\n{table(new, old)}\n')
     if sweep.missing():
-        print(f'There are not {episodes} episodes of each seed yet: the same command goes on.', file=sys.stderr)
+        print(f'Not every seed has {episodes} episodes yet: give the same command again.', file=sys.stderr)
         return 1
     if command.smoke:
-        print('All of it works; scores of this size mean nothing.')
+        print('Everything works; scores of this size mean nothing.')
         return 0
     wanted, reached = (np.median([curve[episodes] for curve in curves.values()]) for curves in (old, new))
     uniform = statistics.baseline(scores, 'uniform')

@@ -1,4 +1,4 @@
-"""What the experiments share: each declares its runs, makes what is missing, and draws from score files alone."""
+"""Shared by the experiments: each declares its runs, makes missing ones, and draws from score files only."""
 
 import shlex
 import signal
@@ -19,9 +19,9 @@ from planet_jax.scores import published, reading, statistics, tables
 from planet_jax.storage.run_folder import FolderError, run_directory
 
 SEEDS = {'debug': '0:2', 'cpu': '0:1', 'planet': '0:5', 'paper': '0:5'}
-"""Of each size, unless others are asked for. A CPU needs an hour and more for each."""
+"""Default seeds of each size. On a CPU each seed takes an hour or more."""
 DEBUG_TASKS = ('cartpole_swingup', 'cup_catch')
-"""Compiling for a task takes longer than its run at debug size."""
+"""Default tasks of each size. At debug size, compiling for a task takes longer than its run."""
 
 
 @dataclass(frozen=True)
@@ -30,9 +30,9 @@ class Method:
 
     Attributes:
         label: in tables and figures.
-        name: of the method folder, in front of the preset.
-        overrides: of the preset, as options of the command.
-        together: one agent learns all tasks.
+        name: of the method folder, before the preset.
+        overrides: options of the command that change the preset.
+        together: whether one agent learns all tasks.
     """
 
     label: str
@@ -42,29 +42,29 @@ class Method:
 
 
 PLANET = Method('PlaNet', 'rssm')
-"""The agent as the presets have it; experiments share its runs."""
+"""The agent of the presets; experiments share its runs."""
 
 
 @dataclass(frozen=True)
 class Options:
-    """What to run and where; runs that are there already are used, and continued if they are not complete."""
+    """What to run and where. Existing runs are used, and continued if they are not complete."""
 
     size: Literal['debug', 'cpu', 'planet', 'paper']
-    """Preset of the runs, with its episodes; debug shows in minutes that all works, and its scores mean nothing."""
+    """Preset of the runs, with its episodes; debug tests everything in minutes, and its scores mean nothing."""
     tasks: tuple[str, ...] | None = None
-    """Of the suite; none: the paper's six, and two of them at debug size."""
+    """Tasks of the suite; by default the paper's six, or two of them at debug size."""
     seeds: str | None = None
-    """From first to before last (0:5), or a list (0,3); none: 0:5 (planet, paper), 0:1 (cpu), 0:2 (debug)."""
+    """A range, 0:5 for 0 to 4, or a list, 0,3; by default 0:5 (planet, paper), 0:1 (cpu) or 0:2 (debug)."""
     episodes: int | None = None
-    """Of each run, of each task; none: 1000 (planet, paper), 200 (cpu), 6 (debug)."""
+    """Episodes of each task in each run; by default 1000 (planet, paper), 200 (cpu) or 6 (debug)."""
     logdir: Path = Path('logs')
-    """Run folders are LOGDIR/TASK/METHOD/SEED."""
+    """Parent of the run folders, LOGDIR/TASK/METHOD/SEED."""
     out: Path = Path('figures')
     """Folder of the table or the figure."""
     render_only: bool = False
-    """Run nothing: draw what there is."""
+    """Draw existing scores without running anything."""
     time_limit: float | None = None
-    """Minutes for each command that is run; the same experiment goes on."""
+    """Minutes for each training command; the same experiment continues."""
 
     def __post_init__(self):
         for task in self.task_names:
@@ -106,7 +106,7 @@ class Sweep:
 
     @property
     def task(self) -> str:
-        """Of the command, and name of the task folder."""
+        """The task of the command, which names the task folder."""
         return envs.ALL if self.tasks == published.TASKS else ','.join(self.tasks)
 
     @property
@@ -127,12 +127,12 @@ class Sweep:
                 '--logdir', str(options.logdir), *limit, *self.method.overrides]
 
     def read(self) -> list[reading.Scores]:
-        """What its runs have scored so far."""
+        """The scores of its runs so far."""
         return [entry for directory in self.directories if (directory / 'config.json').exists()
                 for entry in reading.read_run(directory)]
 
     def missing(self) -> list[int]:
-        """Seeds without an evaluation of every task after all episodes."""
+        """Seeds that lack the final evaluation of a task."""
         done = {(entry.seed, entry.task) for entry in self.read() if entry.episodes >= self.options.total_episodes}
         return [seed for seed in parse_seeds(self.options.seed_range)
                 if not done >= {(seed, task) for task in self.tasks}]
@@ -143,11 +143,11 @@ class Experiment:
     """A table or a figure.
 
     Attributes:
-        name: of the script and of the file that it makes.
+        name: of the script and of its file.
         title: of the figure or table.
         purpose: for the help.
         methods: at the sizes of a preset.
-        render: draws from score files; none: curves of every task.
+        render: makes the file from score files; by default curves of every task.
     """
 
     name: str
@@ -162,7 +162,7 @@ class Experiment:
 
 
 def draw_curves(experiment: Experiment, sweeps: Sequence[Sweep], options: Options) -> Path:
-    """A panel for each task that has scores, a curve for each method."""
+    """A panel for each task with scores, and a curve for each method."""
     found = {sweep: sweep.read() for sweep in sweeps}
     panels, drawn = [], []
     for task in options.task_names:
@@ -189,7 +189,7 @@ def draw_curves(experiment: Experiment, sweeps: Sequence[Sweep], options: Option
 
 
 def run(command: Sequence[str]) -> int:
-    """Runs a command to its end and returns its exit status; SIGINT and SIGTERM are passed on to it."""
+    """Runs a command, passes SIGINT and SIGTERM on to it, and returns its exit status."""
     # A group of its own, so that Ctrl-C reaches it once, from here: a second signal would end it without saving.
     with subprocess.Popen(command, process_group=0) as process:
         before = {number: signal.signal(number, lambda received, frame: process.send_signal(received))
@@ -203,13 +203,13 @@ def run(command: Sequence[str]) -> int:
 
 
 def run_missing(sweeps: Sequence[Sweep]) -> int:
-    """Runs the commands whose runs are not complete, until one fails; returns its status, or 0."""
+    """Runs the commands with incomplete runs until one fails; returns its status, or 0."""
     left = [sweep for sweep in sweeps if sweep.missing()]
     print(f'{len(sweeps) - len(left)} of {len(sweeps)} sweeps are complete.', flush=True)
     for number, sweep in enumerate(left, 1):
         print(f'\n[{number} of {len(left)}] {shlex.join(sweep.command)}', flush=True)
         if status := run(sweep.command):
-            print(f'It ended with status {status}, so nothing more is run. The same command goes on from here.',
+            print(f'It ended with status {status}, so the experiment stops. The same command continues from here.',
                   file=sys.stderr)
             return status
     return 0

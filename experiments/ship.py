@@ -1,4 +1,4 @@
-"""Puts finished runs among the shipped ones: their score files here, their curves into the package.
+"""Ships finished runs: copies their score files to the results, and their curves into the package.
 
     python -m experiments.ship --runs logs/walker_walk/rssm-cpu/0 logs/walker_walk/rssm-cpu/1 --cores 2
 
@@ -22,27 +22,27 @@ from planet_jax.storage import files, run_folder
 RESULTS = Path(__file__).parent / 'results'
 CURVES = Path(shipped.__file__).parent / shipped.FILE
 FILES = 'config.json', 'evaluations.jsonl', 'metrics.jsonl', 'scores.csv'
-"""Of a run folder, that are kept."""
+"""Files of a run folder that are kept."""
 
 
 @dataclass(frozen=True)
 class Command:
-    """Put runs among the shipped ones."""
+    """Ship finished runs."""
 
     runs: tuple[Path, ...]
     """Run folders, LOGDIR/TASK/METHOD/SEED."""
     cores: int
-    """That each of them ran on."""
+    """Processor cores that each run had."""
     method: str = 'rssm-cpu'
     """Method folder of the results."""
 
 
 def evaluations(directory: Path, cores: int) -> list[shipped.Evaluation]:
-    """Of the trained agent of a run, each with the minutes of work before it.
+    """The evaluations of a run's agent, each with the minutes of work before it.
 
     Raises:
-        FolderError: it is no run folder.
-        ValueError: it was not evaluated.
+        FolderError: the folder is no run folder.
+        ValueError: the run has no evaluation.
     """
     record = run_folder.read_config(directory)
     minutes = {line['episodes']: sum(phases(line['seconds']).values()) / 60

@@ -1,4 +1,4 @@
-"""Planning with the true simulator, the last row of the paper's table 1: the same planner, and no model to learn.
+"""Planning with the true simulator, the last row of the paper's table 1: the same planner without a learned model.
 
     python experiments/simulator_cem.py --task cheetah_run
     python experiments/simulator_cem.py --task cheetah_run --method icem --iterations 3 --candidates 70 --elites 10
@@ -33,25 +33,25 @@ from planet_jax.scores import published
 from planet_jax.storage import files
 
 PAPER = dict(zip(published.TASKS, published.SIMULATOR_CEM.returns))
-"""By task."""
+"""The paper's returns by task."""
 TABLE = Path(__file__).parent / 'results' / 'simulator_cem.md'
-"""Where `--table` writes."""
+"""The table that `--table` writes."""
 
 
 @dataclass(frozen=True)
 class Command:
-    """Plan episodes of a task with its simulator or go on with them, or write the table of those that were planned."""
+    """Plan episodes of a task with its simulator, or write the table of planned episodes."""
 
     task: str | None = None
-    """Of dm_control's suite, such as walker_walk or cup_catch."""
+    """A task of dm_control's suite, such as walker_walk or cup_catch."""
     episodes: int = 1
-    """How many; those that are there already count."""
+    """Number of episodes, existing ones included."""
     seed: int = 0
-    """Of everything random."""
+    """Seed of every random number."""
     out: Path = Path('logs/simulator_cem')
-    """Results are OUT/TASK/SEED/EPISODE.json."""
+    """Folder of the results, OUT/TASK/SEED/EPISODE.json."""
     table: Path | None = None
-    """Write experiments/results/simulator_cem.md from the results in this folder, and do nothing else."""
+    """Write experiments/results/simulator_cem.md from the results in this folder, without planning."""
     planner: Annotated[Planner, tyro.conf.arg(name='')] = field(default_factory=Planner)
 
     def __post_init__(self):
@@ -63,12 +63,12 @@ class Command:
             raise ValueError(f'The seed is {self.seed}, but must be 0 to {2**32 - 1}: the nearest valid value is '
                              f'{min(max(self.seed, 0), 2**32 - 1)}.')
         if self.planner.start != 'shared':
-            raise ValueError('The state of the simulator is known, so candidates have no starts of their own: leave '
+            raise ValueError('The state of the simulator is known, so all candidates start from it: leave '
                              'out --start.')
 
 
 class Search(NamedTuple):
-    """What plans in an episode, its sequences scored on the host.
+    """A planner for an episode, whose sequences are scored on the host.
 
     Attributes:
         init: () -> what the first plan begins from, a pytree of arrays.
@@ -80,7 +80,7 @@ class Search(NamedTuple):
 
 
 def search_of(planner: planning.Planner) -> Search:
-    """One of this project's planners."""
+    """Wraps a planner of this project."""
 
     def plan(key, score, left):
         found, left = planning.search_on_host(planner, key, score, left)
@@ -90,20 +90,20 @@ def search_of(planner: planning.Planner) -> Search:
 
 
 class Episode:
-    """An episode, and the file that has all of it.
+    """An episode and its file.
 
     Attributes:
-        record: what is in the file.
+        record: the content of the file.
     """
 
     def __init__(self, command: Command, number: int, settings: Mapping[str, Any] | None = None,
                  make_search: Callable[[int, float], Search] | None = None):
-        """Begins an episode, or takes up the one in the file where it stopped.
+        """Begins an episode, or continues the one in the file.
 
         Args:
             command: task, seed, folder and planner.
             number: of the episode, from 0.
-            settings: of another planner than the command's.
+            settings: of a planner other than the command's.
             make_search: (A, the task's colour) -> that planner.
 
         Raises:
@@ -133,11 +133,11 @@ class Episode:
         differing = [f'{name}: {value} there, {self.record["settings"][name]} now'
                      for name, value in before['settings'].items() if value != self.record['settings'][name]]
         if differing:
-            raise ValueError(f'{self.path} is of an episode with other settings. Go on with those, or name another '
+            raise ValueError(f'{self.path} is of an episode with other settings. Use these, or name another '
                              f'folder by --out:\n  ' + '\n  '.join(differing))
         rewards = [self._env.step(np.array(action, np.float32))[1] for action in before['actions']]
         if rewards != before['rewards'] or self._state() != before['state']:
-            raise ValueError(f'The steps in {self.path} lead elsewhere now than when they were written: go on with the '
+            raise ValueError(f'The steps in {self.path} no longer lead to the saved state: use the '
                              f'versions that are named there, or name another folder by --out.')
         made_by = [{name: record[name] for name in ('versions', 'machine', 'commit')}
                    for record in (before, self.record)]
@@ -169,10 +169,10 @@ class Episode:
         self.record |= {'state': self._state(), 'plan': self._plan_state()}
 
     def write(self, seconds: float) -> None:
-        """Writes the file: all of it, or nothing.
+        """Writes the file.
 
         Args:
-            seconds: that the episode took so far, over all processes.
+            seconds: of the episode so far, over all processes.
         """
         self.record['seconds'] = seconds
         files.write_json(self.path, self.record)
@@ -180,16 +180,16 @@ class Episode:
 
 def run(command: Command, console: Console, settings: Mapping[str, Any] | None = None,
         make_search: Callable[[int, float], Search] | None = None) -> None:
-    """Plans the episodes that are not there yet, and shows how far they are.
+    """Plans the missing episodes and shows the progress.
 
     Args:
-        command: what to do.
-        console: where to.
+        command: the options.
+        console: where progress is shown.
         settings: see `Episode`.
         make_search: see `Episode`.
 
     Raises:
-        ValueError: there is no such task, it has no simulator, or see `Episode`.
+        ValueError: there is no such task, the task has no simulator, or see `Episode`.
     """
     with Display(console, command.episodes) as display:
         for number in range(command.episodes):
@@ -222,7 +222,7 @@ def table(folder: Path) -> str:
     """The results in a folder as Markdown, a row for each episode.
 
     Raises:
-        ValueError: there are none, they have different settings of the planner, or it is another than `cem`.
+        ValueError: there are no results, they have different settings, or the planner is not `cem`.
     """
     order = list(PAPER)
     records = [read(path) for path in folder.glob('*/*/[0-9]*.json')]
@@ -267,7 +267,7 @@ def table(folder: Path) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command line; returns 0 if all is well, 2 if something the user can mend is wrong, 130 after Ctrl-C."""
+    """Runs the command line; returns 0 if all is well, 2 for an error that the user can fix, 130 after Ctrl-C."""
     prepare_process()
     command = tyro.cli(Command, args=arguments)
     try:

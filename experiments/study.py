@@ -1,4 +1,4 @@
-"""What a setting is worth to the world model: fixed episodes, a number of updates, then held-out predictions.
+"""Measures what a setting is worth to the world model: fixed episodes, some updates, then held-out predictions.
 
     python -m experiments.study_data --task cartpole_swingup --out logs/study_data
     python -m experiments.study --task cartpole_swingup --arms all --updates 1000 --seeds 2 --out logs/study
@@ -35,30 +35,30 @@ from planet_jax.storage import files, names
 
 @dataclass(frozen=True)
 class Command:
-    """Train the arms of a study that are not there yet, and write the table of all that are."""
+    """Train the missing arms of a study, and write the table of all results."""
 
     arms: tuple[str, ...] = ('all',)
     """Names of arms, or `all`."""
     task: tuple[str, ...] = ('cartpole_swingup',)
-    """Whose episodes, or `all`."""
+    """Tasks of the episodes, or `all`."""
     observation: tuple[str, ...] = ('pixels',)
-    """pixels, state or hidden."""
+    """Observations: pixels, state or hidden."""
     arm: tuple[str, ...] = ()
     """Further arms, each 'NAME: group.field=value group.field=value ...'."""
     updates: int = 1000
-    """Of gradient descent."""
+    """Gradient steps."""
     measurements: int = 4
-    """How often the model is measured, at equal distances; the table has the mean of the last two."""
+    """Number of measurements, at equal distances; the table shows the mean of the last two."""
     seeds: int = 2
-    """How many, from 0: side by side on an accelerator, one after the other on a CPU."""
+    """Number of seeds, from 0: trained together on an accelerator, one after the other on a CPU."""
     out: Path = Path('logs/study')
     """Folder of the results."""
     data: Path = Path('logs/study_data')
     """Folder of the episodes, from `experiments.study_data`."""
     part: str = '0/1'
-    """I/N: only every N-th row, from the I-th on, for several processes side by side."""
+    """I/N: only every N-th row, from the I-th on, for N parallel processes."""
     table: bool = False
-    """Write OUT/study.md from what is there, and train nothing."""
+    """Write OUT/study.md from existing results, without training."""
 
     def __post_init__(self):
         if not 1 <= self.measurements <= self.updates:
@@ -80,12 +80,12 @@ class Command:
         return tuple(map(int, found.groups())) if found else (0, 0)
 
     def all_arms(self) -> dict[str, tuple[str, ...]]:
-        """Those that are built in, and those of the command line."""
+        """The built-in arms, and those of the command line."""
         added = dict(entry.partition(':')[::2] for entry in self.arm)
         return ARMS | {name.strip(): tuple(values.split()) for name, values in added.items()}
 
     def rows(self) -> list[tuple[str, str, str]]:
-        """Task, observation and arm of what this process has to do."""
+        """Task, observation and arm of each row that this process trains."""
         tasks = study_data.TASKS if 'all' in self.task else self.task
         names = self.all_arms() if 'all' in self.arms else self.arms
         rows = [(task, seen, name) for task in tasks for seen in self.observation for name in names
@@ -100,10 +100,10 @@ def file_of(out: Path, row: tuple[str, str, str], seed: int) -> Path:
 
 
 def missing(command: Command, row: tuple[str, str, str]) -> list[int]:
-    """The seeds of a row that are not there.
+    """The missing seeds of a row.
 
     Raises:
-        ValueError: one is there with other settings or another number of updates.
+        ValueError: an existing seed has other settings or another number of updates.
     """
     wanted = {'updates': command.updates, 'settings': [*BASE, *command.all_arms()[row[2]]]}
     found = []
@@ -122,7 +122,7 @@ def missing(command: Command, row: tuple[str, str, str]) -> list[int]:
 
 
 def write(path: Path, record: dict[str, Any]) -> None:
-    """All of it, or nothing."""
+    """Writes a record, see `files.write_json`."""
     files.write_json(path, record)
 
 
@@ -193,7 +193,7 @@ def _made(records):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command line; returns 0 if all is well, 2 if something the user can mend is wrong, 130 after Ctrl-C."""
+    """Runs the command line; returns 0 if all is well, 2 for an error that the user can fix, 130 after Ctrl-C."""
     prepare_process()
     command = tyro.cli(Command, args=arguments)
     try:

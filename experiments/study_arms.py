@@ -1,4 +1,4 @@
-"""The arms of `experiments.study`: names for settings, and what no setting of a run can ask for."""
+"""The arms of `experiments.study`: names for settings."""
 
 import json
 from collections.abc import Sequence
@@ -10,9 +10,9 @@ BASE = ('objective.image_scale=none', 'objective.kl_balance=0.8', 'objective.fre
         'learner.batch=16', 'model.encoder_channels=[16,32,64]', 'model.encoder_kernels=[]', 'model.encoder_strides=[]',
         'model.decoder_channels=[32,16]', 'model.decoder_kernels=[5,6,6]', 'model.decoder_strides=[]',
         'model.decoder_units=256', 'model.decoder_start=1', 'model.decoder_layers=0')
-"""Of every arm, before its own settings, whatever the preset says today."""
+"""Settings of every arm, before its own, whatever the preset is today."""
 WHOLE = 'learner.chunk_length=128', 'learner.batch=4'
-"""Whole episodes of cartpole, and as many rows an update as in `BASE`."""
+"""Whole episodes of cartpole, with as many rows per update as in `BASE`."""
 ARMS: dict[str, tuple[str, ...]] = {
     'base': (),
     'former': ('objective.image_scale=1', 'objective.kl_balance=none'),
@@ -55,9 +55,9 @@ ARMS: dict[str, tuple[str, ...]] = {
     'shift-1': ('learner.image_shift=1',),
     'shift-2': ('learner.image_shift=2',),
 }
-"""Name to settings."""
+"""Settings by name."""
 PIXELS_ONLY = 'shift', 'decoder', 'patches', 'map'
-"""How the names of arms begin that mean nothing to vectors."""
+"""Beginnings of the names of arms that only apply to images."""
 
 
 def renamed(setting: str) -> str:

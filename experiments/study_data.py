@@ -1,4 +1,4 @@
-"""Fixed episodes for `experiments.study`: half of random actions, half planned with the true simulator and disturbed.
+"""Fixed episodes for `experiments.study`: half with random actions, half planned with the true simulator plus noise.
 
     python -m experiments.study_data --task cartpole_swingup --out logs/study_data
 
@@ -29,15 +29,15 @@ from planet_jax.storage import episodes, files
 from planet_jax.types import Trajectory
 
 TASKS = (*published.TASKS, 'cartpole_balance')
-"""Those that `--task all` stands for."""
+"""The tasks of `--task all`."""
 COUNT = 32
-"""Episodes of a task: 24 to learn from, 8 to test with."""
+"""Episodes of a task: 24 for training, 8 held out."""
 NOISE = 0.3, 0.6
-"""Standard deviation of what is added to planned actions."""
+"""Standard deviations of the noise on planned actions."""
 PIXELS = Env(size=32, supersample=2, quality='fast')
-"""As preset `cpu` sees the tasks."""
+"""Images as in preset `cpu`."""
 BITS = 5
-"""Of each colour that are kept: the model sees no more, and files become half as large."""
+"""Bits of each colour that are kept: the model sees no more, and files become half as large."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Search:
     std: float = 0.5
     momentum: float = 0.1
     every: int = 1
-    """Agent steps that are taken of one plan."""
+    """Agent steps taken from one plan."""
 
 
 SEARCHES = {
@@ -65,7 +65,7 @@ SEARCHES = {
     'cup_catch': Search(candidates=16, every=3),
     'walker_walk': Search(candidates=16, every=4),
 }
-"""By task: few sequences, since the simulator is what takes the time."""
+"""Searches by task, with few sequences, since the simulator is slow."""
 
 
 def coloured(rng: np.random.Generator, shape: tuple[int, int, int], colour: float) -> np.ndarray:
@@ -107,7 +107,7 @@ def search(rng: np.random.Generator, score: Callable[[np.ndarray], np.ndarray], 
 
 
 def actions_of(number: int, rng: np.random.Generator, size: int, simulation: Simulation, settings: Search):
-    """Yields an episode's actions [A], each when the last one has been taken."""
+    """Yields an episode's actions [A], each after the last one was taken."""
     if number % 2 == 0:
         while True:
             yield rng.uniform(-1, 1, size).astype(np.float32)
@@ -127,12 +127,12 @@ def actions_of(number: int, rng: np.random.Generator, size: int, simulation: Sim
 
 
 def held_out(number: int) -> bool:
-    """Whether an episode is to test with."""
+    """Whether an episode is held out."""
     return number % 8 >= 6
 
 
 def noise_of(number: int) -> float:
-    """The standard deviation of what is added to the actions of a planned episode; both are among those held out."""
+    """The standard deviation of the noise on a planned episode's actions; both occur among the held-out episodes."""
     return NOISE[(number // 8 + number // 2) % 2]
 
 
@@ -160,12 +160,12 @@ def make(task: str, number: int, seed: int, settings: Search) -> tuple[Trajector
 
 
 def main(task: str, out: Path = Path('logs/study_data'), seed: int = 0, count: int = COUNT) -> int:
-    """Make the episodes of a task that are not there yet.
+    """Makes the missing episodes of a task.
 
     Args:
         task: of the paper's, cartpole_balance, or `all`.
         out: the folder.
-        seed: of everything random.
+        seed: of every random number.
         count: episodes of each task.
     """
     prepare_process()

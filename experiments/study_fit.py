@@ -18,9 +18,9 @@ from planet_jax.storage import episodes
 from planet_jax.types import Trajectory
 
 OBSERVATIONS = ('pixels', 'state', 'hidden')
-"""What the model sees."""
+"""The kinds of observations."""
 SIGHT = 1.6
-"""Metres from the middle of the rail beyond which `hidden` shows nothing of cartpole."""
+"""Metres from the middle of the rail beyond which `hidden` observations are zero."""
 
 
 def load(folder: Path, task: str, observation: str) -> tuple[Spec, Trajectory, Trajectory]:
@@ -30,7 +30,7 @@ def load(folder: Path, task: str, observation: str) -> tuple[Spec, Trajectory, T
         what the model must know of them, those to learn from and those held out, each with leading [E].
 
     Raises:
-        ValueError: there are none of one kind, or a file is damaged.
+        ValueError: there are no training or no held-out episodes, or a file is damaged.
     """
     paths = sorted((folder / task / ('pixels' if observation == 'pixels' else 'state')).glob('*.npz'))
     if not any(study_data.held_out(int(path.stem)) for path in paths):
@@ -48,7 +48,7 @@ def load(folder: Path, task: str, observation: str) -> tuple[Spec, Trajectory, T
 
 
 def _hide(data: Trajectory) -> Trajectory:
-    """Position and the angle's cosine and sine, all zero where the cart is out of sight."""
+    """Position and the angle's cosine and sine, all zero while the cart is out of sight."""
     position = data.observation[..., :3]
     return data.replace(observation=np.where(np.abs(position[..., :1]) > SIGHT, 0, position).astype(np.float32))
 

@@ -96,7 +96,7 @@ def test_steps_that_lead_elsewhere_are_refused(whole, tmp_path, capsys, field):
     record[field][-1] += 1e-9
     copy(record, tmp_path)
     assert simulator_cem.main([*TINY, '--out', str(tmp_path)]) == 2
-    assert 'lead elsewhere now' in capsys.readouterr().err
+    assert 'no longer lead to the saved state' in capsys.readouterr().err
     assert read(tmp_path) == record
 
 
