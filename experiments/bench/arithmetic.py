@@ -1,4 +1,4 @@
-"""Arithmetic that a function does, counted in its trace."""
+"""Counts the arithmetic of a function in its trace."""
 
 import math
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""One agent step of collection: planning, simulating and rendering, and the rest of the host's loop."""
+"""Times one agent step of collection: planning, simulating, rendering, and the rest of the host's loop."""
 
 import time
 from dataclasses import dataclass
@@ -19,19 +19,19 @@ class Collect(Options):
     """Time an agent step of collection."""
 
     tasks: tuple[str, ...] = ('cartpole_swingup', 'cheetah_run')
-    """Whose episodes are collected."""
+    """Task of the episodes."""
     environments: tuple[int, ...] = (1, 2)
-    """How many go side by side."""
+    """Number of parallel episodes."""
     steps: int = 11
-    """Agent steps of a timed run; its first one, which also begins the episode, is not counted."""
+    """Agent steps of a timed run, without the first one, which begins the episode."""
 
 
 class Enough(Exception):
-    """Ends a collection before its episode does."""
+    """Ends a collection before the end of its episode."""
 
 
 def measure(task: str, environments: int, options: Collect, meter: meters.Meter) -> Row:
-    """One row: the seconds of a step of all environments together, and what they are made of."""
+    """One row: the seconds of a step of all environments together, and their parts."""
     config = preset(options.size)
     spec = envs.spec(task, config.env)
     steps = seeds.over_seeds(

@@ -1,10 +1,10 @@
-"""What is to be reached on a CPU and on one H100."""
+"""The goals on a CPU and on one H100."""
 
 from typing import NamedTuple
 
 
 class Goal(NamedTuple):
-    """A number to be reached: at most `limit` in a field of a row, at the size `size`, on a platform ('cpu', 'gpu')."""
+    """A goal: at most `limit` in a field of a row, at the size `size`, on a platform ('cpu', 'gpu')."""
 
     what: str
     benchmark: str

@@ -1,4 +1,4 @@
-"""What the guards of a run cost: seconds spent in them for each episode, over the seconds of an episode.
+"""The cost of a run's guards: their seconds in each episode, divided by the seconds of the episode.
 
 A short run is trained in this process, with a clock around every function that does nothing but check or make certain,
 and with a checkpoint after every episode. What an update checks is inside its compiled program, so the same check is
@@ -40,7 +40,7 @@ WATCHED = {
     'space on the disk': [(progress, 'check_space'), (training, 'check_space')],
     'locks and links of the run folder': [(run_folder.RunFolder, '__init__')],
 }
-"""Functions that guard, by what they guard."""
+"""Guarding functions, by the fault they guard against."""
 
 
 @dataclass(frozen=True)
@@ -48,16 +48,16 @@ class Guards(Options):
     """Time the guards of a run."""
 
     size: Literal['planet', 'cpu', 'debug'] = 'cpu'
-    """Preset whose sizes are measured."""
+    """Preset that is measured."""
     task: str = 'cartpole_swingup'
-    """Any."""
+    """Any task."""
     episodes: int = 3
-    """Collected after the seed episodes."""
+    """Episodes collected after the seed episodes."""
 
 
 @contextlib.contextmanager
 def clocks(seconds: dict[str, float]):
-    """Adds the seconds of each watched function while it lasts; a call within another one counts once."""
+    """Adds up the seconds of each watched function. A nested call counts once."""
     inside = [False]
 
     def timed(function, name):
@@ -85,13 +85,13 @@ def clocks(seconds: dict[str, float]):
 
 
 def check(params, opt_state, gradient):
-    """What `learner.make_update` does besides the update itself; the norm is the clipping's too."""
+    """The work of `learner.make_update` besides the update itself; clipping needs the norm too."""
     good = jnp.isfinite(optax.tree.norm(gradient))
     return jax.lax.cond(good, lambda: (params, opt_state), lambda: (gradient, opt_state))
 
 
 def check_seconds(options: Guards, meter: Meter) -> float:
-    """Of one update."""
+    """Seconds of one update."""
     config = preset(options.size).resolve()
     params = networks.make_world_model(config.model, envs.spec(options.task, config.env)).init(keys.root(0))
     program = jax.jit(check)

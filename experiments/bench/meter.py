@@ -20,7 +20,7 @@ import jax.numpy as jnp
 from experiments.bench.options import Row
 
 PRODUCTS = 5
-"""Matrix products in one reading."""
+"""Number of matrix products in one reading."""
 
 
 class Meter:
@@ -46,7 +46,7 @@ class Meter:
             self.yardsticks()
 
     def yardsticks(self) -> None:
-        """One reading of each."""
+        """Takes one reading of each yardstick."""
         def go_on():
             self._array = self._pass(self._array)
             return self._array
@@ -57,7 +57,7 @@ class Meter:
         self.passes.append(2 * self._array.nbytes / _spent(go_on).seconds / 1e9)
 
     def time(self, call: Callable[[], Any], repeats: int, units: int = 1) -> Row:
-        """Times a call, which is made once before; a short one several times in a reading.
+        """Times a call after a first one that is not timed. A short call is repeated within a reading.
 
         Args:
             call: what it returns is waited for, so that it is the time of a call and not of handing it over.
@@ -93,7 +93,7 @@ class Meter:
 
 
 class Spent(NamedTuple):
-    """Seconds of the clock, and of the processor, all cores together."""
+    """Seconds by the clock, and seconds of processor time on all cores."""
 
     seconds: float
     processor: float
@@ -115,12 +115,12 @@ def with_ratio(row: Row) -> Row:
 
 
 def relative(rows: list[Row], to: Row) -> list[Row]:
-    """Adds `relative`: seconds over those of another row, where there are any."""
+    """Adds `relative`: seconds divided by those of another row, if it has any."""
     return [{**row, 'relative': row['seconds'] / to['seconds']} if 'seconds' in row else row for row in rows]
 
 
 def peak_gigabytes() -> float:
-    """The most memory so far: of the device, or of this process or one it started where the device does not tell."""
+    """Peak memory so far: of the device, or of this process and its children if the device does not report it."""
     stats = jax.devices()[0].memory_stats()
     if stats and 'peak_bytes_in_use' in stats:
         return stats['peak_bytes_in_use'] / 1e9

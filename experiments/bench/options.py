@@ -1,4 +1,4 @@
-"""What every benchmark takes, and what it measures."""
+"""The options that every benchmark shares, and its rows."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,10 +10,10 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class Options:
-    """What every benchmark takes."""
+    """The options that every benchmark shares."""
 
     size: Literal['planet', 'cpu', 'debug'] = 'planet'
-    """Preset whose sizes are measured."""
+    """Preset that is measured."""
     repeats: int = 5
     """Timed runs of each row."""
     out: Path = Path('logs/bench')

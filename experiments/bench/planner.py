@@ -1,4 +1,4 @@
-"""One plan by the cross-entropy method in the world model: for several states at once, and by candidates."""
+"""Times a plan in the world model, for several states at once and for several numbers of candidates."""
 
 import dataclasses
 from dataclasses import dataclass
@@ -20,13 +20,13 @@ class Planner(Options):
     """Time a plan."""
 
     states: tuple[int, ...] = ()
-    """How many states are planned from in one call; none: 1, 4, 16, and 10 too on an accelerator."""
+    """Numbers of states in one call; by default 1, 4, 16, and on an accelerator also 10."""
     candidates: tuple[int, ...] = ()
-    """Action sequences per iteration, for one state; none: a quarter and four times the preset's."""
+    """Action sequences per iteration, for one state; by default a quarter and four times the preset's."""
 
 
 def measure(config: Config, states: int, meter: meters.Meter, repeats: int) -> Row:
-    """One row: as many states as given, in one program."""
+    """One row: several states in one program."""
     spec = spec_of(config)
     model = make_world_model(config.model, spec)
     planner = agent.make_planner(model, config.planner, spec.action_size)

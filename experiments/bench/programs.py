@@ -1,4 +1,4 @@
-"""What is known of a compiled program without running it: arithmetic, memory, launches."""
+"""Facts about a compiled program that need no run: arithmetic, memory, launches."""
 
 import re
 import time
@@ -13,7 +13,7 @@ from experiments.bench.options import Row
 
 def compile(function: Callable, *arguments: Any, donate: tuple[int, ...] = (), options: dict[str, str] | None = None,
             ) -> tuple[Callable, Row]:
-    """Compiles for these arguments; returns the program and what there is to know of it without running it.
+    """Compiles for these arguments; returns the program and the facts that need no run.
 
     Args:
         function: to be jitted.
@@ -52,7 +52,7 @@ NO_KERNEL = {'parameter', 'constant', 'tuple', 'get-tuple-element', 'bitcast', '
 
 
 def kernels(program: str) -> int:
-    """Kernels and copies that one call of a compiled program launches, loops counted as often as they turn.
+    """Kernels and copies that one call of a compiled program launches, with the iterations of loops.
 
     Args:
         program: optimised HLO, as text.

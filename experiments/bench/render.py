@@ -1,4 +1,4 @@
-"""One frame of a task's camera, as the simulator is shipped and in the quality 'fast'; and a step of its simulation."""
+"""Times a frame of a task's camera, in the suite's quality and in 'fast', and a step of the simulation."""
 
 import dataclasses
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ class Render(Options):
 
     tasks: tuple[str, ...] = ('cartpole_swingup', 'reacher_easy', 'cheetah_run', 'finger_spin', 'cup_catch',
                               'walker_walk')
-    """Of dm_control's suite."""
+    """Tasks of dm_control's suite."""
 
 
 def measure(name: str, options: Render, meter: Meter) -> list[Row]:

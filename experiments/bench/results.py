@@ -1,4 +1,4 @@
-"""The record of a benchmark, and all records of a folder as one Markdown table, against the goals."""
+"""The record of a benchmark, and all records of a folder as one Markdown table beside the goals."""
 
 import json
 import os
@@ -22,7 +22,7 @@ from planet_jax.storage import files
 
 
 def finish(name: str, options: Options, meter: Meter, rows: list[Row]) -> None:
-    """Prints the rows, and writes them with all that decides them to NAME-SIZE.json in the folder of the results.
+    """Prints the rows, and writes them with machine and settings to NAME-SIZE.json in the folder of the results.
 
     Args:
         name: of the benchmark.
@@ -57,12 +57,12 @@ def finish(name: str, options: Options, meter: Meter, rows: list[Row]) -> None:
 
 
 def cell(value: Any) -> str:
-    """A value as a table shows it."""
+    """A value of the table as text."""
     return f'{value:.3g}' if isinstance(value, float) else str(value)
 
 
 def markdown(folder: Path) -> str:
-    """All results of a folder, first against the goals of the platform that they are of.
+    """All results of a folder, first those with a goal on their platform.
 
     Args:
         folder: of the JSON files.

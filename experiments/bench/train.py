@@ -1,4 +1,4 @@
-"""The cost of a whole run, extrapolated from the phases of a short one that is made by the real command.
+"""The cost of a whole run, extrapolated from the phases of a short run of the real command.
 
 The short run has the preset's sizes but few episodes, 30 updates before each, and one evaluation of few episodes. What
 was compiled is told apart from all phases; writing episodes and checkpoints does not count.
@@ -22,22 +22,22 @@ from planet_jax import envs
 from planet_jax.config import preset
 
 EPISODES = 1000
-"""Of the run whose cost is told."""
+"""Episodes of the extrapolated run."""
 UPDATES = 30
 """Updates between two episodes of the short run."""
 
 
 @dataclass(frozen=True)
 class Train(Options):
-    """Time the phases of a run, and tell the cost of a whole one."""
+    """Time the phases of a short run, and extrapolate the cost of a whole one."""
 
     size: Literal['planet', 'cpu', 'debug'] = 'cpu'
-    """Preset whose sizes are measured."""
+    """Preset that is measured."""
     repeats: int = 1
     """Collected episodes of each task."""
     tasks: tuple[str, ...] = ('cartpole_swingup', 'reacher_easy', 'cheetah_run', 'finger_spin', 'cup_catch',
                               'walker_walk')
-    """Each is trained by itself."""
+    """Tasks, each trained alone."""
 
 
 def short_run(task: str, size: str, seeds: int, planned: int, evaluated: int, interval: int,

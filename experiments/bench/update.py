@@ -1,4 +1,4 @@
-"""One update of the learner, sampling included, as a run makes it: alone, in smaller batches, for several seeds."""
+"""Times an update of the learner, sampling included: alone, in smaller batches, and for several seeds."""
 
 import dataclasses
 from dataclasses import dataclass
@@ -24,18 +24,18 @@ class Update(Options):
     repeats: int = 3
     """Timed runs of each row."""
     seeds: tuple[int, ...] = ()
-    """How many seeds learn at once in one program; none: 1, 2, 4, and 5 too on an accelerator."""
+    """Numbers of seeds in one program; by default 1, 2, 4, and on an accelerator also 5."""
     batches: tuple[int, ...] = ()
-    """Chunks per update, for one seed; none: a fifth and a half of the preset's."""
+    """Chunks per update, for one seed; by default a fifth and a half of the preset's."""
 
 
 def spec_of(config: Config) -> Spec:
-    """That of cheetah_run, 6 actions and episodes of 250 agent steps, without its simulator."""
+    """The spec of cheetah_run, 6 actions and episodes of 250 agent steps, without its simulator."""
     return Spec((config.env.size, config.env.size, 3), 'uint8', 6, 250)
 
 
 def filled(state: TrainState, key: jax.Array) -> TrainState:
-    """With random images in all slots of the replay."""
+    """A train state with random images in all slots of the replay."""
     replay, = state.replay
     data = replay.data
     slots, rows = data.reward.shape
@@ -45,7 +45,7 @@ def filled(state: TrainState, key: jax.Array) -> TrainState:
 
 
 def measure(config: Config, seeds: int, meter: meters.Meter, repeats: int) -> Row:
-    """One row: as many seeds as given, in one program."""
+    """One row: several seeds in one program."""
     updates = 1 if jax.default_backend() == 'cpu' else 10
     steps = algorithm.make_steps(config, spec_of(config), slots=4, updates_per_call=updates)
 
@@ -72,7 +72,7 @@ def measure(config: Config, seeds: int, meter: meters.Meter, repeats: int) -> Ro
 
 
 def measure_parts(config: Config, meter: meters.Meter, repeats: int) -> list[Row]:
-    """What an update is made of: the noise of its images, and encoder and decoder with their gradients."""
+    """The parts of an update: the noise of its images, and encoder and decoder with their gradients."""
     model = make_world_model(config.model, spec_of(config))
     params = jax.jit(model.init)(keys.root(0))
     rows = config.learner.batch, config.learner.chunk_length

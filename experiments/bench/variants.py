@@ -1,4 +1,4 @@
-"""One update by precision, and by where the replay is.
+"""Times an update by precision, and by the place of the replay.
 
 What an accelerator gains by numbers of fewer bits, and what it loses by a replay in the host's memory.
 """
@@ -27,9 +27,9 @@ class Variants(Options):
     repeats: int = 3
     """Timed runs of each row."""
     precisions: tuple[str, ...] = ('float32', 'tensorfloat32', 'bfloat16')
-    """Of model.precision, beside the device's default."""
+    """Values of model.precision besides the device's default."""
     updates: int = 0
-    """In a call; 0: 1 on a CPU, 10 elsewhere, as in a run."""
+    """Updates in a call; 0 means 1 on a CPU and 10 elsewhere, as in a run."""
 
 
 def measure(config: Config, placement: str, options: Variants, meter: meters.Meter) -> Row:

@@ -1,4 +1,4 @@
-"""What an accelerator must show, in steps that each take a few minutes and are worth something alone.
+"""Verifies an accelerator, in steps that each take a few minutes and are useful alone.
 
     python -m experiments.bench.verify --out logs/verify
 
@@ -27,7 +27,7 @@ from planet_jax.storage import files
 
 ROOT = Path(__file__).resolve().parents[2]
 EPISODES = 1000
-"""Of the run whose hours are told."""
+"""Episodes of the extrapolated run."""
 NAMES = {'gpu': 'cuda'}
 """As JAX_PLATFORMS calls a backend, where that is not the backend's own name."""
 LONGEST = 535
@@ -35,7 +35,7 @@ LONGEST = 535
 
 
 def environment(platform: str) -> dict[str, str]:
-    """Of the processes: this checkout first, and beside an accelerator a CPU, which the tests compare it with."""
+    """The environment of the processes: this checkout first, and a CPU besides the accelerator, for comparison."""
     paths = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get('PYTHONPATH')])])
     beside = 'cpu' if platform == 'cpu' else f'{NAMES.get(platform, platform)},cpu'
     platforms = os.environ.get('JAX_PLATFORMS') or beside
@@ -55,7 +55,7 @@ def find_machine() -> dict[str, Any]:
 
 
 def command(step: str, options: Verify, size: str, accelerated: bool) -> list[str]:
-    """What a step starts, behind the interpreter."""
+    """Arguments of the interpreter for a step."""
     few = ['--size', size, '--repeats', '3' if accelerated else '2', '--out', str(options.out.resolve())]
     match step:
         case 'tests':
@@ -81,12 +81,12 @@ def command(step: str, options: Verify, size: str, accelerated: bool) -> list[st
 
 
 def run_folder(options: Verify) -> Path:
-    """Of the training: a new one each time, so that nothing of another try is measured."""
+    """The folder of the training, a new one each time."""
     return options.out.resolve() / 'runs' / time.strftime('%Y%m%d-%H%M%S')
 
 
 def outcome_of_tests(path: Path) -> dict[str, Any]:
-    """Counts, and the sentences of what failed."""
+    """The counts of tests, and the failures."""
     suite = xml.etree.ElementTree.parse(path).getroot().find('testsuite')
     failed = {f'{case.get("classname")}::{case.get("name")}': (found.get('message') or '')[:1000]
               for case in suite.iter('testcase') if (found := _first(case, 'failure', 'error')) is not None}
@@ -153,7 +153,7 @@ def do(step: str, options: Verify, size: str, machine: dict[str, Any]) -> dict[s
 
 
 def done(step: str, options: Verify, size: str, machine: dict[str, Any]) -> dict[str, Any] | None:
-    """The record of a step that is done, on this machine, of this commit and size."""
+    """The record of a finished step on this machine, for this commit and size."""
     path = options.out / f'{step}.json'
     record = json.loads(path.read_text()) if path.exists() else {}
     same = all(record.get(name) == value for name, value in {**machine, 'size': size}.items())
@@ -202,7 +202,7 @@ def _cell(value):
 
 
 def main(options: Verify) -> int:
-    """Does what is left; returns 1 if a step failed."""
+    """Runs the remaining steps; returns 1 if a step failed."""
     prepare_process()
     options.out.mkdir(parents=True, exist_ok=True)
     machine = find_machine()
