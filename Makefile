@@ -66,8 +66,8 @@ test: setup ## the tests, but for the slow ones and those of faults on a large s
 test-faults: setup ## what is promised about faults, tried on a large scale
 	@$(PYTEST) -m faults
 
-test-all: setup ## all tests
-	@$(PYTEST)
+test-all: setup ## all tests, compiled as users compile
+	@export JAX_DISABLE_MOST_OPTIMIZATIONS=0; $(PYTEST)
 
 # In a folder of its own, which is made anew: what is published today is what is tried.
 test-newest: ## the tests with the newest versions of everything, without constraints.txt

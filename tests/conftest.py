@@ -1,6 +1,8 @@
 """What all tests share: the renderer, JAX on two CPU devices with one compilation cache, and processes of their own."""
 
+import fcntl
 import hashlib
+import importlib.metadata
 import json
 import os
 import subprocess
@@ -10,12 +12,24 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
+# With a capacity, runs of any length are the same compiled program.
+TOY = ['train', '--task', 'toy_point', '--preset', 'debug', '--replay.capacity', '6']
+LOGDIR = 'meine Läufe 走る'
+TOY_COMMAND = [*TOY, '--logdir', LOGDIR, '--checkpoint-minutes', '0']
+TOY_RUN = Path(LOGDIR, 'toy_point', 'rssm-debug', '0')
 
 # Before JAX and dm_control are imported, which read them once. Processes that tests start inherit them.
 os.environ.setdefault('MUJOCO_GL', 'egl')
 os.environ.setdefault('JAX_PLATFORMS', 'cpu')
 os.environ.setdefault('JAX_COMPILATION_CACHE_DIR', str(ROOT / '.cache' / 'jax'))
 os.environ.setdefault('JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS', '0')
+# Compiling is most of what tests take. So a CPU's program is made in a sixth of the time, and runs slower; what is
+# compared is compiled alike. `make test-all` compiles as users do.
+FEWER_FUSIONS = '--xla_cpu_use_fusion_emitters=false'
+if os.environ['JAX_PLATFORMS'] == 'cpu' and os.environ.setdefault('JAX_DISABLE_MOST_OPTIMIZATIONS', '1') == '1':
+    # XLA ends a process whose flags it does not know, so it is asked of versions only that were tried.
+    if tuple(map(int, importlib.metadata.version('jaxlib').split('.')[:2])) < (0, 11):
+        os.environ['XLA_FLAGS'] = ' '.join([*os.environ.get('XLA_FLAGS', '').split(), FEWER_FUSIONS])
 # Else imageio forks this process to read a video, which may hang beside the threads of JAX.
 os.environ.setdefault('IMAGEIO_FFMPEG_NO_PREVENT_SIGINT', '1')
 
@@ -25,6 +39,17 @@ def pytest_configure(config):
 
     # Not by XLA_FLAGS, which processes would inherit: what they do must be what a user's single device does.
     jax.config.update('jax_num_cpu_devices', 2)
+
+
+@pytest.fixture
+def optimized():
+    """Programs are compiled as users compile them: what runs for long is worth it."""
+    import jax
+
+    before = jax.config.jax_disable_most_optimizations
+    jax.config.update('jax_disable_most_optimizations', False)
+    yield
+    jax.config.update('jax_disable_most_optimizations', before)
 
 
 @pytest.fixture(scope='session')
@@ -59,6 +84,25 @@ def run_planet_jax(planet_jax):
                 raise
         return process.returncode, printed
     return run
+
+
+@pytest.fixture(scope='session')
+def toy_run(tmp_path_factory, run_planet_jax):
+    """The folder to start the command in and what it printed, of a run from pictures to its end.
+
+    It is made once for all tests and workers, so nobody may change it: copy it. The run is in `TOY_RUN`.
+    """
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if 'PYTEST_XDIST_WORKER' in os.environ else base) / 'toy run'
+    folder.mkdir(exist_ok=True)
+    with open(folder.with_name('toy run.lock'), 'w') as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        said = folder.with_name('toy run.txt')
+        if not said.exists():
+            status, printed = run_planet_jax(*TOY_COMMAND, cwd=folder)
+            assert status == 0, printed
+            said.write_text(printed, encoding='utf-8')
+        return folder, said.read_text(encoding='utf-8')
 
 
 @pytest.fixture(scope='session')

@@ -230,7 +230,7 @@ def learned_return(seed, episodes=28):
     return evaluated.reward.sum(-1).mean()
 
 
-def test_a_tiny_task_is_learned_from_pixels():
+def test_a_tiny_task_is_learned_from_pixels(optimized):
     # Of the zero policy, which is better than the uniform one, and of the best possible: see `ToyPoint`.
     zero, best = 6.3, 23.8
     assert learned_return(seed=0) > (zero + best) / 2

@@ -24,6 +24,7 @@ SPEC = Spec((32, 32, 3), 'uint8', 2, 20)
 CLOSE = {'float32': 1e-4, 'default': 0.05, 'tensorfloat32': 0.05, 'bfloat16': 0.2}
 """By precision, how far a gradient may be from the CPU's in float32, as a part of its norm. A TF32 number has 11 bits
 and a bfloat16 number 8; the bounds allow for what adds up over a chunk's rows."""
+PRECISIONS = ['float32', *(pytest.param(name, marks=pytest.mark.slow) for name in [*CLOSE][1:])]  # the same on a CPU
 
 
 def configuration(precision):
@@ -105,7 +106,7 @@ def distance(actual, expected):
     return np.linalg.norm(actual - expected) / np.linalg.norm(expected)
 
 
-@pytest.mark.parametrize('precision', CLOSE)
+@pytest.mark.parametrize('precision', PRECISIONS)
 def test_the_gradient_is_the_cpu_s(precision, arguments, expected):
     slope, metrics = on(device(), gradient(precision), *arguments)
     assert slope.dtype == np.float32 and np.isfinite(slope).all()
@@ -163,7 +164,7 @@ def same(state, other):
         np.testing.assert_array_equal(np.asarray(one), np.asarray(two))
 
 
-@pytest.mark.parametrize('precision', ['float32', 'default'])
+@pytest.mark.parametrize('precision', PRECISIONS[:2])
 def test_the_same_call_gives_the_same_bits(precision):
     steps = make_steps(precision)
     state = filled(steps)

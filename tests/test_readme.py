@@ -60,7 +60,10 @@ def test_commands_of_the_program_run_as_written(tmp_path, monkeypatch, capsys):
     assert set(COMMANDS) == {command[0] for command in commands}
     (tmp_path / 'examples').symlink_to(ROOT / 'examples')
     monkeypatch.chdir(tmp_path)
+    # Shorter episodes and one evaluation, which take nothing from what is read.
+    faster = ['--env.action-repeat', '40', '--evaluation.every', '8', '--evaluation.episodes', '1']
     for command in commands:
+        command += faster * (command[0] in ('train', 'sweep') and '--help' not in command)
         assert main(command) == 0, ''.join(capsys.readouterr())
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-TOY = ['train', '--task', 'toy_point', '--preset', 'debug', '--replay.capacity', '12', '--checkpoint-minutes', '0',
-       '--evaluation.every', '3', '--logdir', '.']
+TOY = ['train', '--task', 'toy_point', '--preset', 'debug', '--env.observation', 'state', '--checkpoint-minutes', '0',
+       '--evaluation.every', '3', '--logdir', '.', '--replay.capacity']
 RUN = Path('toy_point', 'rssm-debug', '0')
 KILLS = 20
 
@@ -44,7 +44,7 @@ def kill_while_writing(environment):
 
 
 def test_a_kill_while_an_episode_or_a_checkpoint_is_written(tmp_path, run_planet_jax, kill_while_writing, assert_same):
-    command = [*TOY, '--episodes', '3']
+    command = [*TOY, '6', '--episodes', '3']
     for folder in ('whole', 'killed'):
         (tmp_path / folder).mkdir()
     status, printed = run_planet_jax(*command, cwd=tmp_path / 'whole')
@@ -60,7 +60,7 @@ def test_a_kill_while_an_episode_or_a_checkpoint_is_written(tmp_path, run_planet
 
 @pytest.mark.faults
 def test_twenty_kills_at_random(tmp_path, planet_jax, run_planet_jax, kill_while_writing, assert_same):
-    command, source = [*TOY, '--episodes', '12'], random.Random(20)
+    command, source = [*TOY, '12', '--episodes', '12'], random.Random(20)
     (tmp_path / 'whole').mkdir()
     begun = time.monotonic()
     status, printed = run_planet_jax(*command, cwd=tmp_path / 'whole')

@@ -23,10 +23,8 @@ def read(directory):
     return events
 
 
-def test_tensorboard_reads_what_the_metrics_say(tmp_path, capsys):
-    for episodes in ('3', '4'):
-        assert main([*TOY, '--logdir', str(tmp_path), '--episodes', episodes]) == 0
-    run = tmp_path / 'toy_point' / 'rssm-debug' / '0'
+def test_tensorboard_reads_what_the_metrics_say(toy_run):
+    run, = toy_run[0].glob('*/toy_point/rssm-debug/0')
     lines = [json.loads(line) for line in (run / 'metrics.jsonl').read_text().splitlines()]
     events = read(run)
     for name in ('return', 'loss', 'gradient_norm'):
@@ -39,8 +37,8 @@ def test_tensorboard_reads_what_the_metrics_say(tmp_path, capsys):
                     map(json.loads, (run / 'evaluations.jsonl').read_text().splitlines()) if line['agent'] == agent]
         assert found == expected and found
     [image, *_] = events.Images('open_loop')
-    with Image.open(run / 'open_loop' / '000003.png') as strip:
-        assert (image.step, image.width, image.height) == (75, *strip.size)
+    with Image.open(run / 'open_loop' / '000004.png') as strip:
+        assert (image.step, image.width, image.height) == (100, *strip.size)
     [error, *_] = events.Scalars('open_loop/observation_error/5')
     line = json.loads((run / 'open_loop.jsonl').read_text().splitlines()[0])
     assert error.value == np.float32(line['observation_error'][line['horizon'].index(5)])
@@ -77,7 +75,8 @@ def test_a_sink_that_fails_is_switched_off_and_the_run_goes_on(fails, tmp_path, 
                                      close=broken if fails == 'closing' else nothing)
 
     monkeypatch.setitem(sinks.OPENERS, 'wandb', opener)
-    assert main([*TOY, '--logdir', str(tmp_path), '--episodes', '3', '--sinks', 'tensorboard', 'wandb']) == 0
+    assert main([*TOY, '--env.observation', 'state', '--logdir', str(tmp_path), '--episodes', '3',
+                 '--sinks', 'tensorboard', 'wandb']) == 0
     printed = capsys.readouterr().out
     assert printed.count('wandb is switched off, and the run goes on without it: OSError') == 1
     assert '3 episodes, 4 updates' in printed

@@ -2,6 +2,7 @@
 
 import json
 import random
+import shutil
 
 import pytest
 
@@ -12,13 +13,9 @@ FLIPS = 10
 
 
 @pytest.fixture(scope='module')
-def run(tmp_path_factory, run_planet_jax):
-    folder = tmp_path_factory.mktemp('run')
-    status, printed = run_planet_jax('train', '--task', 'toy_point', '--preset', 'debug', '--episodes', 4,
-                                     '--evaluation.every', 0, '--checkpoint-minutes', 0, '--logdir', '.', cwd=folder)
-    assert status == 0, printed
-    [directory] = [path.parent for path in folder.rglob('checkpoints')]
-    return directory
+def run(tmp_path_factory, toy_run):
+    run, = toy_run[0].glob('*/toy_point/rssm-debug/0')
+    return shutil.copytree(run, tmp_path_factory.mktemp('copy') / 'run')
 
 
 def with_flips(path):

@@ -6,10 +6,12 @@ import shutil
 import numpy as np
 import pytest
 
+from planet_jax.cli.commands.sweep import arguments_of_a_run
 from planet_jax.cli.main import main
 from planet_jax.sweeps import on_ray as ray_launcher
 
-TOY = ['--task', 'toy_point', '--preset', 'debug', '--replay.capacity', '6', '--checkpoint-minutes', '0']
+TOY = ['--task', 'toy_point', '--preset', 'debug', '--env.observation', 'state', '--replay.capacity', '6',
+       '--checkpoint-minutes', '0']
 
 
 def run(*arguments):
@@ -72,8 +74,9 @@ def test_seeds_that_share_a_device_are_said_to_be_equal_to_rounding_only(single,
         assert f'1 or 2 seeds on a device: each is {rounding}' in capsys.readouterr().out.splitlines()[1]
 
 
-def test_another_run_in_one_folder_is_found_before_any_begins(single, tmp_path, capsys):
-    shutil.copytree(single, folder(tmp_path, 7))
+def test_another_run_in_one_folder_is_found_before_any_begins(toy_run, tmp_path, capsys):
+    other, = toy_run[0].glob('*/toy_point/rssm-debug/0')
+    shutil.copytree(other, folder(tmp_path, 7))
     assert run('sweep', *TOY, '--logdir', tmp_path, '--seeds', '5:8') == 2
     assert 'belongs to a run with other settings' in capsys.readouterr().err
     assert [path.name for path in folder(tmp_path, 7).parent.iterdir()] == ['7']
@@ -85,6 +88,14 @@ def test_seeds_that_are_no_range_are_refused(seeds, tmp_path, capsys):
         run('sweep', *TOY, '--logdir', tmp_path, f'--seeds={seeds}')
     assert 'must be a range such as 0:5' in ' '.join(capsys.readouterr().err.replace('│', ' ').split())
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize('typed', [
+    ['--seeds_per_device', '2'], ['--seeds-per-device=2'], ['--launcher', 'ray', '--resume', 'must', '--logdir', 'x'],
+    ['--task', 'a', 'b', '--seeds=0:3', '--preset', 'cpu']])
+def test_what_is_of_the_sweep_alone_reaches_no_run(typed):
+    assert arguments_of_a_run([*typed, '--time_limit', '5']) == ['--time_limit', '5']
+    assert arguments_of_a_run(['--planner.horizon', '7', *typed]) == ['--planner.horizon', '7']
 
 
 def test_what_a_cluster_is_given_makes_the_runs_of_the_sweep(tmp_path, monkeypatch, capsys):

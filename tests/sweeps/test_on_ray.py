@@ -20,7 +20,8 @@ import pytest
 from planet_jax.sweeps import on_ray as ray_launcher
 
 sys.path.insert(0, str(Path(__file__).parents[1] / 'cli'))
-from test_train import TOY, lines, read_until  # noqa: E402
+from test_train import VECTORS as TOY  # noqa: E402
+from test_train import lines, read_until  # noqa: E402
 
 
 def environment(settings):
