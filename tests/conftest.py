@@ -43,13 +43,12 @@ def pytest_configure(config):
 
 @pytest.fixture
 def optimized():
-    """Programs are compiled as users compile them: what runs for long is worth it."""
+    """What is compiled in this test is optimized: it runs for long, or equals another program bit for bit."""
     import jax
 
-    before = jax.config.jax_disable_most_optimizations
     jax.config.update('jax_disable_most_optimizations', False)
     yield
-    jax.config.update('jax_disable_most_optimizations', before)
+    jax.config.update('jax_disable_most_optimizations', os.environ.get('JAX_DISABLE_MOST_OPTIMIZATIONS') == '1')
 
 
 @pytest.fixture(scope='session')

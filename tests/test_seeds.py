@@ -179,9 +179,9 @@ def test_the_replay_is_never_copied(name, devices, count, request):
         assert [pointers(leaf) for replay in state.replay for leaf in jax.tree.leaves(replay.data)] == before
 
 
-@pytest.mark.parametrize('name, devices, count', [('one', 1, 1), ('vmapped', 1, 2)])
-def test_a_replay_on_the_host_gives_the_same_numbers_and_is_never_copied(name, devices, count, steps, request):
-    on_device = request.getfixturevalue(name)
+@pytest.mark.parametrize('devices, count', [(1, 1), pytest.param(1, 2, marks=pytest.mark.slow)])
+def test_a_replay_on_the_host_gives_the_same_numbers_and_is_never_copied(devices, count, steps, optimized):
+    on_device = over_seeds(steps, jax.devices()[:devices], count)
     on_host = over_seeds(steps, jax.devices()[:devices], count, 'host')
     for first in (0, 5):  # Once more from the beginning: batches that were cut ahead are of another state.
         states = [made.init(ROOTS[:count]) for made in (on_device, on_host)]
