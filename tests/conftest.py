@@ -17,6 +17,7 @@ TOY = ['train', '--task', 'toy_point', '--preset', 'debug', '--replay.capacity',
 LOGDIR = 'meine Läufe 走る'
 TOY_COMMAND = [*TOY, '--logdir', LOGDIR, '--checkpoint-minutes', '0']
 TOY_RUN = Path(LOGDIR, 'toy_point', 'rssm-debug', '0')
+VECTORS_COMMAND = [*TOY_COMMAND, '--env.observation', 'state']
 
 # Before JAX and dm_control are imported, which read them once. Processes that tests start inherit them.
 os.environ.setdefault('MUJOCO_GL', 'egl')
@@ -86,22 +87,33 @@ def run_planet_jax(planet_jax):
 
 
 @pytest.fixture(scope='session')
-def toy_run(tmp_path_factory, run_planet_jax):
-    """The folder to start the command in and what it printed, of a run from pictures to its end.
+def made_once(tmp_path_factory, run_planet_jax):
+    """Runs a command to its end, once for all tests and workers: the folder to start it in, and what it printed."""
+    def make(name, command):
+        base = tmp_path_factory.getbasetemp()
+        folder = (base.parent if 'PYTEST_XDIST_WORKER' in os.environ else base) / name
+        folder.mkdir(exist_ok=True)
+        with open(folder.with_name(f'{name}.lock'), 'w') as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            said = folder.with_name(f'{name}.txt')
+            if not said.exists():
+                status, printed = run_planet_jax(*command, cwd=folder)
+                assert status == 0, printed
+                said.write_text(printed, encoding='utf-8')
+            return folder, said.read_text(encoding='utf-8')
+    return make
 
-    It is made once for all tests and workers, so nobody may change it: copy it. The run is in `TOY_RUN`.
-    """
-    base = tmp_path_factory.getbasetemp()
-    folder = (base.parent if 'PYTEST_XDIST_WORKER' in os.environ else base) / 'toy run'
-    folder.mkdir(exist_ok=True)
-    with open(folder.with_name('toy run.lock'), 'w') as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        said = folder.with_name('toy run.txt')
-        if not said.exists():
-            status, printed = run_planet_jax(*TOY_COMMAND, cwd=folder)
-            assert status == 0, printed
-            said.write_text(printed, encoding='utf-8')
-        return folder, said.read_text(encoding='utf-8')
+
+@pytest.fixture(scope='session')
+def toy_run(made_once):
+    """Of a run from pictures to its end, in `TOY_RUN`. Nobody may change it: copy it."""
+    return made_once('toy run', TOY_COMMAND)
+
+
+@pytest.fixture(scope='session')
+def vectors_run(made_once):
+    """The same from vectors."""
+    return made_once('vectors run', VECTORS_COMMAND)
 
 
 @pytest.fixture(scope='session')

@@ -4,8 +4,11 @@ import re
 from pathlib import Path
 
 import numpy as np
+import pytest
 from PIL import Image
+from rich.console import Console
 
+from planet_jax.cli import parsing
 from planet_jax.cli.commands import COMMANDS
 from planet_jax.cli.main import main
 from planet_jax.runs import evaluation
@@ -54,16 +57,24 @@ def test_commands_of_make_exist():
     assert targets <= set(re.findall(r'^([a-z-]+):', MAKEFILE, re.MULTILINE))
 
 
+def commands():
+    return [line.removeprefix('.venv/bin/planet-jax ').split() for block in blocks('sh')
+            for line in block.splitlines() if line.startswith('.venv/bin/planet-jax ')]
+
+
+def test_the_program_takes_its_commands_as_written():
+    assert set(COMMANDS) == {name for name, *_ in commands()}
+    for name, *words in commands():
+        if '--help' not in words:
+            options = COMMANDS[name].options
+            assert isinstance(parsing.parse(options, words, Console(quiet=True)), options)
+
+
+@pytest.mark.slow
 def test_commands_of_the_program_run_as_written(tmp_path, monkeypatch, capsys):
-    commands = [line.removeprefix('.venv/bin/planet-jax ').split() for block in blocks('sh')
-                for line in block.splitlines() if line.startswith('.venv/bin/planet-jax ')]
-    assert set(COMMANDS) == {command[0] for command in commands}
     (tmp_path / 'examples').symlink_to(ROOT / 'examples')
     monkeypatch.chdir(tmp_path)
-    # Shorter episodes and one evaluation, which take nothing from what is read.
-    faster = ['--env.action-repeat', '40', '--evaluation.every', '8', '--evaluation.episodes', '1']
-    for command in commands:
-        command += faster * (command[0] in ('train', 'sweep') and '--help' not in command)
+    for command in commands():
         assert main(command) == 0, ''.join(capsys.readouterr())
 
 

@@ -55,12 +55,14 @@ def test_what_cannot_be_written_is_tried_once():
 
 def test_a_terminal_that_is_closed_stops_a_run_as_other_signals_do(monkeypatch):
     monkeypatch.setattr(os, '_exit', lambda status: None)
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)  # These tests may be under nohup.
     stopping = stop.Stop(None)
     try:
         signal.raise_signal(signal.SIGHUP)
         assert stopping.asked() and stopping.status == 128 + signal.SIGHUP and 'SIGHUP' in stopping.reason
     finally:
         stopping.close()
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_nohup_stays_in_force():

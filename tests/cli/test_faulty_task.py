@@ -25,9 +25,9 @@ class Failing(gymnasium.Env):
             raise OverflowError('it blew up')
         return self.np_random.uniform(-1, 1, 2).astype(np.float32), 1.0, False, False, {{}}
 """
-# With the shapes of the toy's vectors, most is compiled already.
+# Nothing is learned: it fails in the second of the seed episodes.
 COMMAND = ['train', '--task', 'failing:Failing', '--preset', 'debug', '--env.observation', 'state', '--env.steps', '25',
-           '--replay.capacity', '6', '--logdir', 'logs', '--evaluation.every', '0', '--episodes', '4']
+           '--replay.capacity', '6', '--logdir', 'logs', '--evaluation.every', '0', '--episodes', '2']
 
 
 @pytest.mark.parametrize('failures', [2, 99])
@@ -41,7 +41,7 @@ def test_an_environment_that_fails(failures, tmp_path, run_planet_jax):
     if failures == 2:
         assert status == 0, printed
         assert 'The environments have failed 2 times in this process' in printed
-        assert [line['return'] for line in lines] == [25.0] * 4
+        assert [line['return'] for line in lines] == [25.0] * 2
     else:
         assert status == 2 and len(lines) == 1, printed
         assert 'An episode was given up after 5 attempts: the environments failed with OverflowError: it blew up' in (

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 TOY = ['train', '--task', 'toy_point', '--preset', 'debug', '--env.observation', 'state', '--checkpoint-minutes', '0',
-       '--evaluation.every', '3', '--logdir', '.', '--replay.capacity']
+       '--logdir', '.', '--replay.capacity']
 RUN = Path('toy_point', 'rssm-debug', '0')
 KILLS = 20
 
@@ -43,19 +43,17 @@ def kill_while_writing(environment):
     return run
 
 
-def test_a_kill_while_an_episode_or_a_checkpoint_is_written(tmp_path, run_planet_jax, kill_while_writing, assert_same):
-    command = [*TOY, '6', '--episodes', '3']
-    for folder in ('whole', 'killed'):
-        (tmp_path / folder).mkdir()
-    status, printed = run_planet_jax(*command, cwd=tmp_path / 'whole')
-    assert status == 0, printed
+def test_a_kill_while_an_episode_or_a_checkpoint_is_written(vectors_run, tmp_path, run_planet_jax, kill_while_writing,
+                                                            assert_same):
+    whole, = vectors_run[0].glob(f'*/{RUN}')
+    command = [*TOY, '6']
     for name in ('000001.npz', '000003-'):
-        killed, [partial] = kill_while_writing(name, *command, cwd=tmp_path / 'killed')
+        killed, [partial] = kill_while_writing(name, *command, cwd=tmp_path)
         assert killed and partial.startswith(f'.{name}')
-    status, printed = run_planet_jax(*command, cwd=tmp_path / 'killed')
+    status, printed = run_planet_jax(*command, cwd=tmp_path)
     assert status == 0 and 'Traceback' not in printed, printed
-    assert_same(tmp_path / 'killed' / RUN, tmp_path / 'whole' / RUN)
-    assert not list((tmp_path / 'killed').rglob('.*'))
+    assert_same(tmp_path / RUN, whole)
+    assert not list(tmp_path.rglob('.*'))
 
 
 @pytest.mark.faults

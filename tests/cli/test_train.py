@@ -36,13 +36,9 @@ def finished(toy_run):
 
 
 @pytest.fixture(scope='module')
-def vectors(tmp_path_factory, run_planet_jax):
-    """The same from vectors, with checkpoints after every episode. It is not to be changed: copy it."""
-    folder = tmp_path_factory.mktemp('finished run')
-    # In a process with one device, as all that is compared with it: with two, sums are rounded otherwise.
-    status, printed = run_planet_jax(*VECTORS, '--logdir', LOGDIR, '--checkpoint-minutes', 0, cwd=folder)
-    assert status == 0, printed
-    return folder / RUN
+def vectors(vectors_run):
+    """The same from vectors. It is not to be changed: copy it."""
+    return vectors_run[0] / RUN
 
 
 @pytest.fixture
