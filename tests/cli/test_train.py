@@ -164,29 +164,24 @@ def test_training_is_the_same_without_open_loop_predictions(finished, tmp_path, 
 
 def test_interruptions_change_nothing(vectors, tmp_path, planet_jax, run_planet_jax, capsys, assert_same):
     command = [*VECTORS, '--logdir', tmp_path / LOGDIR]
-    status, printed = run_planet_jax(*command, '--time-limit', 1e-4, cwd=tmp_path)
-    assert status == 0 and 'Stopping: the time limit is reached.' in printed, printed
-
     with planet_jax(*command, cwd=tmp_path) as process:
-        printed = read_until(process, 'To compare with')
-        assert 'Going on after 0 episodes and 0 updates.' in printed
+        read_until(process, 'To compare with')
         process.send_signal(signal.SIGSTOP)
         try:
             assert f'is in use by process {process.pid} on' in refused(command, capsys)
+            process.send_signal(signal.SIGINT)
         finally:
             process.send_signal(signal.SIGCONT)
-        read_until(process, 'episode 2:')
+        printed, _ = process.communicate(timeout=300)
+    assert process.returncode == 128 + signal.SIGINT and 'Stopping: SIGINT was received.' in printed, printed
+
+    with planet_jax(*command, cwd=tmp_path) as process:
+        assert 'Going on after 0 episodes and 0 updates.' in read_until(process, 'episode 2:')
         # The first update has yet to be traced.
         process.send_signal(signal.SIGTERM)
         printed, _ = process.communicate(timeout=300)
     assert process.returncode == 128 + signal.SIGTERM and 'Stopping: SIGTERM was received.' in printed, printed
     assert len(lines(tmp_path / RUN / 'metrics.jsonl')) < EPISODES
-
-    with planet_jax(*command, cwd=tmp_path) as process:
-        read_until(process, 'Going on after 2 episodes')
-        process.send_signal(signal.SIGINT)
-        printed, _ = process.communicate(timeout=300)
-    assert process.returncode == 128 + signal.SIGINT and 'Stopping: SIGINT was received.' in printed, printed
 
     status, printed = run_planet_jax(*command, cwd=tmp_path)
     assert status == 0 and 'Going on after 2 episodes' in printed, printed
@@ -315,6 +310,14 @@ def test_a_resumed_run_uses_the_programs_of_a_new_one(copied, tmp_path, monkeypa
     assert main([*VECTORS, '--logdir', str(tmp_path / LOGDIR), '--episodes', '7']) == 0
     # Arrays that are put on a device by name are another signature: every step would be compiled once more.
     assert given[0].replay[0].count == 6 and not any(leaf.committed for leaf in jax.tree.leaves(given))
+
+
+def test_a_time_limit_stops_without_an_error():
+    stopping = stop.Stop(1e-9)
+    try:
+        assert stopping.asked() and (stopping.reason, stopping.status) == ('the time limit is reached', 0)
+    finally:
+        stopping.close()
 
 
 @pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGINT])

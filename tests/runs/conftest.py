@@ -34,7 +34,7 @@ def make_steps(run, seeds, slots, updates_per_call, is_bad):
     def init(roots):
         store = replay.init(spec, slots * len(run.tasks), settings.chunk_length)
         stacked = jax.tree.map(lambda leaf: np.array(np.broadcast_to(leaf, (seeds, *leaf.shape))), store)
-        return TrainState(LearnerState({'sum': np.zeros(seeds)}, (), np.zeros(seeds, np.int32)), (stacked,),
+        return TrainState(LearnerState({'sum': np.zeros(seeds, np.float32)}, (), np.zeros(seeds, np.int32)), (stacked,),
                           np.asarray(roots))
 
     def begin(params):
@@ -47,7 +47,7 @@ def make_steps(run, seeds, slots, updates_per_call, is_bad):
     def learn(state, updates=None):
         numbers = state.learner.updates[:, None] + np.arange(updates or updates_per_call)
         skipped = np.array([[is_bad(seed, number) for number in row] for seed, row in enumerate(numbers)], float)
-        learner = LearnerState({'sum': state.learner.params['sum'] + numbers.sum(1)}, (),
+        learner = LearnerState({'sum': np.float32(state.learner.params['sum'] + numbers.sum(1))}, (),
                                state.learner.updates + np.int32(numbers.shape[1]))
         return state.replace(learner=learner), {'loss': np.where(skipped, np.nan, numbers * 1.0), 'skipped': skipped}
 

@@ -68,6 +68,15 @@ def test_every_seed_has_counted_its_updates_when_one_gives_up(world):
     assert not (trainer.seeds[0].folder.directory / 'skipped_batch.npz').exists()
 
 
+def test_with_more_patience_the_same_run_goes_on(world, run_to_end):
+    for patience, updates in ((2, 4), (4, 8)):  # Those that were skipped before are not counted again.
+        trainer = world(is_bad=lambda seed, number: 2 <= number < 10, learner={'most_skipped': patience})
+        with pytest.raises(RuntimeError, match=f'The last {patience} updates of seed 0 were skipped'):
+            trainer.train()
+        assert saved(trainer)[0][1] == updates
+    assert run_to_end(world(is_bad=lambda seed, number: 2 <= number < 10, learner={'most_skipped': 4}))
+
+
 def test_faults_of_the_environments_are_told_once_each_time(world, run_to_end):
     trainer = world()
     trainer.envs.faults = 2

@@ -1,6 +1,9 @@
 """The run folder: what a run that goes on leaves of its beginning, and what it says."""
 
 import json
+import os
+import re
+import socket
 
 import pytest
 
@@ -25,6 +28,15 @@ def test_what_made_the_beginning_of_a_run_stays_known(tmp_path):
         told = continued(tmp_path, 'second')
         assert told['commit'] == 'second' and [entry['commit'] for entry in told['earlier']] == ['first']
     assert [entry['commit'] for entry in continued(tmp_path, 'third')['earlier']] == ['first', 'second']
+
+
+def test_a_folder_in_use_names_who_uses_it(tmp_path):
+    """Fault case 6 of docs/reliability.md."""
+    first = RunFolder(tmp_path, record('first'))
+    with pytest.raises(FolderError, match=f'is in use by process {os.getpid()} on {re.escape(socket.gethostname())}'):
+        RunFolder(tmp_path, record('first'))
+    first.close()
+    RunFolder(tmp_path, record('first')).close()
 
 
 def test_a_start_from_the_seed_is_said_if_there_was_one_before(tmp_path):
