@@ -1,4 +1,4 @@
-"""Charts for a page that stands alone: Vega-Lite by altair, whose libraries are embedded in the page.
+"""Charts for a self-contained page: Vega-Lite by altair, whose libraries are embedded in the page.
 
 Text and rules have the colour of the page's text, so that a chart is legible in light and in dark.
 """
@@ -9,9 +9,9 @@ from typing import Any
 import altair as alt
 
 HUES = ['#4c78a8', '#f58518', '#54a24b', '#e45756', '#b279a2', '#9d755d']
-"""Of runs, or of curves; legible on white and on black."""
+"""Colours of runs or curves, legible on white and on black."""
 HEIGHT = 220
-"""Pixels."""
+"""Height of a chart, in pixels."""
 _CONFIG = {
     'background': 'transparent', 'font': 'system-ui, sans-serif', 'view': {'stroke': None},
     'axis': {'labelColor': 'currentColor', 'titleColor': 'currentColor', 'gridColor': 'currentColor',
@@ -30,13 +30,13 @@ def libraries() -> str:
 
 
 def lines(rows: Sequence[dict[str, Any]], x: str, y: str, series: Sequence[str], zero: bool = False) -> dict[str, Any]:
-    """Curves, as a Vega-Lite specification that fills the width of its place.
+    """Curves, as a Vega-Lite specification that fills the available width.
 
     Args:
-        rows: with 'x', 'y', 'series', and 'dashed' for what a curve is compared with.
+        rows: with 'x', 'y', 'series', and 'dashed' for reference curves.
         x: title of the axis.
         y: title of the axis.
-        series: all that there are, in the order of the colours.
+        series: names of all series, in the order of the colours.
         zero: whether the vertical axis begins at zero.
     """
     base = alt.Chart(alt.InlineData(values=list(rows))).encode(
@@ -50,7 +50,7 @@ def lines(rows: Sequence[dict[str, Any]], x: str, y: str, series: Sequence[str],
 
 
 def bars(rows: Sequence[dict[str, Any]], x: str) -> dict[str, Any]:
-    """A bar for each run, of parts.
+    """A stacked bar for each run.
 
     Args:
         rows: with 'run', 'part' and 'x'.
@@ -65,5 +65,5 @@ def bars(rows: Sequence[dict[str, Any]], x: str) -> dict[str, Any]:
 
 def _finished(chart: alt.Chart, height: Any = HEIGHT) -> dict[str, Any]:
     made = chart.properties(width='container', height=height).configure(**_CONFIG).to_dict()
-    made.pop('$schema', None)  # An address, which a page that stands alone has no use for.
+    made.pop('$schema', None)  # An address, which a self-contained page does not need.
     return made

@@ -14,22 +14,22 @@ from planet_jax.scores.statistics import Point
 from planet_jax.storage.files import replacing
 
 COLORS = ('#0072B2', '#D55E00', '#009E73', '#CC79A7', '#E69F00', '#56B4E9')
-"""Of Okabe and Ito: they stay apart for every kind of colour vision."""
+"""Colours of Okabe and Ito, which differ for every kind of colour vision."""
 MARKERS = 'osD^vP'
-"""A method has a shape of its own too, for a print in grey."""
+"""Each method also has its own marker, for prints in grey."""
 DASHES = ((0, (6, 2)), (0, (2, 2)), (0, (6, 2, 1, 2)), (0, (1, 1)))
-"""Of horizontal lines."""
+"""Dashes of horizontal lines."""
 
 
 @dataclass(frozen=True)
 class Panel:
-    """What is drawn of one task.
+    """The content of one panel.
 
     Attributes:
         title: of the panel.
         curves: label of each method to its points.
         lines: label of each horizontal line to its return.
-        limits: least and largest return that the task can give; none: not known.
+        limits: smallest and largest possible return of the task; None if unknown.
     """
 
     title: str
@@ -39,10 +39,10 @@ class Panel:
 
 
 def draw(panels: Sequence[Panel], *, title: str, caption: str, x_label: str = 'episodes collected') -> Figure:
-    """A grid of panels with one legend: the middle of each method as a line, from low to high as a band.
+    """A grid of panels with one legend. Each method has a line at `middle` and a band from `low` to `high`.
 
-    Each panel has axes of its own, as long as its data. Where the limits of the returns are known, the axis goes from
-    the one to the other, as in the paper, unless all returns are within the lowest tenth.
+    Each panel has its own axes, as long as its data. If the limits of the returns are known, the axis spans them, as in
+    the paper, unless all returns lie in the lowest tenth.
 
     Args:
         panels: at least one.
@@ -57,12 +57,12 @@ def draw(panels: Sequence[Panel], *, title: str, caption: str, x_label: str = 'e
     below = 0.1 + 0.17 * (1 + caption.count('\n'))
     methods = list(dict.fromkeys(label for panel in panels for label in panel.curves))
     references = list(dict.fromkeys(label for panel in panels for label in panel.lines))
-    # As many labels in a row as are sure to fit; a second row would otherwise take its height from the panels.
+    # As many labels in a row as surely fit; a further row would take its height from the panels.
     in_row = min(max(int(14 * width / (6 + max(map(len, methods + references)))), 1), 5)
     height += 0.18 * (-(-len(methods + references) // in_row) - 1)
     figure = Figure((width, height + below), layout='constrained')
     figure.get_layout_engine().set(w_pad=0.08, wspace=0.02)
-    # Of its own height, since the layout would put the legend over it.
+    # The caption has its own height, since the layout would put the legend over it.
     upper, lower = figure.subfigures(2, 1, height_ratios=(height, below))
     lower.text(0.5, 0.5, caption, fontsize=8, color='0.3', ha='center', va='center')
     axes = upper.subplots(rows, columns, squeeze=False)
@@ -74,7 +74,7 @@ def draw(panels: Sequence[Panel], *, title: str, caption: str, x_label: str = 'e
                                           linestyle=DASHES[references.index(label) % len(DASHES)])
         for label, points in panel.curves.items():
             number, x = methods.index(label), [point.x for point in points]
-            # As many markers as colours, shifted in each round, so that 36 methods stay apart.
+            # Markers are shifted after each round of colours, so that 36 methods differ.
             marker = MARKERS[(number + number // len(COLORS)) % len(MARKERS)]
             style = {'color': COLORS[number % len(COLORS)]}
             plot.fill_between(x, [point.low for point in points], [point.high for point in points], alpha=0.16,
@@ -100,7 +100,7 @@ def draw(panels: Sequence[Panel], *, title: str, caption: str, x_label: str = 'e
 
 
 def _set_axes(plot: Axes, panel: Panel) -> None:
-    """The axes of a panel, once everything is drawn."""
+    """Sets the axes of a panel once everything is drawn."""
     points = [point for points in panel.curves.values() for point in points]
     last = max((point.x for point in points), default=0) or 1
     plot.set_xlim(0, last)
@@ -112,11 +112,11 @@ def _set_axes(plot: Axes, panel: Panel) -> None:
     if panel.limits and values:
         low, high = panel.limits
         if low <= min(values) and low + (high - low) / 10 <= max(values) <= high:
-            # A little below the least return, where a line would hide behind the axis.
+            # A little below the smallest return, so that its line does not hide behind the axis.
             plot.set_ylim(low - (high - low) / 50, high)
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Writes a figure, as its name's ending says; the folder is made if it is missing."""
+    """Writes a figure in the format of its name's ending, and makes its folder if needed."""
     with replacing(path) as partial:
         figure.savefig(partial, format=path.suffix[1:].lower(), dpi=160)

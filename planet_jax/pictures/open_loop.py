@@ -10,17 +10,17 @@ from planet_jax.pictures import video
 from planet_jax.scores.numbers import significant
 
 COLUMNS = (1, 2, 3, 5, 8, 12, 20, 30, 50, 75, 100, 200, 500)
-"""Agent steps ahead that are shown in the strip."""
+"""Agent steps ahead in the strip."""
 CURVES = 12
-"""Entries of a vector that are drawn."""
+"""Largest number of a vector's entries that are drawn."""
 
 
 def write_pictures(path: Path, prediction: Prediction, title: str, frames_per_second: float) -> Path:
-    """A strip and a video of images, or a plot of a vector: PATH.png and PATH.mp4.
+    """Writes a strip and a video of images, or a plot of vectors: PATH.png and PATH.mp4.
 
     Args:
         path: without an ending.
-        prediction: what to show.
+        prediction: the prediction.
         title: above it.
         frames_per_second: of the video.
 
@@ -58,7 +58,7 @@ def strip(prediction: Prediction, title: str, size: int = 80) -> np.ndarray:
     left, top, gap = 104, 64, 4
     page = video.Page(left + (CONTEXT + len(ahead)) * (size + gap) + 20 + video.MARGIN,
                       top + 3 * (size + gap) + 84)
-    page.write(f'{title}: {CONTEXT} images are seen, the others predicted from the actions alone', video.MARGIN, 12, 17)
+    page.write(f'{title}: {CONTEXT} images are seen, the others predicted from the actions', video.MARGIN, 12, 17)
     errors = np.square(prediction.predicted - prediction.observation).mean((1, 2, 3))
     below = top + 3 * (size + gap) + 8
     words = ['image error', 'reward, true', 'reward, model']

@@ -1,4 +1,4 @@
-"""A page of charts, pictures, videos and tables in one HTML file that needs nothing else."""
+"""A page of charts, pictures, videos and tables in one self-contained HTML file."""
 
 import base64
 import html
@@ -37,7 +37,7 @@ def _data(path: Path, kind: str) -> str:
 
 @dataclass
 class Page:
-    """A page in the making: sections, each with parts side by side as far as there is room.
+    """A page in the making: sections with parts side by side where there is room.
 
     Attributes:
         title: of the page.
@@ -62,7 +62,7 @@ class Page:
         return self.figure(title, f'<div class="chart" id="chart{len(self.specs) - 1}"></div>', note)
 
     def picture(self, title: str, path: Path, note: str = '') -> str:
-        """A PNG; what is wider than the page is scrolled in its place."""
+        """A PNG, with a scroll bar if it is wider than the page."""
         described = html.escape(title, quote=True)
         return self.figure(title, f'<div class="wide"><img alt="{described}" src="{_data(path, "image/png")}"></div>',
                            note)

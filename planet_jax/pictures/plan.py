@@ -1,4 +1,4 @@
-"""What a planner considers in one state: its search, kept, and drawn."""
+"""Records and draws a planner's search in one state."""
 
 from collections.abc import Callable
 from typing import Any
@@ -16,7 +16,7 @@ from planet_jax.pictures import video
 from planet_jax.scores.numbers import significant
 
 WIDTH, TILE = 1340, 80
-"""Pixels of the picture, and of an imagined image in it."""
+"""Widths of the picture and of an imagined image in it, in pixels."""
 
 
 @struct.dataclass
@@ -48,15 +48,15 @@ class Iteration:
 def search(params: Any, key: jax.Array, root: Any, dynamics: planning.Dynamics, planner: planning.Planner,
            state: planning.PlanState | None,
            sample_root: Callable[[jax.Array, Any], Any] | None = None) -> tuple[planning.Plan, list[Iteration]]:
-    """One plan with the planner's own random numbers, and everything that it looked at on the way.
+    """One plan with the planner's own random numbers, and all candidates of every iteration.
 
     Args:
         params: handed to the dynamics.
         key: a random key.
         root: the state to plan from.
         dynamics: see `planning.rollouts`.
-        planner: what searches.
-        state: what the last plan left.
+        planner: the planner.
+        state: of the planner before this plan.
         sample_root: see `planning.rollouts`.
     """
 
@@ -72,7 +72,7 @@ def search(params: Any, key: jax.Array, root: Any, dynamics: planning.Dynamics, 
 
 
 def plots(found: list[Iteration], elites: int, before: np.ndarray, title: str) -> np.ndarray:
-    """Returns and spreads over the iterations, uint8 [height, WIDTH, 3]."""
+    """Returns and standard deviations over the iterations, uint8 [height, WIDTH, 3]."""
     figure = Figure((WIDTH / 100, 4), dpi=100, layout='constrained')
     ink, faint, paper, accent = (tuple(part / 255 for part in color) for color in (
         video.INK, video.FAINT, video.BACKGROUND, video.ACCENT))
@@ -98,7 +98,7 @@ def plots(found: list[Iteration], elites: int, before: np.ndarray, title: str) -
     for number, (iteration, color) in enumerate(zip(found, colors), 1):
         told = f'iteration {number}' if number in (1, len(found)) else None
         spreads.plot(ahead, iteration.std.mean(-1), color=color, label=told)
-    spreads.set(title='spread of the proposed actions', xlabel='steps ahead', ylim=(0, None))
+    spreads.set(title='standard deviation of the proposed actions', xlabel='steps ahead', ylim=(0, None))
     spreads.legend(loc='upper right', bbox_to_anchor=(1, -0.08), ncols=3, fontsize=9, labelcolor=ink, frameon=False)
     for plot in (returns, spreads):
         plot.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -115,7 +115,7 @@ def plots(found: list[Iteration], elites: int, before: np.ndarray, title: str) -
 
 def strip(found: list[Iteration], decode: Callable[[Any], jax.Array], observation: np.ndarray, believed: np.ndarray,
           carried_out: list[tuple[np.ndarray, float]]) -> np.ndarray:
-    """What becomes of the plan, and what was imagined of some candidates, uint8 [height, WIDTH, 3]."""
+    """The outcome of the plan, and imagined frames of some candidates, uint8 [height, WIDTH, 3]."""
     horizon = len(found[0].mean)
     columns = np.unique(np.linspace(0, horizon - 1, min(horizon, 12)).round().astype(int))
 

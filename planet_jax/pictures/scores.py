@@ -1,4 +1,4 @@
-"""Scores of any number of runs as curves, beside what the paper reports."""
+"""Scores of any number of runs as curves, beside the paper's."""
 
 from typing import Literal
 
@@ -9,14 +9,14 @@ from planet_jax.scores import published, statistics, tables
 from planet_jax.scores.tables import LABELS, Collection
 
 PAPER = published.PUBLISHED[0]
-"""The row of the published numbers that is drawn."""
+"""The published row that is drawn."""
 
 
 def make_panels(collection: Collection, statistic: Literal['median', 'iqm']) -> list[curves.Panel]:
-    """A panel for each task; with several, one of the interquartile mean over all of them.
+    """A panel for each task, and with several tasks one of the interquartile mean over all tasks.
 
     Args:
-        collection: what to draw.
+        collection: the runs.
         statistic: the curves of a task: median and percentiles of returns, or interquartile mean of seeds and its
             interval.
     """

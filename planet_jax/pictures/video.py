@@ -1,4 +1,4 @@
-"""Pictures and videos: pixels laid out with words beside them, and written whole or not at all."""
+"""Pictures and videos with labels, written whole or not at all."""
 
 import contextlib
 import functools
@@ -15,11 +15,11 @@ from PIL import Image, ImageDraw, ImageFont
 from planet_jax.storage.files import replacing
 
 BACKGROUND, INK, FAINT, ACCENT = (24, 24, 28), (236, 236, 236), (150, 150, 155), (255, 196, 0)
-"""Colours of the page, of words, of words that matter less, and of what stands out."""
+"""Colours of the page, of text, of less important text, and of highlights."""
 MARGIN = 8
 """Pixels around and between pictures."""
 LEAST_WIDTH = 560
-"""Pixels of a frame: room for the words below small pictures."""
+"""Smallest width of a frame in pixels, with room for the text below small pictures."""
 
 
 CODECS = {
@@ -27,7 +27,7 @@ CODECS = {
              '-threads', '1', '-f', 'mp4'),
     '.webp': ('-c:v', 'libwebp_anim', '-q:v', '60', '-loop', '0', '-f', 'webp'),
 }
-"""What ffmpeg is asked for, by the ending of a video's name: H.264, or a picture that moves in a page."""
+"""Options of ffmpeg by the ending of the file: H.264, or an animated picture for a page."""
 
 
 @functools.cache
@@ -47,7 +47,7 @@ class Page:
         """Puts an image at a place, `size` pixels wide and high.
 
         Args:
-            image: uint8 [height, width, 3]; if it has another size, its pixels stay what they are, as squares.
+            image: uint8 [height, width, 3]; an image of another size is enlarged without smoothing.
             left: pixels.
             top: pixels.
             size: pixels.
@@ -56,11 +56,11 @@ class Page:
 
     def write(self, text: str, left: int, top: int, size: int = 14, color: tuple[int, int, int] = INK,
               anchor: str = 'lt') -> None:
-        """Writes a line; the anchor is Pillow's: where of the line the place is, such as 'lt' for its left top."""
+        """Writes a line of text. The anchor is Pillow's, such as 'lt' for left top."""
         self._draw.text((left, top), text, fill=color, font=_font(size), anchor=anchor)
 
     def frame(self, left: int, top: int, size: int) -> None:
-        """Draws a border around a picture that is there."""
+        """Draws a border around a picture."""
         self._draw.rectangle((left - 2, top - 2, left + size + 1, top + size + 1), outline=ACCENT, width=2)
 
     def pixels(self) -> np.ndarray:
@@ -74,7 +74,7 @@ def panels(pictures: dict[str, np.ndarray], captions: Sequence[str], size: int, 
 
     Args:
         pictures: label to image, uint8 [height, width, 3].
-        captions: lines.
+        captions: lines of text below.
         size: of each picture, in pixels.
         marked: labels of pictures that get a border.
 
@@ -95,7 +95,7 @@ def panels(pictures: dict[str, np.ndarray], captions: Sequence[str], size: int, 
 
 
 def write_whole(path: Path, write: Callable[[Path], None]) -> None:
-    """Lets a function write a file that takes its place only once it is whole; one that is there is replaced.
+    """Lets a function write a file that takes its place only once it is whole. An existing file is replaced.
 
     Args:
         path: of the file; its folder is made if it is missing.
@@ -119,19 +119,19 @@ def write_video(path: Path, frames: Iterable[np.ndarray], frames_per_second: flo
         frames_per_second: of the playback.
 
     Raises:
-        RuntimeError: there is no ffmpeg, or it fails; the message is its own.
+        RuntimeError: ffmpeg fails. The message is its own.
     """
     frames = iter(frames)
     first = next(frames)
     height, width, _ = first.shape
-    # Not by imageio's own writer, which forks this process to start ffmpeg; beside the threads of JAX that may hang.
+    # Not with imageio's writer, which forks this process; that may hang beside the threads of JAX.
     command = [imageio_ffmpeg.get_ffmpeg_exe(), '-loglevel', 'error', '-y', '-f', 'rawvideo', '-pix_fmt', 'rgb24',
                '-s', f'{width}x{height}', '-r', f'{frames_per_second}', '-i', '-', *CODECS[path.suffix]]
 
     def write(partial):
-        # As a whole path behind a protocol: in a name alone, a colon would end a protocol, and a dash begin an option.
+        # A whole path after a protocol, since a colon in a name would end a protocol, and a dash would begin an option.
         target = f'file:{partial.absolute()}'
-        # A group of its own: Ctrl-C is for this process, which decides when to stop.
+        # Its own process group, so that Ctrl-C reaches only this process, which decides when to stop.
         with tempfile.TemporaryFile() as told, subprocess.Popen(
                 [*command, target], stdin=subprocess.PIPE, stderr=told, process_group=0) as process:
             with contextlib.suppress(BrokenPipeError), process.stdin:
