@@ -1,4 +1,4 @@
-"""The bounds of the actions, and the first proposal that follows from them."""
+"""The bounds of the actions, and the first proposal."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ import numpy as np
 
 
 class Box:
-    """Bounds of the actions, and the proposal that follows from them.
+    """The bounds of the actions, and the first proposal.
 
     Attributes:
         low, high: float32, [] or [A]
@@ -18,15 +18,15 @@ class Box:
 
     def __init__(self, action_size: int, horizon: int, low: Any, high: Any, mean: Any = None, std: Any = None,
                  narrow: float = 1.0):
-        """Checks the bounds as far as they are known when the planner is made.
+        """Checks the bounds as far as they are known at construction.
 
         Args:
             action_size: A.
             horizon: H.
             low: smallest action, a scalar or [A].
             high: largest action, a scalar or [A].
-            mean: a scalar or [H, A]; none: the middle of the bounds.
-            std: a scalar or [H, A]; none: a share of half of their width.
+            mean: a scalar or [H, A]; by default the middle of the bounds.
+            std: a scalar or [H, A]; by default a share of half of their width.
             narrow: that share.
 
         Raises:
@@ -46,14 +46,14 @@ class Box:
 
     def _check(self, low, high, finite):
         if not np.all(self.half >= 0):
-            raise ValueError(f'low is {low} and high is {high}, but no low may be above its high.')
+            raise ValueError(f'low is {low} and high is {high}, but low must not be above high.')
         if finite and not np.all(np.isfinite(self.half)):
             raise ValueError(f'low is {low} and high is {high}, but without finite bounds of a finite width nothing '
                              f'says where to search: give mean and std too.')
 
 
 def _float32(value, shape, name):
-    """A scalar or an array, also of float64, as float32: NumPy where it is known, so that it is a constant."""
+    """A scalar or an array as float32; a NumPy array if the value is known, so that it is a constant."""
     array = jnp.asarray(value, jnp.float32) if isinstance(value, jax.Array) else np.asarray(value, np.float32)
     try:
         np.broadcast_shapes(array.shape, shape)

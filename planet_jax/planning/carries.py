@@ -1,4 +1,4 @@
-"""What a scan carries has one type: that of the user's function, whatever the start was."""
+"""Gives the carry of a scan the types of the user's function, whatever the start is."""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,18 +8,18 @@ import jax.numpy as jnp
 
 
 def settle(name: str, step: Callable[[Any], Any], start: Any) -> Any:
-    """The start, with the shapes and types that a step gives it, so that a scan can carry it.
+    """The start with the shapes and types that a step returns, so that a scan can carry it.
 
     So a state may begin as a Python number or an integer, and a scalar may become an array of one entry. Within
     `jax.shard_map` it varies over the devices that the step's results vary over.
 
     Args:
-        name: of what is carried, for the message.
-        step: a start to what is carried next.
+        name: of the carry, for the message.
+        step: start -> next carry.
         start: any pytree; leaves have a leading axis of candidates, which stays.
 
     Raises:
-        ValueError: a step gives another structure, or shapes that the start cannot be broadcast to.
+        ValueError: a step changes the structure, or returns shapes that the start cannot be broadcast to.
     """
     for _ in range(3):
         following = jax.eval_shape(step, start)
@@ -30,12 +30,12 @@ def settle(name: str, step: Callable[[Any], Any], start: Any) -> Any:
         if jax.tree.map(_type, settled) == jax.tree.map(_type, following):
             return settled
         start = settled
-    raise ValueError(f'{name} must keep its shapes and types from step to step, but they go on changing: '
+    raise ValueError(f'{name} must keep its shapes and types from step to step, but they keep changing: '
                      f'{jax.tree.map(_type, start)}, then {jax.tree.map(_type, following)}.')
 
 
 def within_shard_map() -> bool:
-    """Whether this is traced for a `jax.shard_map`."""
+    """Whether the function is being traced for a `jax.shard_map`."""
     return bool(jax.sharding.get_abstract_mesh().manual_axes)
 
 

@@ -8,7 +8,7 @@ import jax
 
 @functools.cache
 def compiler_options(platform: str) -> dict[str, str]:
-    """For `jax.jit` of a program that plans: options of XLA that make it faster, where this version has them.
+    """Options of XLA for `jax.jit` that make plans faster, as far as this version has them.
 
     On a CPU the products of a thousand rows by a small matrix go to Eigen and not to YNNPACK, with which a plan took
     15 to 20% more time. An update of the world model is faster without. What `XLA_FLAGS` says of it stays.

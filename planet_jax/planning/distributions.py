@@ -1,4 +1,4 @@
-"""The halves of an iteration: candidates are drawn from a distribution, and it is fitted to the best of them."""
+"""The two halves of an iteration: draw candidates from a distribution, and fit it to the best of them."""
 
 from typing import Any, Literal
 
@@ -14,7 +14,7 @@ def propose(key: jax.Array, mean: jax.Array, std: jax.Array, *, candidates: int,
             colour: float = 0.0) -> jax.Array:
     """Draws action sequences and clips them to the bounds (algorithm 2 of the PlaNet paper, line 4).
 
-    The clipped ones are scored and refitted, as in the released code.
+    Clipped sequences are scored and refitted, as in the released code.
 
     Args:
         key: a random key.
@@ -23,7 +23,7 @@ def propose(key: jax.Array, mean: jax.Array, std: jax.Array, *, candidates: int,
         candidates: J.
         low: smallest action, a scalar or [A].
         high: largest action, a scalar or [A].
-        colour: of the noise along the horizon, see `coloured`; 0: independent steps.
+        colour: of the noise along the horizon, see `coloured`; with 0, steps are independent.
 
     Returns:
         actions [J, H, A].
@@ -35,7 +35,7 @@ def propose(key: jax.Array, mean: jax.Array, std: jax.Array, *, candidates: int,
 
 
 def coloured(horizon: int, colour: float) -> np.ndarray:
-    """What makes noise of a colour from white noise: W @ Normal(0, 1) [H], with the power spectrum 1 / f^colour.
+    """A matrix W that colours white noise: W @ Normal(0, 1) [H] has the power spectrum 1 / f^colour.
 
     iCEM's noise (Pinneri et al., 2020, section 3.1), whose every step has variance 1; the mean over the horizon has the
     power of the lowest frequency, 1 / H. It is the distribution of a fast Fourier transform with random coefficients,
@@ -54,14 +54,14 @@ def coloured(horizon: int, colour: float) -> np.ndarray:
 
 
 def best_of(returns: jax.Array, elites: int) -> jax.Array:
-    """[K], the candidates with the largest returns [J], best first; what is not a number ranks last."""
+    """[K], the indices of the largest returns [J], best first; NaN ranks last."""
     returns = as_returns(returns)
     finite = jnp.maximum(returns, jnp.finfo(returns.dtype).min)
     return jax.lax.top_k(jnp.where(jnp.isnan(returns), -jnp.inf, finite), elites)[1]
 
 
 def as_returns(returns: Any) -> jax.Array:
-    """Returns as JAX's floating numbers, also where a score counts or says yes and no."""
+    """Returns as floating-point numbers, also from integers and booleans."""
     returns = jnp.asarray(returns)
     return returns if jnp.issubdtype(returns.dtype, jnp.floating) else returns.astype(jnp.float32)
 
@@ -89,7 +89,7 @@ def refit(actions: jax.Array, returns: jax.Array, *, elites: int,
           std_estimator: Literal['std', 'mean_absolute'] = 'std') -> tuple[jax.Array, jax.Array, jax.Array]:
     """Fits a diagonal Gaussian to the best candidates (algorithm 2 of the PlaNet paper, lines 8 to 11).
 
-    A return that is not a number ranks last, after minus infinity. No standard deviation is below 1e-3, not even
+    A return of NaN ranks last, after minus infinity. No standard deviation is below 1e-3, not even
     that of a single elite, so the next iteration still searches.
 
     Args:

@@ -1,4 +1,4 @@
-"""Planning from a Python loop: with scores that no jitted function gives, and until the time is over."""
+"""Planning from a Python loop: with scores that cannot be jitted, and with a deadline."""
 
 import functools
 import time
@@ -15,15 +15,15 @@ from .records import Iteration, Parts, Plan, Planner, PlanState, Score
 
 def search_on_host(planner: Planner, key: jax.Array, score: Callable[[np.ndarray], Any],
                    state: PlanState | None = None, *, record: bool = False) -> tuple[Plan, PlanState | None]:
-    """One plan with a score that no jitted function gives, such as a simulator's; else as `planner.step`.
+    """One plan with a score that cannot be jitted, such as a simulator's; otherwise as `planner.step`.
 
-    Proposing and updating are compiled once for each planner.
+    The planner's propose and update are compiled once.
 
     Args:
-        planner: any, but none that ends with a gradient.
+        planner: any without `with_gradient`.
         key: a random key.
         score: actions, NumPy float32 [J, H, A] -> returns [J].
-        state: what the last plan left; none: begin anew.
+        state: of the last plan; by default a fresh one.
         record: keep all candidates of all iterations.
 
     Returns:
@@ -37,7 +37,7 @@ def search_on_host(planner: Planner, key: jax.Array, score: Callable[[np.ndarray
         [[0.5], [0.5]]
 
     Raises:
-        ValueError: the planner needs a gradient, or the score is not one number for each candidate.
+        ValueError: the planner needs a gradient, or the score does not give one number for each candidate.
     """
     parts = planner.parts
     _without_gradient(parts)
@@ -62,7 +62,7 @@ class Anytime:
 
     Attributes:
         plans: made so far
-        missed: how many of them were late
+        missed: number of late plans
         iterations: of the last plan
         seconds_taken: by the last plan
     """
@@ -83,7 +83,7 @@ class Anytime:
         @functools.partial(jax.jit, static_argnums=3)
         def iterate(key, index, state, candidates, arguments):
             propose_key, score_key = jax.random.split(jax.random.fold_in(key, index))
-            # Any iteration may be the last.
+            # Any iteration can be the last one.
             actions = parts.propose(propose_key, state, candidates, True)
             returns = checked_returns(make_score(*arguments)(score_key, expand(actions)), candidates)
             return parts.update(state, actions, returns)
@@ -91,18 +91,18 @@ class Anytime:
         self._iterate = iterate
 
     def __call__(self, key: jax.Array, state: PlanState | None, *arguments: Any) -> tuple[Plan, PlanState | None]:
-        """One plan, of as many iterations as there is time for, but at least one.
+        """One plan with as many iterations as the time allows, at least one.
 
         Args:
             key: a random key.
-            state: what the last plan left; none: begin anew.
+            state: of the last plan; by default a fresh one.
             *arguments: of `make_score`, pytrees of arrays.
 
         Returns:
             the plan, whose `returns` have as many rows as there were iterations, and what the next begins from.
         """
         sizes = self._parts.sizes
-        if not self._warm:  # What is compiled in a control loop is late for sure.
+        if not self._warm:  # Compilation inside a control loop is always late.
             begun = self._parts.begin(state)
             for candidates in set(sizes):
                 _, best, elites = self._iterate(key, 0, begun, candidates, arguments)
@@ -125,15 +125,15 @@ class Anytime:
 
 
 def anytime(planner: Planner, make_score: Callable[..., Score], seconds: float) -> Anytime:
-    """Plans until the time is over, for a control loop at a fixed rate: one compiled iteration after the other.
+    """Plans until a deadline, for a control loop at a fixed rate, one compiled iteration after the other.
 
-    Another iteration begins only where the longest of this plan so far would end in time. The first call compiles
+    Another iteration begins only if the longest one of this plan so far would end in time. The first call compiles
     before its clock starts.
 
     Args:
-        planner: any, but none that ends with a gradient; of its iterations only the sizes count.
-        make_score: arrays, such as parameters and the present state -> Score; traced.
-        seconds: that a plan may take.
+        planner: any without `with_gradient`; it gives the sizes of the iterations.
+        make_score: arrays, such as parameters and the current state, -> Score; traced.
+        seconds: time for a plan.
 
     Example:
         >>> from planet_jax.planning import make_icem, rollouts
@@ -144,7 +144,7 @@ def anytime(planner: Planner, make_score: Callable[..., Score], seconds: float) 
         (True, 1)
 
     Raises:
-        ValueError: there is no time, or the planner ends with a gradient, for which it would have to be kept.
+        ValueError: seconds is not above 0, or the planner ends with a gradient, whose time is not known in advance.
     """
     return Anytime(planner, make_score, seconds)
 
@@ -160,7 +160,7 @@ def _functions(parts: Parts):
 
 @functools.lru_cache(maxsize=32)
 def _programs(propose, update, finish, shift, expand):
-    """Proposing (the sequences, and the actions that they are), updating and finishing, compiled once."""
+    """The compiled functions: propose (sequences and their actions), update and finish."""
 
     def drawn(key, state, candidates, last):
         sequences = propose(key, state, candidates, last)

@@ -13,13 +13,13 @@ from .records import Iteration, Parts, Plan, Planner, PlanState
 
 
 def shifted(sequences: jax.Array) -> jax.Array:
-    """Action sequences [..., H, A] one step later: the first action is gone, the last one is repeated."""
+    """Action sequences [..., H, A] one step later: the first action is dropped, and the last one repeated."""
     return jnp.concatenate([sequences[..., 1:, :], sequences[..., -1:, :]], -2)
 
 
 def build(box: Box, sizes: tuple[int, ...], propose: Any, update: Any, *, keep: int = 0, warm_start: bool = False,
           execute: Literal['mean', 'best'] = 'mean') -> Planner:
-    """The planner that is given its two halves.
+    """Makes a planner from its two halves.
 
     Args:
         box: bounds and first proposal.
@@ -27,8 +27,8 @@ def build(box: Box, sizes: tuple[int, ...], propose: Any, update: Any, *, keep: 
         propose: see `Parts`.
         update: see `Parts`.
         keep: M, sequences that the state holds.
-        warm_start: whether a plan begins where the last one ended, one step later.
-        execute: what is carried out.
+        warm_start: whether a plan starts from the last one, shifted by one step.
+        execute: whether the mean or the best candidate is carried out.
 
     Raises:
         ValueError: there is no iteration.
@@ -43,7 +43,7 @@ def build(box: Box, sizes: tuple[int, ...], propose: Any, update: Any, *, keep: 
         return PlanState(box.mean, box.std, *kept)
 
     def finish(state, best, returns, shift=shifted):
-        # The mean of many actions at a bound may be rounded to beyond it.
+        # The mean of many actions at a bound may be rounded beyond the bound.
         mean = jnp.clip(state.mean, box.low, box.high)
         plan = Plan(mean, state.std, returns, best if execute == 'best' else mean)
         if not warm_start:
@@ -55,7 +55,7 @@ def build(box: Box, sizes: tuple[int, ...], propose: Any, update: Any, *, keep: 
 
 
 def make_planner(parts: Parts) -> Planner:
-    """The planner of these parts: change one of `planner.parts` with `_replace`, and make it anew."""
+    """Makes a planner of these parts. Change one of `planner.parts` with `_replace` for a variant."""
     expand = parts.expand or (lambda sequences: sequences)
 
     def step(key, score, state, *, record=False):
@@ -88,7 +88,7 @@ def make_planner(parts: Parts) -> Planner:
                 seen.append(iteration)
             returns = jnp.stack(found)
         if parts.ending is not None:
-            # Not one of the iterations' keys: `split(key, n)[i]` is `fold_in(key, i)`.
+            # Different from the iterations' keys: `split(key, n)[i]` is `fold_in(key, i)`.
             ending_key = jax.random.fold_in(key, len(sizes))
             state, best = parts.ending(ending_key, lambda key, actions: score(key, expand(actions)), state, seen[-1])
         plan, left = finished(parts.finish, parts.shift or shifted, parts.expand, state, best, returns)
@@ -102,14 +102,14 @@ def make_planner(parts: Parts) -> Planner:
 
 def finished(finish: Any, shift: Any, expand: Any, state: PlanState, best: jax.Array | None, returns: jax.Array,
              ) -> tuple[Plan, PlanState | None]:
-    """The plan of a search that is over, in actions, and what the next one begins from, in what is searched.
+    """The plan of a finished search, in actions, and the state for the next plan, in searched sequences.
 
     Args:
         finish: see `Parts`.
         shift: see `Parts`.
         expand: see `Parts`.
         state: of the last iteration.
-        best: the best candidate, or none.
+        best: the best candidate, or None.
         returns: [I, K].
     """
     plan, left = finish(state, best, returns, shift)
@@ -119,10 +119,10 @@ def finished(finish: Any, shift: Any, expand: Any, state: PlanState, best: jax.A
 
 
 def checked_returns(returns: Any, candidates: int) -> jax.Array:
-    """What a score gave, as floating numbers.
+    """The returns of a score, as floating-point numbers.
 
     Raises:
-        ValueError: it is not one number for each candidate.
+        ValueError: the score does not give one number for each candidate.
     """
     if jnp.shape(returns) != (candidates,):
         raise ValueError(f'The score must return one number for each of the {candidates} candidates, but its shape is '

@@ -1,4 +1,4 @@
-"""The planners: each a short setting of the same loop."""
+"""The planners: each gives its parts to the same loop."""
 
 import functools
 from collections.abc import Callable
@@ -26,10 +26,10 @@ def make_cem(*, action_size: int, horizon: int = 12, iterations: int = 10, candi
         elites: K.
         low: smallest action, a scalar or [A].
         high: largest action, a scalar or [A].
-        mean: of the first proposal, a scalar or [H, A]; none: the middle of the bounds.
-        std: of the first proposal, a scalar or [H, A]; none: half of their width.
+        mean: of the first proposal, a scalar or [H, A]; by default the middle of the bounds.
+        std: of the first proposal, a scalar or [H, A]; by default half of their width.
         std_estimator: see `refit`.
-        warm_start: begin at the last plan, moved by one step; the paper begins anew at every step.
+        warm_start: start from the last plan, shifted by one step; the paper starts afresh at every step.
 
     Example:
         >>> planner = make_cem(action_size=1, horizon=2, candidates=100, elites=10)
@@ -57,24 +57,24 @@ def make_icem(*, action_size: int, horizon: int = 12, iterations: int = 3, candi
               ) -> Planner:
     """The sample-efficient cross-entropy method (iCEM; Pinneri et al., 2020, algorithm 1).
 
-    Its noise is correlated in time, a plan begins at the last one moved by one step, and the best candidates stay among
-    the next ones, also from one plan to the next.
+    Its noise is correlated in time. A plan starts from the last one, shifted by one step. The best candidates stay
+    candidates in the next iteration, and in the next plan.
 
     Args:
         action_size: A.
         horizon: H.
         iterations: I.
-        candidates: J of the first iteration, those that are kept included.
+        candidates: J of the first iteration, kept elites included.
         elites: K.
         low: smallest action, a scalar or [A].
         high: largest action, a scalar or [A].
-        mean: of an episode's first proposal, a scalar or [H, A]; none: the middle of the bounds.
-        std: of each plan's first proposal, a scalar or [H, A]; none: a quarter of their width.
-        colour: exponent of the noise's spectrum, see `coloured`; the authors take 0.25 to 3.5 by task.
-        decay: each iteration has J divided by this of the one before, but at least 2 K (the authors: 1.25).
-        keep: M, elites that are among the next candidates (the authors: 0.3 K).
+        mean: of an episode's first proposal, a scalar or [H, A]; by default the middle of the bounds.
+        std: of each plan's first proposal, a scalar or [H, A]; by default a quarter of their width.
+        colour: exponent of the noise's spectrum, see `coloured`; the authors use 0.25 to 3.5, by task.
+        decay: factor by which J shrinks in each iteration, down to 2 K (the authors: 1.25).
+        keep: M, elites that stay candidates (the authors: 0.3 K).
         momentum: share of the old mean and standard deviation in a refit.
-        execute: the last mean, or the best candidate of the last iteration, which has the mean among its candidates.
+        execute: act by the last mean, or by the best candidate of the last iteration, in which the mean is a candidate.
 
     Example:
         >>> planner = make_icem(action_size=1, horizon=3)
@@ -86,7 +86,7 @@ def make_icem(*, action_size: int, horizon: int = 12, iterations: int = 3, candi
 
     Raises:
         ValueError: a size is below one, there are more elites than candidates, too many are kept, a setting is out of
-            its range, or no action is inside the bounds.
+            bounds, or no action is inside the bounds.
     """
     box = Box(action_size, horizon, low, high, mean, std, narrow=0.5)
     check_elites(candidates, elites)
@@ -96,7 +96,7 @@ def make_icem(*, action_size: int, horizon: int = 12, iterations: int = 3, candi
     if decay < 1:
         raise ValueError(f'decay is {decay}, but must be at least 1.')
     if not 0 <= momentum < 1:
-        raise ValueError(f'momentum is {momentum}, but must be from 0 up to, and without, 1.')
+        raise ValueError(f'momentum is {momentum}, but must be at least 0 and below 1.')
     if execute not in ('mean', 'best'):
         raise ValueError(f"execute must be 'mean' or 'best', not {execute!r}.")
     least = min(2 * elites, candidates)
@@ -134,11 +134,11 @@ def make_mppi(*, action_size: int, horizon: int = 12, iterations: int = 6, candi
         elites: K.
         low: smallest action, a scalar or [A].
         high: largest action, a scalar or [A].
-        mean: of an episode's first proposal, a scalar or [H, A]; none: the middle of the bounds.
-        std: of each plan's first proposal, a scalar or [H, A]; none: half of their width.
-        temperature: factor of the returns before the exponential, in one over their unit; 0: all elites count the same.
-        least_std: of a proposal, in halves of the bounds' width.
-        most_std: of a proposal, in halves of the bounds' width.
+        mean: of an episode's first proposal, a scalar or [H, A]; by default the middle of the bounds.
+        std: of each plan's first proposal, a scalar or [H, A]; by default half of their width.
+        temperature: factor of the returns in the exponent, in one over their unit; with 0 all elites weigh the same.
+        least_std: smallest standard deviation of a proposal, in halves of the bounds' width.
+        most_std: largest standard deviation of a proposal, in halves of the bounds' width.
 
     Example:
         >>> planner = make_mppi(action_size=1, horizon=2, low=0.0, high=8.0, temperature=20.0)
@@ -148,7 +148,7 @@ def make_mppi(*, action_size: int, horizon: int = 12, iterations: int = 6, candi
         [[3.0], [3.0]]
 
     Raises:
-        ValueError: a size is below one, there are more elites than candidates, a setting is out of its range, or no
+        ValueError: a size is below one, there are more elites than candidates, a setting is out of bounds, or no
             action is inside the bounds.
     """
     box = Box(action_size, horizon, low, high, mean, std)
@@ -163,7 +163,7 @@ def make_mppi(*, action_size: int, horizon: int = 12, iterations: int = 6, candi
         best = best_of(returns, elites)
         chosen, largest = actions[best], jnp.finfo(returns.dtype).max
         values = jnp.clip(jnp.nan_to_num(returns[best], nan=-largest), -largest, largest)
-        # Halves, since the difference of two finite numbers may be infinite.
+        # In halves, since the difference of two finite numbers can be infinite.
         weights = jax.nn.softmax(2 * temperature * jnp.maximum(values / 2 - values[0] / 2, -largest / 4))[:, None, None]
         mean = (weights * chosen).sum(0)
         std = jnp.sqrt((weights * jnp.square(chosen - mean)).sum(0))
@@ -174,7 +174,7 @@ def make_mppi(*, action_size: int, horizon: int = 12, iterations: int = 6, candi
 
 def make_random_shooting(*, action_size: int, horizon: int = 12, candidates: int = 1000, low: Any = -1.0,
                          high: Any = 1.0) -> Planner:
-    """The best of J action sequences that are uniform inside the bounds: what every other planner must beat.
+    """The best of J action sequences that are uniform inside the bounds, a baseline for the other planners.
 
     Args:
         action_size: A.
@@ -218,4 +218,4 @@ METHODS: dict[str, Callable[..., Planner]] = {
     'mppi': make_mppi,
     'random_shooting': make_random_shooting,
 }
-"""The planners by name. All take action_size, horizon, candidates and bounds, and settings of their own by name."""
+"""The planners by name. Each takes action_size, horizon, candidates and bounds, and its own settings as keywords."""

@@ -1,4 +1,4 @@
-"""What can be asked of any planner: each takes one and makes another, so they can be combined.
+"""Options of any planner. Each function makes a planner from a planner, so options can be combined.
 
 `with_knots` comes first, then `every`; the others may stand anywhere.
 """
@@ -15,11 +15,11 @@ from .records import Planner, PlanState
 
 
 def every(planner: Planner, steps: int) -> Planner:
-    """Executes several actions of each plan: the state that is handed on is as many steps later.
+    """Executes several actions of each plan. The next plan starts from a state that many steps later.
 
     Args:
         planner: any.
-        steps: k, actions of `plan.actions` that are carried out before the next plan, at most H.
+        steps: k, actions of a plan that are carried out before the next one, at most H.
 
     Example:
         >>> from planet_jax.planning import make_icem
@@ -28,7 +28,7 @@ def every(planner: Planner, steps: int) -> Planner:
         (8, 1)
 
     Raises:
-        ValueError: there are not that many actions in a plan.
+        ValueError: k is not 1 to H.
     """
     horizon = _shape(planner)[0] if planner.parts.expand is None else planner.parts.expand(_zeros(planner)).shape[0]
     if not 1 <= steps <= horizon:
@@ -44,12 +44,12 @@ def every(planner: Planner, steps: int) -> Planner:
 
 
 def with_knots(planner: Planner, horizon: int) -> Planner:
-    """Searches for fewer numbers: the planner's sequences are knots, and the actions lie on the lines between them.
+    """Searches fewer numbers: sequences are knots, and actions are interpolated linearly.
 
-    Plans, scores and records have H actions; states and the user's proposals have knots.
+    Plans, scores and records have H actions; states and given proposals have knots.
 
     Args:
-        planner: made with the number of knots for its horizon.
+        planner: its horizon is the number of knots.
         horizon: H, of the actions.
 
     Example:
@@ -70,7 +70,7 @@ def with_knots(planner: Planner, horizon: int) -> Planner:
     places = np.linspace(0, horizon - 1, knots)
 
     def at(moments):
-        """[..., knots]: the weights of the knots at these moments."""
+        """[..., knots]: the weights of the knots at these times."""
         return np.stack([np.interp(moments, places, knot) for knot in np.eye(knots)], -1).astype(np.float32)
 
     between, later = at(np.arange(horizon)), at(np.minimum(places + 1, horizon - 1))
@@ -79,14 +79,14 @@ def with_knots(planner: Planner, horizon: int) -> Planner:
 
 
 def with_proposals(planner: Planner, draw: Callable[[jax.Array], jax.Array]) -> Planner:
-    """Has the user's action sequences among the candidates of every iteration, in place of the last ones.
+    """Puts given action sequences among the candidates of every iteration, in place of the last ones.
 
-    A policy's, for instance, as in TD-MPC2 (Hansen et al., 2024): make the planner where the present state is known,
+    They may come from a policy, as in TD-MPC2 (Hansen et al., 2024): make the planner where the current state is known,
     inside the jitted function; a planner is only a few closures.
 
     Args:
         planner: any.
-        draw: key -> actions [n, H, A], which are clipped to the bounds; of a planner with knots, [n, knots, A].
+        draw: key -> actions [n, H, A], which are clipped to the bounds; for a planner with knots, [n, knots, A].
 
     Example:
         >>> from planet_jax.planning import make_cem
@@ -112,7 +112,7 @@ def with_proposals(planner: Planner, draw: Callable[[jax.Array], jax.Array]) -> 
 
 
 def with_callback(planner: Planner, callback: Callable[[PlanState, jax.Array, jax.Array], None]) -> Planner:
-    """Calls a function of the user's after every iteration.
+    """Calls a function after every iteration.
 
     Args:
         planner: any.

@@ -1,4 +1,4 @@
-"""What a planner takes and gives."""
+"""The records and functions of planners."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
@@ -14,13 +14,13 @@ Score = Callable[[jax.Array, jax.Array], jax.Array]
 
 @struct.dataclass
 class PlanState:
-    """Where a search stands, and what one plan hands to the next.
+    """The state of a search, which also warm-starts the next plan.
 
     Attributes:
         mean: [H, A], of the next proposal
         std: [H, A], of the next proposal
-        kept: [M, H, A], action sequences that are among the next candidates; none for planners that keep none
-        known: [], bool: whether `kept` holds anything; none for planners that keep none
+        kept: [M, H, A], elites that stay candidates; None for planners that keep none
+        known: [], bool: whether `kept` has been filled; None for planners that keep none
     """
 
     mean: jax.Array
@@ -34,7 +34,7 @@ class Iteration:
     """One iteration of a search, with all its candidates.
 
     Attributes:
-        key: that the score was given
+        key: of the score
         actions: [J, H, A], the candidates
         returns: [J]
         mean: [H, A], of the refit
@@ -55,9 +55,9 @@ class Plan:
     Attributes:
         mean: [H, A], of the last refit, inside the bounds
         std: [H, A], its standard deviation
-        returns: [I, K], what each iteration's elites scored, best first
-        actions: [H, A], the sequence to carry out: the mean or the best candidate, as the planner was made
-        record: every iteration, to be looked at; empty unless it was asked for
+        returns: [I, K], returns of each iteration's elites, best first
+        actions: [H, A], the sequence to carry out: the mean or the best candidate, depending on the planner
+        record: every iteration, if `step` was called with `record`; otherwise empty
     """
 
     mean: jax.Array
@@ -72,28 +72,28 @@ class Step(Protocol):
 
     def __call__(self, key: jax.Array, score: Score, state: PlanState | None, *, record: bool = False,
                  ) -> tuple[Plan, PlanState | None]:
-        """Returns the plan, and the state that the next one begins from, one step of the task later.
+        """Returns the plan, and the state for the next plan, one step of the task later.
 
-        With `record`, the plan has all candidates of all iterations; the other numbers are the same.
+        With `record`, the plan keeps all candidates of all iterations; nothing else changes.
         """
 
 
 class Parts(NamedTuple):
-    """What an iteration is made of, for those who write the loop themselves.
+    """The parts of an iteration, for loops of your own.
 
     Attributes:
         sizes: J of each iteration, [I]
-        begin: (what the last plan left, or none) -> PlanState
+        begin: (state of the last plan, or None) -> PlanState
         propose: (key, PlanState, J, whether it is the last iteration) -> actions [J, H, A], inside the bounds
-        update: (PlanState, actions [J, H, A], returns [J]) -> (PlanState, best candidate [H, A] or none, the elites'
+        update: (PlanState, actions [J, H, A], returns [J]) -> (PlanState, best candidate [H, A] or None, the elites'
             returns [K])
-        finish: (PlanState, best candidate or none, returns [I, K], shift) -> (Plan, what the next plan begins from, or
-            none)
+        finish: (PlanState, best candidate or None, returns [I, K], shift) -> (Plan, state for the next plan, or
+            None)
         low: smallest action, [] or [A]
         high: largest action, [] or [A]
-        warm_start: whether a plan hands anything to the next
-        shift: sequences [..., H, A] -> those that the next plan begins from; none: one step later
-        expand: the sequences that are searched -> actions [..., H, A], see `with_knots`; none: they are the actions
+        warm_start: whether a plan starts from the last one
+        shift: sequences [..., H, A] -> sequences for the next plan; by default one step later
+        expand: searched sequences -> actions [..., H, A], see `with_knots`; by default the same
         ending: (key, score, PlanState, last Iteration) -> (PlanState, best candidate), after the last iteration, see
             `with_gradient`
     """
@@ -115,7 +115,7 @@ class Planner(NamedTuple):
     """A planner, as a pair of pure functions: jit them, vmap them over states, scan them over steps.
 
     Attributes:
-        init: () -> what the first plan of an episode begins from; none where plans hand nothing on
+        init: () -> state for the first plan of an episode; None without a warm start
         step: (key, score, state) -> (Plan, state for the next plan)
         parts: of an iteration
     """

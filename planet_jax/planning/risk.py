@@ -10,7 +10,7 @@ Risk = Callable[[jax.Array], jax.Array]
 
 
 def mean(returns: jax.Array) -> jax.Array:
-    """The expected return: neither fear nor hope."""
+    """The expected return: risk-neutral."""
     return returns.mean(0)
 
 
@@ -18,21 +18,21 @@ def worst_share(share: float) -> Risk:
     """The mean of the worst rollouts (conditional value at risk, Rockafellar and Uryasev, 2000).
 
     Args:
-        share: of the S rollouts, above 0 and up to 1, rounded up.
+        share: share of the S rollouts, above 0 and at most 1; their number is rounded up.
 
     Example:
         >>> worst_share(0.5)(jnp.array([[1.0], [3.0], [5.0], [9.0]])).tolist()
         [2.0]
 
     Raises:
-        ValueError: the share is out of its range.
+        ValueError: the share is not above 0 and at most 1.
     """
     if not 0 < share <= 1:
         raise ValueError(f'The share is {share}, but must be above 0 and at most 1.')
 
     def measure(returns):
         count = max(1, -int(-share * len(returns) // 1))
-        # Sorting puts what is not a number at the end, where the best are.
+        # Sorting puts NaN at the end, among the best.
         return jnp.sort(jnp.where(jnp.isnan(returns), -jnp.inf, returns), 0)[:count].mean(0)
 
     return measure
@@ -42,7 +42,7 @@ def less_variance(weight: float) -> Risk:
     """The mean, less a multiple of the variance of the rollouts.
 
     Args:
-        weight: in one over the unit of the returns; below 0 the uncertain is sought.
+        weight: in one over the unit of the returns; a negative weight seeks uncertainty.
 
     Example:
         >>> less_variance(0.5)(jnp.array([[1.0], [3.0]])).tolist()

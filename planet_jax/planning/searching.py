@@ -1,4 +1,4 @@
-"""One plan of the cross-entropy method, from nothing."""
+"""One plan of the cross-entropy method without a previous plan."""
 
 from collections.abc import Callable
 from typing import Any, Literal
@@ -15,7 +15,7 @@ def search(key: jax.Array, score: Score, *, action_size: int, horizon: int = 12,
            std: Any = None, std_estimator: Literal['std', 'mean_absolute'] = 'std') -> Plan:
     """Searches for the action sequence with the highest score (algorithm 2 of the PlaNet paper).
 
-    Whatever the scores are, also none of them a number, the plan's mean is finite and inside the bounds.
+    The plan's mean is finite and inside the bounds for any scores, even if all are NaN.
 
     Args:
         key: a random key.
@@ -27,8 +27,8 @@ def search(key: jax.Array, score: Score, *, action_size: int, horizon: int = 12,
         elites: K.
         low: smallest action, a scalar or [A].
         high: largest action, a scalar or [A].
-        mean: of the first proposal, a scalar or [H, A]; none: the middle of the bounds.
-        std: of the first proposal, a scalar or [H, A]; none: half of their width.
+        mean: of the first proposal, a scalar or [H, A]; by default the middle of the bounds.
+        std: of the first proposal, a scalar or [H, A]; by default half of their width.
         std_estimator: see `refit`.
 
     Example:
@@ -54,8 +54,8 @@ def cem(params: Any, key: jax.Array, root: Any, dynamics: Dynamics, *,
         key: a random key.
         root: the state to plan from, any pytree.
         dynamics: (params, key, state, action [A]) -> (next state, reward []), pure and without batch axes.
-        sample_root: (key, root) -> state gives each candidate a start of its own, where the root is a belief; without
-            it the root is the start of all.
+        sample_root: (key, root) -> state gives each candidate its own start, if the root is a belief; by default all
+            start at the root.
         **options: those of `search`; `action_size` is required.
 
     Example:

@@ -111,8 +111,8 @@ def test_bounds_of_any_scale_are_kept_and_searched(name, low, high, best):
 
 @every_planner
 @pytest.mark.parametrize('bounds, message', [
-    (dict(low=1.0, high=-1.0), 'low is 1.0 and high is -1.0, but no low may be above its high'),
-    (dict(low=[0.0, 1.0], high=[1.0, 0.0]), 'no low may be above'),
+    (dict(low=1.0, high=-1.0), 'low is 1.0 and high is -1.0, but low must not be above high'),
+    (dict(low=[0.0, 1.0], high=[1.0, 0.0]), 'low must not be above'),
     (dict(low=-np.inf), 'without finite bounds'),
     (dict(high=np.ones(3)), r'high must be a scalar or of the shape \[2\]')])
 def test_bounds_that_hold_no_action_are_refused(name, bounds, message):
