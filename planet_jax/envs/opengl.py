@@ -15,14 +15,14 @@ _DRAW, _READ = 0x3059, 0x305A  # EGL_DRAW, EGL_READ
 
 
 class Context:
-    """While it is entered, the context is current that was so when it was last left; after that, the caller's again.
+    """Restores the OpenGL context that was current when the block was last left; afterwards the caller's is restored.
 
-    It knows the contexts of EGL, where `mixes` says so, and costs some microseconds. Where no EGL is loaded it does
+    It handles contexts of EGL, if `mixes` is true, and costs some microseconds. Where no EGL is loaded it does
     nothing. It cannot be entered twice at a time.
     """
 
     def __init__(self):
-        """Begin with no context, as a renderer does that has drawn nothing yet."""
+        """Begin without a context, as a renderer that has drawn nothing yet."""
         self._egl = None
         self._own = self._callers = (None, None, None, None)
 
@@ -34,7 +34,7 @@ class Context:
         self._switch('_own', self._callers)
 
     def _switch(self, keep, to):
-        """Keep the current (context, display, surfaces), and make another current."""
+        """Store the current (context, display, surfaces) as an attribute, and make another current."""
         if self._egl is None:
             self._egl = _loaded_egl()
         if self._egl is None:
@@ -44,7 +44,7 @@ class Context:
         setattr(self, keep, (context, display, *surfaces))
         if context == to[0]:
             return
-        # A context that was destroyed meanwhile is refused; then none is current, as its owner left it.
+        # A context that was destroyed meanwhile is refused; then none is current.
         if not to[0] or not self._egl.eglMakeCurrent(to[1], to[2], to[3], to[0]):
             if display:
                 self._egl.eglMakeCurrent(display, None, None, None)
@@ -52,12 +52,12 @@ class Context:
 
 
 def mixes() -> bool:
-    """Whether MuJoCo's renderers are of EGL here, so that several of them can draw in one process."""
+    """Whether MuJoCo renders with EGL here, so that several renderers can draw in one process."""
     return sys.platform == 'linux' and os.environ.get('MUJOCO_GL', '').lower() == 'egl'
 
 
 def _let_dm_control_forget():
-    """Which context is current, so that it makes its own current the next time."""
+    """Makes a renderer of MuJoCo forget which context is current, so that it sets its own the next time."""
     base = sys.modules.get('dm_control._render.base')
     context = getattr(base, '_CURRENT_CONTEXT_FOR_THREAD', {}).pop(threading.current_thread(), None)
     getattr(base, '_CURRENT_THREAD_FOR_CONTEXT', {}).pop(context, None)

@@ -13,15 +13,15 @@ import numpy as np
 from planet_jax.config import Env
 
 COARSE = (16, 8)
-"""Slices and stacks of a round shape, where MuJoCo has 28 and 16. A slack string is as many capsules as it has slices,
+"""Slices and stacks of a round shape, where MuJoCo has 28 and 16. A slack string has as many capsules as slices,
 each of slices times stacks facets, so that the string of cup_catch alone is two thirds of its frame's cost."""
 
 
 @functools.cache
 def library():
-    """Import dm_control, once.
+    """Import dm_control once.
 
-    Where its renderer cannot be loaded, dm_control cannot be imported at all; it is then imported without one, so that
+    dm_control cannot be imported if its renderer cannot be loaded. It is then imported without a renderer, so that
     all that needs no picture still works. MuJoCo, which it imports first, is then without one for everybody.
 
     Returns:
@@ -45,14 +45,14 @@ def library():
 
 
 def open_context(name: str, physics) -> None:
-    """Make the OpenGL context of a model, if it has none yet.
+    """Make the OpenGL context of a model, unless it has one.
 
     Args:
         name: of the task, for the message.
         physics: the `dm_control.mujoco.Physics`.
 
     Raises:
-        RuntimeError: images cannot be rendered here; the message says what to do.
+        RuntimeError: images cannot be rendered here. The message says what to do.
     """
     _, cause = library()
     if cause is None and _is_headless():
@@ -75,7 +75,7 @@ def _is_headless():
 
 
 def remedy() -> str:
-    """What to run where MuJoCo's pictures cannot be rendered."""
+    """The command that makes rendering work."""
     if sys.platform != 'linux':
         return 'run `unset MUJOCO_GL`'
     commands = []
@@ -104,7 +104,7 @@ def open_camera(name: str, physics, config: Env):
 
     Raises:
         ValueError: the model has no such camera.
-        RuntimeError: images cannot be rendered here; the message says what to do.
+        RuntimeError: images cannot be rendered here. The message says what to do.
     """
     from dm_control import mujoco
     cameras = physics.model.ncam

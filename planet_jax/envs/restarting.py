@@ -1,4 +1,4 @@
-"""A vector of environments that survives its faults: simulators that raise, workers that die or hang."""
+"""A vector of environments that restarts after failures: simulators that raise, workers that die or hang."""
 
 import contextlib
 import traceback
@@ -10,16 +10,16 @@ from planet_jax.envs.failures import TaskFailure
 
 
 class EnvironmentFailure(RuntimeError):
-    """Environments that had worked failed: their episodes are lost, and the next reset begins with new ones."""
+    """Environments failed after they had worked. Their episodes are lost, and the next reset makes new environments."""
 
 
 class RestartingVectorEnv(VectorWrapper):
-    """A vector that is thrown away after a fault, with its processes, and made anew by the next `reset`.
+    """A vector that is discarded after a failure, with its processes, and made again by the next `reset`.
 
-    What fails before anything has worked is no fault: it is raised as it is, for it would only fail again.
+    An error before the first success is raised as it is, since it would only happen again.
 
     Attributes:
-        faults: so far; each has cost the episodes that were under way, one for each environment.
+        faults: number of failures so far; each has cost one unfinished episode of each environment.
     """
 
     def __init__(self, make: Callable[[], VectorEnv], timeout: float = 300.0,
@@ -28,9 +28,10 @@ class RestartingVectorEnv(VectorWrapper):
 
         Args:
             make: makes a vector, such as a `functools.partial` of `make_vector`.
-            timeout: seconds after which a worker is taken to hang. Environments in this process cannot be interrupted.
-            report: called at every fault with what there is to tell of it: several lines, with the traceback of the
-                environment's own code.
+            timeout: seconds after which a worker counts as hanging. Environments in this process cannot be
+                interrupted.
+            report: called at every failure with several lines: the reason, and the traceback of the environment's own
+                code.
         """
         super().__init__(make())
         self.faults = 0
@@ -67,7 +68,7 @@ class RestartingVectorEnv(VectorWrapper):
             return self.env.step(actions)
 
     def close(self, **kwargs):
-        """End the workers at once, also those that hang."""
+        """Kill the workers, also hanging ones."""
         _end(self.env)
 
     @contextlib.contextmanager
@@ -90,7 +91,7 @@ class RestartingVectorEnv(VectorWrapper):
 
 
 def _end(vector: VectorEnv) -> None:
-    """Not by `close(terminate=True)`, which raises when a worker is dead and waits for ever when one is stopped."""
+    """Ends a vector. `close(terminate=True)` would raise if a worker is dead, and wait forever if one is stopped."""
     if isinstance(vector, AsyncVectorEnv) and not vector.closed:
         for process in vector.processes:
             process.kill()

@@ -1,4 +1,4 @@
-"""What sequences of actions would earn in the simulator of a task, for planning with the true dynamics (table 1).
+"""Scores action sequences in the simulator of a task, for planning with the true dynamics (table 1).
 
 All sequences are stepped by `mujoco.rollout`, on several cores. Rewards are what the task's own `get_reward` says,
 which is asked state by state. For the tasks of `_AT_ONCE`, the paper's six among them, it is asked once, with a
@@ -17,12 +17,12 @@ from planet_jax.envs.suite import Suite
 
 
 class States(NamedTuple):
-    """What the simulator was like after each of n environment steps of each of J sequences.
+    """The states of the simulator after each of n environment steps of J sequences.
 
     Attributes:
-        state: [J, n, S], MuJoCo's `mjSTATE_FULLPHYSICS`: time, positions, velocities and what else there is
+        state: [J, n, S], MuJoCo's `mjSTATE_FULLPHYSICS`: time, positions, velocities and the rest of the state
         sensordata: [J, n, ...], as dm_control's step leaves it
-        control: [J, n, A], what led there, within the simulator's bounds
+        control: [J, n, A], the actions that led there, within the simulator's bounds
     """
 
     state: np.ndarray
@@ -31,17 +31,17 @@ class States(NamedTuple):
 
 
 class Simulation:
-    """Scores action sequences from whatever state an environment is in, and leaves it as it is."""
+    """Scores action sequences from the current state of an environment, without changing that state."""
 
     def __init__(self, env: gymnasium.Env, threads: int = 1):
-        """Make ready to simulate.
+        """Prepare the simulation.
 
         Args:
             env: a task of the suite, as `envs.make` returns it.
             threads: cores to use.
 
         Raises:
-            ValueError: the environment is not of the suite.
+            ValueError: the environment does not belong to the suite.
         """
         suite = env.unwrapped
         if not isinstance(suite, Suite):
@@ -58,7 +58,7 @@ class Simulation:
         self._late = np.repeat(model.sensor_needstage == mujoco.mjtStage.mjSTAGE_ACC, model.sensor_dim)
 
     def rewards(self, actions: np.ndarray) -> np.ndarray:
-        """The rewards of action sequences, from the environment's present state.
+        """The rewards of action sequences, from the environment's current state.
 
         Args:
             actions: [J, H, A] in [-1, 1].
@@ -74,7 +74,7 @@ class Simulation:
         return rewards.reshape(*actions.shape[:2], self._repeat).sum(-1)
 
     def simulate(self, actions: np.ndarray) -> States:
-        """Where action sequences lead from the environment's present state, bit for bit as stepping it would.
+        """The states along action sequences from the environment's current state, bit for bit as by stepping it.
 
         Args:
             actions: [J, H, A] in [-1, 1].
@@ -92,7 +92,7 @@ class Simulation:
                              f'but must have shape (sequences, steps, {size}) and lie within [-1, 1].')
         control = np.repeat(spaces.rescale(actions, space.low, space.high), self._repeat, 1)
         each = np.repeat(control, self._substeps, 1)
-        # A row of sensors belongs to the state before that row's step, so the last state needs a step more.
+        # A row of sensors belongs to the state before that row's step, so the last state needs one more step.
         each = np.concatenate([each, each[:, -1:]], 1)
         start = self._physics.get_state(mjtState.mjSTATE_FULLPHYSICS)
         state, sensors = self._pool.rollout(self._model, self._data, start, each,
@@ -103,7 +103,7 @@ class Simulation:
         return States(state[:, last], sensors, control)
 
     def _finished(self, states):
-        """[J]: whether every step was simulated. Where MuJoCo gives up, it resets and then repeats one state."""
+        """[J]: whether every step was simulated. If MuJoCo gives up, it resets and then repeats one state."""
         time = self._physics.data.time + states.state.shape[1] * self._suite.simulator.control_timestep()
         return np.abs(states.state[:, -1, 0] - time) < self._physics.timestep() / 2
 

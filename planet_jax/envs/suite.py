@@ -1,4 +1,4 @@
-"""Tasks of dm_control's suite, seen through a camera or as vectors."""
+"""Tasks of dm_control's suite, with images or vectors as observations."""
 
 import logging
 import math
@@ -17,7 +17,7 @@ STEPS = 1000
 
 @contextmanager
 def _without_advice():
-    """MuJoCo's compiler advises the authors of the suite's models on every loading."""
+    """Hides the warnings of MuJoCo's compiler about the suite's own models."""
     logger = logging.getLogger('absl')
     before = logger.level
     logger.setLevel(logging.ERROR)
@@ -38,10 +38,10 @@ class Suite(gymnasium.Env):
     image, 'coarse' as that, with fewer facets of round shapes and slack strings (`rendering.COARSE`).
 
     Attributes:
-        task: which task
+        task: the task
         steps: 1000, environment steps in an episode
         metadata: with `render_fps`, environment steps in a second of the simulated time
-        simulator: the `dm_control.rl.control.Environment`; it is read, and never stepped, from outside
+        simulator: the `dm_control.rl.control.Environment`; others may read it, but not step it
     """
 
     steps = STEPS
@@ -50,13 +50,13 @@ class Suite(gymnasium.Env):
         """Load the task and, for images, open its camera.
 
         Args:
-            task: which task.
-            config: what is observed.
+            task: the task.
+            config: settings of the observations.
             blind: whether nothing is observed.
 
         Raises:
             ValueError: the model has no such camera.
-            RuntimeError: images cannot be rendered here; the message says what to do.
+            RuntimeError: images cannot be rendered here. The message says what to do.
         """
         self.task = task
         suite, _ = rendering.library()
@@ -82,7 +82,7 @@ class Suite(gymnasium.Env):
 
         Raises:
             ValueError: the seed is out of range.
-            RuntimeError: this task needs OpenGL at every reset, and there is none; the message says what to do.
+            RuntimeError: this task needs OpenGL at every reset, and OpenGL is missing. The message says what to do.
         """
         if seed is not None:
             self.simulator.task.random.seed(seed)
@@ -101,7 +101,7 @@ class Suite(gymnasium.Env):
         return timestep.observation, float(timestep.reward), terminated, timestep.last() and not terminated, {}
 
     def observe(self, raw):
-        """What the camera sees, or the observations of the last reset or step as one vector."""
+        """The camera's image, or the observations of the last reset or step as one vector."""
         if self._camera is not None:
             return rendering.average(self._camera.render(), self._supersample)
         return np.concatenate([np.ravel(entry) for entry in raw.values()]).astype(np.float32)

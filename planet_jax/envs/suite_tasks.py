@@ -7,7 +7,7 @@ The table is written out, so that a name is accepted or refused without importin
 from planet_jax.envs.family import Task
 
 DEFAULT_ACTION_REPEAT = 2
-"""R of suite tasks for which the paper names none."""
+"""R of suite tasks that are not in the paper."""
 
 SUITE = {
     'acrobot': ('swingup', 'swingup_sparse'),
@@ -39,7 +39,7 @@ PAPER = (
     Task('cup_catch', 'ball_in_cup', 'catch', 4, 2.5),
     Task('walker_walk', 'walker', 'walk', 2, 2.5),
 )
-"""The six tasks of the paper (its appendix A), with the colours that iCEM's authors planned with inside PlaNet."""
+"""The six tasks of the paper (its appendix A), with the colours of iCEM's authors for PlaNet."""
 
 _NAMED = {task.name: task for task in (*PAPER, Task('cartpole_balance', 'cartpole', 'balance', 8, 0.25))}
 
@@ -59,10 +59,10 @@ def names() -> tuple[str, ...]:
 
 
 def resolve(name: str) -> Task | None:
-    """The task of a name; none: the suite has no such name.
+    """The task of a name; None if the suite has no such name.
 
     Raises:
-        ValueError: it has neither action bounds nor an end (lqr).
+        ValueError: the task has neither action bounds nor an end (lqr).
     """
     task = _TASKS.get(name)
     if task is not None and task.domain == 'lqr':

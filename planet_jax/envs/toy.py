@@ -1,4 +1,4 @@
-"""A tiny task of pixels, built in: it needs neither a simulator nor OpenGL, and was made to be learned quickly."""
+"""A tiny built-in task with images: it needs neither a simulator nor OpenGL, and is learned quickly."""
 
 import math
 
@@ -25,15 +25,15 @@ _TARGET = np.array([30, 60, 200])
 class ToyPoint(gymnasium.Env):
     """Bring a bright dot to the blue target in the middle of the picture.
 
-    The dot starts anywhere in the square [-1, 1]^2 and moves by 0.2 times the action (A = 2), not past the square's
-    edge. At distance d from the middle, an environment step is worth (1 - d / sqrt(2))^2, which lies in [0, 1]. An
+    The dot starts anywhere in the square [-1, 1]^2 and moves by 0.2 times the action (A = 2), inside the square.
+    At distance d from the middle, the reward of an environment step is (1 - d / sqrt(2))^2, which lies in [0, 1]. An
     episode has 25 environment steps, R is 1 unless the configuration says otherwise, T = 25 // R.
 
     Mean returns of 200 episodes, seeds 0 to 199, R = 1: the zero policy 6.3, the uniform policy 5.5, the best possible,
     which goes straight at the target, 23.8.
 
     Observations: uint8 [size, size, 3], drawn with arithmetic that is the same on every machine (`supersample`,
-    `camera` and `quality` have no meaning here); or the position of the dot, float32 [2].
+    `camera` and `quality` have no effect); or the position of the dot, float32 [2].
 
     It is a `family.Simulator`.
 
@@ -49,8 +49,8 @@ class ToyPoint(gymnasium.Env):
         """Make the task.
 
         Args:
-            task: which there is only one of.
-            config: what is observed.
+            task: the only one.
+            config: settings of the observations.
             blind: whether nothing is observed.
         """
         self.action_space = spaces.actions(2)

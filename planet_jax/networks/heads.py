@@ -11,11 +11,11 @@ from flax.linen.dtypes import promote_dtype
 from planet_jax.config import Model
 
 INITIALIZER = nn.initializers.glorot_uniform()
-"""Of every matrix and kernel, as in the released code; biases start at zero."""
+"""Initialiser of every matrix and kernel, as in the released code; biases start at zero."""
 
 
 def product_dtype(config: Model) -> jnp.dtype | None:
-    """What matrix products and convolutions take; none: float32, as precise as the device is asked to be."""
+    """The dtype of the inputs of matrix products and convolutions; None for float32 at the device's precision."""
     return jnp.bfloat16 if config.precision == 'bfloat16' else None
 
 
@@ -46,12 +46,12 @@ class Dense(nn.Module):
 
 
 class Mlp(nn.Module):
-    """Dense layers with ReLU, and a linear one at the end.
+    """Dense layers with ReLU, then a linear layer.
 
     Attributes:
         layers: number of hidden layers.
         units: of each hidden layer.
-        shape: of the output; () is one number.
+        shape: of the output; () for one number.
         dtype: of the hidden layers' products, see `product_dtype`.
     """
 

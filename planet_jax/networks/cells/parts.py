@@ -1,4 +1,4 @@
-"""What the cells are made of."""
+"""The parts of the cells."""
 
 import jax
 import jax.numpy as jnp
@@ -37,14 +37,14 @@ class Gru(nn.Module):
 
 
 def sample(config: Model, key: jax.Array, mean: jax.Array, std: jax.Array) -> jax.Array:
-    """A draw from Normal(mean, std) [Z]; an RNN's is the mean."""
+    """A sample of Normal(mean, std) [Z]; the mean for an RNN."""
     return mean + std * jax.random.normal(key, mean.shape) if config.traits.samples else mean
 
 
 class Gaussian(nn.Module):
     """A hidden layer, then mean and standard deviation, and a sample.
 
-    The sample of an RNN is the mean. Its std is 1; as released it is predicted, though nothing comes of it.
+    The sample of an RNN is the mean. Its std is 1; the released code predicts a std that is not used.
 
     Attributes:
         config: the model's.
@@ -57,7 +57,7 @@ class Gaussian(nn.Module):
     encoded: int = 0
 
     def setup(self):
-        """One matrix for both inputs, so that its initial scale is that of the whole layer."""
+        """Makes one matrix for both inputs, so that its initial scale is that of the whole layer."""
         self.kernel = self.param('kernel', INITIALIZER, (self.inputs + self.encoded, self.config.hidden))
         self.bias = self.param('bias', nn.initializers.zeros, (self.config.hidden,))
         self.mean = Dense(self.config.stochastic)
@@ -78,7 +78,7 @@ class Gaussian(nn.Module):
 
 
 class Cell(nn.Module):
-    """What the cells share.
+    """The common part of the cells.
 
     Attributes:
         config: the model's.
@@ -95,5 +95,5 @@ class Cell(nn.Module):
         return self.filtered.embed(encoded)
 
     def __call__(self, key: jax.Array, latent: Latent, action: jax.Array, encoded: jax.Array) -> Latent:
-        """All methods once, to make the parameters."""
+        """Calls every method once, to make the parameters."""
         return self.posterior(key, self.prior(key, latent, action), self.embed(encoded))

@@ -10,10 +10,10 @@ from planet_jax.types import Latent
 
 
 class Rssm(Cell):
-    """A deterministic path through a GRU and a stochastic one beside it; without noise it is the RNN."""
+    """A deterministic path through a GRU, and a stochastic path; without noise it is the RNN."""
 
     def setup(self):
-        """The layer before the GRU, the GRU, and the two Gaussians on its state."""
+        """Makes the layer before the GRU, the GRU, and the two Gaussians on its state."""
         dtype = product_dtype(self.config)
         self.before = Dense(self.config.hidden, dtype)
         self.gru = Gru(self.config.deterministic, self.config.gru == 'reset_before', dtype)

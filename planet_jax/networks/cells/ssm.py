@@ -11,7 +11,7 @@ class Ssm(Cell):
     """Only a stochastic path (equation 2)."""
 
     def setup(self):
-        """The two Gaussians."""
+        """Makes the two Gaussians."""
         self.gaussian = Gaussian(self.config, self.config.stochastic + self.action_size)
         self.filtered = Gaussian(self.config, 2 * self.config.stochastic, self.encoded)
 
