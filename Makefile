@@ -24,7 +24,7 @@ help: ## this list
 	@echo 'PRESET, SEED, EPISODES, LOGDIR, METHOD and TIME_LIMIT (minutes) may follow; ARGS="..." holds further options.'
 	@echo 'EXTRA=cuda12 or EXTRA=cuda13 installs JAX for NVIDIA GPUs; PYTHON=... names the interpreter.'
 
-setup: ## make .venv with the tested packages; every other target does so by itself
+setup: ## make .venv with the tested packages; every other target does this first
 	@.ci/setup
 
 doctor: ## check whether this machine can train: make doctor TASK=walker_walk
@@ -50,20 +50,20 @@ smoke: setup ## a whole tiny run, in a temporary folder
 		$(PROGRAM) train --task=cartpole_balance --preset=debug "--logdir=$$folder"
 
 # A cache of its own, empty, so that compilation is measured too.
-bench: setup ## the benchmarks, and a table of them in LOGDIR/bench; ARGS goes to each of them
+bench: setup ## the benchmarks, with a table in LOGDIR/bench; ARGS goes to each of them
 	@set -f; folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && export JAX_COMPILATION_CACHE_DIR="$$folder" && \
 		out="$${LOGDIR:-logs}/bench" && for name in update variants planner collect render guards train; do \
 			.venv/bin/python -m "experiments.bench.$$name" "--out=$$out" $$ARGS || exit; \
 		done && .venv/bin/python -m experiments.bench.results "--out=$$out"
 
-verify-device: setup ## try this machine's accelerator (or CPU), in steps of a few minutes: tests, speeds, a short training
+verify-device: setup ## verify the accelerator (or the CPU) in steps of a few minutes: tests, speeds, a short training
 	@set -f; exec $(PROGRAM) verify $${TASK:+"--task=$$TASK"} $${PRESET:+"--preset=$$PRESET"} \
 		$${LOGDIR:+"--out=$$LOGDIR/verify"} $$ARGS
 
-test: setup ## the tests, but for the slow ones and those of faults on a large scale
+test: setup ## the tests, except the slow ones
 	@$(PYTEST) -m 'not slow and not faults'
 
-test-faults: setup ## what is promised about faults, tried on a large scale
+test-faults: setup ## the large tests of faults
 	@$(PYTEST) -m faults
 
 test-all: setup ## all tests, compiled as users compile
@@ -79,6 +79,6 @@ test-newest: ## the tests with the newest versions of everything, without constr
 docs: setup ## the documentation as a site, in site/
 	@.venv/bin/python -m mkdocs build --clean
 
-lint: setup ## ruff, and mypy for the types
+lint: setup ## ruff, and mypy for types
 	@.venv/bin/python -m ruff check .
 	@.venv/bin/python -m mypy

@@ -1,1 +1,1 @@
-"""Small programs, each to be read and run on its own."""
+"""Small programs to read and to run, each on its own."""

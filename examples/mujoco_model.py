@@ -1,4 +1,4 @@
-"""The planner alone, over a MuJoCo model: a cart balances a pole that hangs down at first.
+"""The planner alone, over a MuJoCo model: a cart swings up a hanging pole and balances it.
 
     python examples/mujoco_model.py
     python examples/mujoco_model.py --model my_model.xml
@@ -41,7 +41,7 @@ CART_POLE = """
 
 
 def reward(sensors, controls):
-    """Rewards [...] of sensor readings [..., n] and controls [..., A]: the height of the tip, and a calm cart below it.
+    """Rewards [...] of sensor readings [..., n] and controls [..., A], for a high tip and a slow cart below it.
 
     For another model write another one; everything else works with any model.
     """
@@ -73,7 +73,7 @@ def main(model: Path | None = None, seconds: float = 6.0, repeat: int = 4, horiz
     fit = jax.jit(lambda actions, returns: refit(actions, returns, elites=elites))
 
     def score(actions):
-        """[J, H, A] -> [J]: the sum of rewards from the present state."""
+        """[J, H, A] -> [J]: the sum of rewards from the current state."""
         controls = np.repeat(np.asarray(actions, np.float64), repeat, 1)
         mujoco.mj_getState(compiled, data, start, mujoco.mjtState.mjSTATE_FULLPHYSICS)
         _, sensors = mujoco.rollout.rollout(compiled, simulators, start, controls)

@@ -1,4 +1,4 @@
-"""The planner alone, by a score of whole action sequences: a way around walls, drawn as a map.
+"""The planner alone, with a score of whole action sequences: a path around walls, drawn as a map.
 
     python examples/own_dynamics.py
 
@@ -18,12 +18,12 @@ STRIDE = 0.7
 
 
 def path(actions):
-    """Where strides [..., H, 2] lead, from the start: [..., H, 2]."""
+    """Positions [..., H, 2] after strides [..., H, 2] from the start."""
     return START + STRIDE * jnp.cumsum(actions, -2)
 
 
 def score(key, actions):
-    """Scores [J] of strides [J, H, 2]: near the goal soon, and outside of the walls."""
+    """Scores [J] of strides [J, H, 2]: higher near the goal, lower inside walls."""
     del key
     positions = path(actions)
     distance = jnp.linalg.norm(positions - GOAL, axis=-1)
@@ -32,7 +32,7 @@ def score(key, actions):
 
 
 def main(horizon: int = 25, iterations: int = 30, candidates: int = 2000, elites: int = 100):
-    """Find a way and draw it.
+    """Find a path and draw it.
 
     Args:
         horizon: strides.

@@ -1,4 +1,4 @@
-"""A task of one's own: a puck on ice, seen from above, is to be pushed to the middle and kept there.
+"""A task of your own: push a puck on ice, seen from above, to the middle and keep it there.
 
     planet-jax train --task examples.own_task:puck --preset cpu --time-limit 20
 
@@ -15,20 +15,20 @@ PIXELS = (np.arange(SIZE) + 0.5) / SIZE * 2.4 - 1.2
 
 
 class Puck(gymnasium.Env):
-    """A picture shows where the puck is, but not how fast it slides: the agent must remember."""
+    """An image shows the position of the puck, but not its velocity, so the agent needs memory."""
 
     def __init__(self):
         self.observation_space = Box(0, 255, (SIZE, SIZE, 3), np.uint8)
         self.action_space = Box(-0.02, 0.02, (2,), np.float32)  # acceleration
 
     def reset(self, *, seed=None, options=None):
-        """Place the puck anywhere, at rest. All chance comes from `self.np_random`, and so from the seed."""
+        """Place the puck anywhere, at rest. All random numbers come from `self.np_random`, and so from the seed."""
         super().reset(seed=seed)
         self.position, self.velocity = self.np_random.uniform(-1, 1, 2), np.zeros(2)
         return self.picture(), {}
 
     def step(self, action):
-        """Push it; at the edge it bounces. The reward is 1 in the middle and falls to 0 at a distance of 1."""
+        """Push the puck, which bounces at the edge. The reward is 1 in the middle and 0 from a distance of 1."""
         self.velocity = 0.97 * self.velocity + action
         self.position = self.position + self.velocity
         outside = np.abs(self.position) > 1
@@ -49,5 +49,5 @@ class Puck(gymnasium.Env):
 
 
 def puck():
-    """The task as planet_jax takes it: with a time limit."""
+    """The task with a time limit, as planet_jax needs it."""
     return TimeLimit(Puck(), 100)

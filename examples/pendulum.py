@@ -1,4 +1,4 @@
-"""The planner alone: a pendulum in pure JAX, too weak to be lifted at once, is swung up and balanced.
+"""The planner alone: it swings up and balances a pendulum in pure JAX whose motor is too weak to lift it directly.
 
     python examples/pendulum.py
 
@@ -25,7 +25,7 @@ def dynamics(params, key, state, action):
 
 
 def main(steps: int = 120, horizon: int = 20, iterations: int = 4, candidates: int = 100, elites: int = 10):
-    """Plan at every step, take the first action of the plan, and plan again from where it led.
+    """Plan at every step, take the first action of the plan, and plan again from the next state.
 
     Args:
         steps: to take.

@@ -1,4 +1,4 @@
-"""The world model alone, fitted to episodes on disk: no environment, no planner.
+"""The world model alone, fitted to episodes on disk, without environment and planner.
 
     python examples/world_model.py
     python examples/world_model.py --folder logs/cartpole_swingup/rssm-cpu/0/episodes --updates 1000
@@ -22,7 +22,7 @@ CONTEXT = 5  # Observations that are seen before the model predicts without any.
 
 
 def make_episodes(folder, count, config):
-    """Write episodes of random actions, as anybody's data could be written."""
+    """Write episodes of random actions, as an example of your own data."""
     env, rng = envs.make('toy_point', config.env), np.random.default_rng(0)
     for number in range(count):
         # Row t: the action that led to observation t, and the reward received there. Row 0 is the reset.
@@ -36,7 +36,7 @@ def make_episodes(folder, count, config):
 
 
 def read_episodes(folder):
-    """All episodes of a folder, and what the model must know of them."""
+    """All episodes of a folder, and their spec."""
     paths = sorted(folder.glob('*.npz'))
     if not paths:
         raise SystemExit(f'There is no *.npz in {folder}.')
@@ -73,7 +73,7 @@ def make_errors(model):
 
 def main(folder: Path | None = None, preset_name: Literal['planet', 'cpu', 'debug'] = 'cpu', updates: int = 500,
          count: int = 40):
-    """Fit a model, and tell how well it predicts episodes that it has not seen.
+    """Fit a model, and print how well it predicts held-out episodes.
 
     Args:
         folder: of episodes, *.npz of one length; none: some are made.
