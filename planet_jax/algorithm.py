@@ -15,13 +15,13 @@ from planet_jax.types import LearnerState, Steps, TrainState, Trajectory
 
 
 class Unit(NamedTuple):
-    """What training advances by: one call of `learn`, or one episode of each task.
+    """A unit of training: one call of `learn`, or one episode of each task.
 
     Attributes:
-        state: after it; the state given to the next unit is donated, so keep none of its arrays.
+        state: after the unit. The next unit donates it, so keep none of its arrays.
         metrics: of a call of `learn`, [P, updates] each, and with the last before an episode `Steps.shares`, [P, 1]; of
             an episode, the planner's expected return [P, E].
-        episodes: [P, E, T+1, ...], or none after a call of `learn`.
+        episodes: [P, E, T+1, ...], or None after a call of `learn`.
     """
 
     state: TrainState
@@ -35,14 +35,14 @@ def make_steps(config: Config, spec: Spec, *, slots: int, updates_per_call: int,
 
     Args:
         config: of the run.
-        spec: of its environment, or of all of them.
-        slots: N, episodes of each task that are kept.
+        spec: of the environments.
+        slots: N, episodes of each task that the replay holds.
         updates_per_call: updates in one call of `learn`; the last one before an episode may be shorter.
         task_steps: T of each of several tasks.
-        colour: of the planners' noise, where the configuration names none.
+        colour: of the planners' noise, unless the configuration sets it.
 
     Raises:
-        RuntimeError: JAX is in a mode in which nothing is as it should be, see `keys.check_modes`.
+        RuntimeError: JAX is in a mode that changes every number, see `keys.check_modes`.
     """
     keys.check_modes()
     config = config.resolve()
@@ -71,7 +71,7 @@ def make_steps(config: Config, spec: Spec, *, slots: int, updates_per_call: int,
     def add(state, episodes):
         replays = list(state.replay)
         for task, steps in enumerate(task_steps):
-            # All have as many rows as the longest; what is cut off is padding.
+            # All episodes are padded to the longest; only padding is cut off.
             episode = jax.tree.map(lambda leaf, task=task, rows=steps + 1: leaf[task][:rows] if leaf.ndim > 1
                                    else leaf[task], episodes)
             index = distinct_steps.index(steps)
@@ -96,9 +96,9 @@ def make_steps(config: Config, spec: Spec, *, slots: int, updates_per_call: int,
 
 def train(steps: Steps, envs: gymnasium.vector.VectorEnv, state: TrainState, config: Config, *,
           report: Callable[[int], None] = lambda step: None) -> Iterator[Unit]:
-    """Algorithm 1, from whatever state it is given, without end.
+    """Algorithm 1 from any state, without end.
 
-    What comes next follows from the counters in the state alone, so training can stop after any unit and go on later.
+    The counters in the state decide what comes next, so training can stop after any unit and continue later.
 
     Args:
         steps: with [P] in front, from `sweep.over_seeds`.
@@ -114,7 +114,7 @@ def train(steps: Steps, envs: gymnasium.vector.VectorEnv, state: TrainState, con
         match due(rounds, updates, config.collector, tasks):
             case 'learn':  # Lines 3 to 6: draw chunks, descend the gradient of the bound.
                 left = owed(rounds, config.collector, tasks) - updates
-                # Not one update more than there is to do, or whatever is due at that moment would be stepped over.
+                # Not more updates than are due, or what comes next would be skipped.
                 state, metrics = steps.learn(state, updates=min(left, steps.updates_per_call))
                 metrics = jax.tree.map(np.asarray, metrics)
                 if left <= steps.updates_per_call:  # Once for each episode, since it costs as much as an update.

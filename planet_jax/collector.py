@@ -1,4 +1,4 @@
-"""Episodes from environments: the host's loop around a compiled agent step."""
+"""Collects episodes: the host's loop around a compiled agent step."""
 
 from collections.abc import Callable
 
@@ -13,18 +13,18 @@ from planet_jax.envs import EnvironmentFailure
 from planet_jax.types import Belief, Params, Trajectory
 
 ATTEMPTS = 5
-"""At an episode, before environments that fail each time are given up."""
+"""Attempts at an episode before failing environments are given up."""
 
 
 @jax.jit
 def environment_seeds(keys: jax.Array) -> jax.Array:
-    """What the environments of episodes are reset with: keys [P, E, 2] -> uint32 [P * E]."""
+    """The seeds of the environments: keys [P, E, 2] -> uint32 [P * E]."""
     return jax.vmap(lambda key: key_streams.stream(key, 'environment')[1])(keys.reshape(-1, 2))
 
 
 @jax.jit
 def step_keys(keys: jax.Array, step: jax.Array) -> jax.Array:
-    """The keys of the agent's step, of the episodes' keys [P, E, 2]; steps count from 0."""
+    """The keys of an agent step, from the episodes' keys [P, E, 2]; steps count from 0."""
     return jax.vmap(jax.vmap(lambda key: key_streams.stream(key, 'step', step)))(keys)
 
 
@@ -35,7 +35,7 @@ def _attempt_keys(keys: jax.Array, attempt: jax.Array) -> jax.Array:
 
 def collect(act: Act, begin: Callable[[Params], Belief], envs: gymnasium.vector.VectorEnv, params: Params,
             keys: jax.Array, report: Callable[[int], None] = lambda step: None) -> tuple[Trajectory, np.ndarray]:
-    """One episode in each environment, side by side (algorithm 1, lines 7 to 15).
+    """Collects one episode in each environment in parallel (algorithm 1, lines 7 to 15).
 
     Every number of an episode follows from its key: the environment's start, the agent's samples and its noise. After a
     fault of `envs.RestartingVectorEnv` all of them begin again, with keys made of these and the number of the attempt.

@@ -40,7 +40,7 @@ def init(spec: Spec, slots: int, chunk_length: int) -> Replay:
 
 
 def add(replay: Replay, episode: Trajectory) -> Replay:
-    """Puts an episode into the slot of its number; the oldest is overwritten when all are taken.
+    """Puts an episode into the slot of its number. When all slots are taken, the oldest is overwritten.
 
     Args:
         replay: the replay; donate it, since it may be gigabytes. NumPy arrays are written in place.
@@ -58,7 +58,7 @@ def add(replay: Replay, episode: Trajectory) -> Replay:
             raise ValueError(f'The replay holds {stored.dtype} {stored.shape[1:]} per episode, but this one has '
                              f'{new.dtype} {new.shape}.')
         if new.ndim:
-            # Rows left over from an older, longer episode must not remain.
+            # Rows of an older, longer episode must not remain.
             new = library.pad(new, [(0, stored.shape[1] - len(new))] + [(0, 0)] * (new.ndim - 1))
         if on_host:
             stored[replay.count % slots] = new
@@ -85,7 +85,7 @@ def draw(replays: Sequence[Replay], key: jax.Array, batch: int, chunk_length: in
     """
     episode_key, start_key = jax.random.split(key)
     filled = jnp.stack([jnp.minimum(replay.count, len(replay.data.length)) for replay in replays])
-    # Drawn by `randint` from 0 up to the number itself, so that the same chunks come of any number of slots.
+    # `randint` draws up to the number of episodes, so the chunks do not depend on the number of slots.
     drawn = jax.random.randint(episode_key, (batch,), 0, jnp.maximum(filled.sum(), 1))
     ends = jnp.cumsum(filled)
     which = (drawn[:, None] >= ends[:-1]).sum(1)
@@ -96,7 +96,7 @@ def draw(replays: Sequence[Replay], key: jax.Array, batch: int, chunk_length: in
 
 
 def cut(replays: Sequence[Replay], draws: Draw) -> Trajectory:
-    """The chunks that were drawn, padded to L rows.
+    """Cuts the drawn chunks, padded to L rows.
 
     Args:
         replays: of which they were drawn; those of NumPy arrays are cut by NumPy.
@@ -122,7 +122,7 @@ def cut(replays: Sequence[Replay], draws: Draw) -> Trajectory:
 
         return rows(data.observation), rows(data.action), rows(data.reward)
 
-    # A slot or start behind the end of another replay is clipped; that chunk is not taken.
+    # A slot or start beyond the end of another replay is clipped; that chunk is not selected.
     observation, action, reward = _of_each(draws.replay, [
         jax.vmap(one, (None, 0, 0))(replay.data, draws.slot, draws.start) for replay in replays])
     return Trajectory(observation, action, reward, draws.length)

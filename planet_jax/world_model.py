@@ -1,4 +1,4 @@
-"""Scans over any `WorldModel`: filtering a sequence, and predicting without observations.
+"""Scans over any `WorldModel`: filter a sequence, or predict without observations.
 
 All functions are without a batch axis; `jax.vmap` adds it.
 """
@@ -63,13 +63,13 @@ def imagine(model: WorldModel, params: Params, key: jax.Array, actions: jax.Arra
 
 def open_loop(model: WorldModel, params: Params, key: jax.Array, observations: jax.Array, actions: jax.Array,
               context: int) -> Latent:
-    """Filters the first rows of an episode, then predicts the others without seeing them (section 5 of the paper).
+    """Filters the first rows of an episode, then predicts the others from the actions (section 5 of the paper).
 
     Args:
         model: the world model.
         params: its parameters.
         key: a random key.
-        observations: [L, ...], as the environment gave them; those after the context are not looked at.
+        observations: [L, ...], from the environment; those after the context are not used.
         actions: [L, A]; row t led to observation t.
         context: rows that are filtered, 1 to L.
 
@@ -86,9 +86,9 @@ def open_loop(model: WorldModel, params: Params, key: jax.Array, observations: j
 
 def overshoot(model: WorldModel, params: Params, key: jax.Array, posteriors: Latent, actions: jax.Array, distance: int,
               ) -> tuple[Latent, jax.Array]:
-    """Predicts every row from the posteriors up to so many rows before it (latent overshooting, equation 7).
+    """Predicts every row from the posteriors 1 to O rows before it (latent overshooting, equation 7).
 
-    All rollouts go in step, one scan over distances: the sample at distance d is the start of distance d + 1.
+    One scan over distances advances all rollouts: the sample at distance d is the start of distance d + 1.
 
     Args:
         model: the world model.
@@ -123,11 +123,11 @@ def overshoot(model: WorldModel, params: Params, key: jax.Array, posteriors: Lat
 
 
 def latent_dynamics(model: WorldModel, rollout: Literal['sample', 'mean'] = 'sample') -> Dynamics:
-    """The model as the planner takes it: one step of the prior, and the mean reward of the state that it gives.
+    """The model as dynamics for a planner: one step of the prior, and the mean reward of the new state.
 
     Args:
         model: the world model.
-        rollout: the state is a sample of the prior, or its mean.
+        rollout: whether the new state is a sample of the prior or its mean.
 
     Returns:
         (params, key, Latent, action [A]) -> (Latent, reward []).
