@@ -54,7 +54,7 @@ def main(model: Path | None = None, seconds: float = 6.0, repeat: int = 4, horiz
     """Plan at every agent step, carry out the first action, and plan again.
 
     Args:
-        model: an MJCF file; none: the cart and pole of this file.
+        model: an MJCF file; by default the cart and pole of this file.
         seconds: to simulate.
         repeat: simulator steps for which an action is held.
         horizon: actions that a plan looks ahead.

@@ -76,7 +76,7 @@ def main(folder: Path | None = None, preset_name: Literal['planet', 'cpu', 'debu
     """Fit a model, and print how well it predicts held-out episodes.
 
     Args:
-        folder: of episodes, *.npz of one length; none: some are made.
+        folder: of episodes, *.npz of one length; by default some are made.
         preset_name: sizes; images must be of the preset's size.
         updates: of gradient descent, in calls of 10.
         count: episodes to make.

@@ -3,7 +3,7 @@
     python -m experiments.planners --tasks cartpole_swingup --planners icem cem --budgets 210
     python -m experiments.planners --table
 
-Each point is a planner, a budget (action sequences that it may score in a step) and a task, with so many episodes:
+Each point is a planner, a budget (action sequences that it may score in a step) and a task, with a number of episodes:
 those that are there count, and one that was cut off goes on, as in `simulator_cem`. CMA-ES of evosax and of pycma are
 run where those packages are installed, best in an environment of their own that sees this one's packages too.
 """

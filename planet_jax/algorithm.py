@@ -101,7 +101,7 @@ def train(steps: Steps, envs: gymnasium.vector.VectorEnv, state: TrainState, con
     The counters in the state decide what comes next, so training can stop after any unit and continue later.
 
     Args:
-        steps: with [P] in front, from `sweep.over_seeds`.
+        steps: with [P] in front, from `seeds.over_seeds`.
         envs: P * E training environments, E tasks for each seed.
         state: with [P] in front; donated.
         config: of the run.

@@ -1,7 +1,7 @@
-"""A trained agent as one file that runs without this package: `jax.export` of its step, and a card that describes it.
+"""A trained agent as one file that runs without this package: `jax.export` of its step, and a description.
 
-The program is one agent step of evaluation: filter what is seen, plan, no noise. Parameters are constants in it; what
-goes in and out is arrays and dicts of them, so whoever loads it needs jax and flatbuffers and nothing else.
+The program is one agent step of evaluation: filter what is seen, plan, no noise. Parameters are constants in it; inputs
+and outputs are arrays and dicts of arrays, so loading needs only jax and flatbuffers.
 """
 
 from collections.abc import Callable, Sequence
@@ -19,9 +19,9 @@ from planet_jax.storage.files import read_lines, replacing, write_json
 from planet_jax.types import Belief
 
 PLATFORMS = ('cpu', 'cuda', 'tpu')
-"""What an agent can be exported for; a file holds the program for several of them."""
+"""Platforms of an export; a file can hold programs for several."""
 STEPS = 'steps'
-"""Name of the entry of the belief that counts the agent steps of an episode."""
+"""Entry of the belief that counts the agent steps of an episode."""
 
 Step = Callable[[jax.Array, dict[str, jax.Array], jax.Array], tuple[jax.Array, dict[str, jax.Array]]]
 """(observation [B, ...], belief, key uint32 [B, 2]) -> (action [B, A], belief); every leaf of a belief has [B]."""
@@ -34,7 +34,7 @@ def make_step(trained: Trained) -> Step:
     the steps since, and each other entry is a leaf of `types.Belief`, named by its path, such as 'latent/mean'.
 
     Args:
-        trained: whose evaluation planner acts.
+        trained: the agent, which acts with its evaluation planner.
     """
     begun = jax.tree.map(lambda leaf: leaf[0], trained.steps.begin(trained.params))
 
@@ -53,10 +53,10 @@ def make_step(trained: Trained) -> Step:
 
 
 def empty_belief(trained: Trained, batch: int) -> dict[str, np.ndarray]:
-    """What begins an episode: zeros, by the names and in the shapes of the artifact's belief.
+    """The belief that begins an episode: zeros with the names and shapes of the artifact's belief.
 
     Args:
-        trained: whose step it is for.
+        trained: the agent.
         batch: B.
     """
     begun = jax.eval_shape(trained.steps.begin, trained.params)
@@ -68,8 +68,8 @@ def export(trained: Trained, platforms: Sequence[str] = PLATFORMS, batch: int = 
     """The agent's step as the bytes of a `jax.export` artifact.
 
     Args:
-        trained: what to export.
-        platforms: of `PLATFORMS`, at least one; none of them need be here.
+        trained: the agent.
+        platforms: at least one of `PLATFORMS`; this machine needs none of them.
         batch: B, environments that are stepped at once. It is fixed in the program.
 
     Raises:
@@ -89,12 +89,12 @@ def export(trained: Trained, platforms: Sequence[str] = PLATFORMS, batch: int = 
 
 
 def card(trained: Trained, directory: Path, platforms: Sequence[str], batch: int) -> dict[str, Any]:
-    """What whoever finds the artifact must know of it, as JSON keeps it.
+    """The description of the artifact, as JSON.
 
     Args:
-        trained: what is exported.
-        directory: of its run, whose evaluations are told.
-        platforms: that it was exported for.
+        trained: the exported agent.
+        directory: of its run, for the scores.
+        platforms: of the export.
         batch: B.
     """
     run, spec = trained.run, trained.run.spec
@@ -120,23 +120,23 @@ def card(trained: Trained, directory: Path, platforms: Sequence[str], batch: int
 
 
 def card_path(path: Path) -> Path:
-    """Where the card of an artifact lies: beside it, with .json behind its name."""
+    """Path of an artifact's description: its name with .json appended."""
     return path.with_name(f'{path.name}.json')
 
 
 def export_run(directory: Path, out: Path, platforms: Sequence[str] = PLATFORMS, batch: int = 1,
                trust_task: bool = False) -> int:
-    """Writes the artifact of a run's newest checkpoint, and its card beside it; returns its size in bytes.
+    """Writes the artifact of a run's newest checkpoint with its description, and returns its size in bytes.
 
     Args:
         directory: of the run; nothing in it is changed.
-        out: the file; a file that is there is replaced.
+        out: the file; an existing file is replaced.
         platforms: see `export`.
         batch: see `export`.
         trust_task: see `read_config`.
 
     Raises:
-        FolderError: it is no run folder, has no checkpoint that verifies, or its task is not trusted.
+        FolderError: the folder is no run folder, has no checkpoint that verifies, or its task is not trusted.
         ValueError: see `export`.
     """
     trained = Trained.read(directory, trust_task)
@@ -154,5 +154,5 @@ def _named(belief: Belief) -> dict[str, Any]:
 
 
 def _unnamed(named: dict[str, Any], like: Belief) -> Belief:
-    """The belief that `_named` took apart."""
+    """The belief from its named leaves, the inverse of `_named`."""
     return jax.tree.unflatten(jax.tree.structure(like), [named[name] for name in _named(like)])

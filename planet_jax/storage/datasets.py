@@ -229,7 +229,7 @@ def _minari(source: str, folder: Path, layout: Layout) -> Iterator[tuple[str, Ca
         with warnings.catch_warnings():
             warnings.simplefilter('ignore')
             data = (minari.MinariDataset(folder / 'data') if folder.exists() else minari.load_dataset(source))
-    except Exception as error:  # Whatever minari raises where there is none, or none that it can read.
+    except Exception as error:  # Minari raises anything for a data set that is missing or unreadable.
         raise ValueError(f'{source} is neither a folder of episodes nor a Minari data set here ({error}): write the '
                          f'whole path, or fetch it by minari download {source}.') from error
     space = data.action_space

@@ -41,6 +41,6 @@ def run(command: Export, arguments: Sequence[str], console: Console) -> int:
     for path, ending in ((command.out, '.jaxexport'), (card_path(command.out), '.json')):
         new_file(path, ending)
     size = export_run(command.run, command.out, command.platforms, command.batch, command.trust_task)
-    console.print(f'{command.out}: {size / 1e6:.2g} MB for {", ".join(command.platforms)}; its card is '
+    console.print(f'{command.out}: {size / 1e6:.2g} MB for {", ".join(command.platforms)}; its description is '
                   f'{card_path(command.out)}', highlight=False, markup=False, soft_wrap=True)
     return 0

@@ -27,7 +27,7 @@ def run(command: Imagine, arguments: Sequence[str], console: Console) -> int:
 
     Raises:
         FolderError: it is no run folder, or has no checkpoint that verifies.
-        ValueError: the task is none of the run's, or the episode has no such step.
+        ValueError: the run has no such task, or the episode no such step.
         FileExistsError: there is such a file already.
         RuntimeError: images cannot be rendered here.
     """
