@@ -1,4 +1,4 @@
-"""What the rows of an episode mean, and that an episode follows from its key."""
+"""The rows of an episode, and that the key decides an episode."""
 
 import functools
 import itertools

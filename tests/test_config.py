@@ -1,4 +1,4 @@
-"""The configuration: what is refused, the way to JSON and back, and the presets."""
+"""The configuration: refused values, JSON and back, and the presets."""
 
 import ast
 import dataclasses

@@ -1,4 +1,4 @@
-"""Keys, and modes of JAX in which they or the numbers would be others."""
+"""Keys, and modes of JAX that would change keys or numbers."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""What an accelerator's compiler is given, seen on a CPU by lowering for `cuda` and `tpu`."""
+"""The programs for an accelerator's compiler, lowered for `cuda` and `tpu` on a CPU."""
 
 import functools
 

@@ -1,4 +1,4 @@
-"""What a container or a batch job grants, in the files of the kernel as they are in one."""
+"""The cores and the memory of a container or a batch job, from the kernel's files."""
 
 import os
 

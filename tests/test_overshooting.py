@@ -1,4 +1,4 @@
-"""Latent overshooting: what is predicted from where, what counts, and how the distances are weighed."""
+"""Latent overshooting: which rows are predicted from which, which entries count, and the weights of distances."""
 
 
 import jax

@@ -1,4 +1,4 @@
-"""The precision of matrix products and convolutions: where it reaches, and that bfloat16 stays close to float32."""
+"""The precision of matrix products and convolutions: where it applies, and that bfloat16 stays close to float32."""
 
 import re
 

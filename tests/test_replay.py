@@ -1,4 +1,4 @@
-"""The replay: what is stored where, and which chunks come out."""
+"""The replay: where episodes are stored, and which chunks are drawn."""
 
 import jax
 import jax.numpy as jnp

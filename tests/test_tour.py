@@ -1,4 +1,4 @@
-"""The tour of the docs: every command of it, as written."""
+"""Every command of the tour in the docs runs as written."""
 
 import re
 from pathlib import Path

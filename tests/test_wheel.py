@@ -1,4 +1,4 @@
-"""The wheel: what it holds, and that it is enough."""
+"""The wheel: its content, and that it is sufficient."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""Scans over the world model: what they are made of, for every cell."""
+"""Scans over the world model: compared with single steps, for every cell."""
 
 import functools
 

@@ -1,4 +1,4 @@
-"""Whoever stops reading costs nothing but what it would have read."""
+"""A reader that leaves, or a full disk, costs a command only its output."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""`planet-jax doctor`: what it finds on a machine that is well, and on ones that are not."""
+"""`planet-jax doctor`: its findings on a healthy machine, and on broken ones."""
 
 import dataclasses
 import re

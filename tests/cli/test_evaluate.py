@@ -1,4 +1,4 @@
-"""The scores of a trained agent, and what `info` tells, without a change to the run."""
+"""`evaluate` and `info` show the right facts and leave the run unchanged."""
 
 import hashlib
 import json

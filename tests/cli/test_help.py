@@ -1,4 +1,4 @@
-"""The help of every command: it fits a screen, tells what the parser takes, and is quick."""
+"""The help of every command: it fits a screen, matches the parser, and is quick."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""Fault case 1 of docs/reliability.md: SIGKILL, at any moment; the same command then ends as if nothing had been."""
+"""Fault case 1 of docs/reliability.md: after SIGKILL at any moment, the same command ends as without it."""
 
 import random
 import signal

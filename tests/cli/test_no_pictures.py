@@ -1,4 +1,4 @@
-"""Case 11 of docs/reliability.md: without OpenGL one message says what to do, and all that needs no picture works."""
+"""Case 11 of docs/reliability.md: without OpenGL one message says what to do, and everything without images works."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Options that had another name go on being read."""
+"""Options with old names are still read."""
 
 import io
 

@@ -1,4 +1,4 @@
-"""Tasks that a run folder names: their code runs only if the user says so."""
+"""The code of a task that a run folder names runs only if the user allows it."""
 
 import dataclasses
 import sys

@@ -1,4 +1,4 @@
-"""`planet-jax plot`: what is drawn and tabled are the values of the score files."""
+"""`planet-jax plot`: curves and tables have the values of the score files."""
 
 import csv
 import os

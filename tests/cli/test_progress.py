@@ -1,4 +1,4 @@
-"""What a person sees, on a terminal and elsewhere."""
+"""The display of progress, on a terminal and elsewhere."""
 
 import io
 import re

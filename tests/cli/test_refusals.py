@@ -1,4 +1,4 @@
-"""Bad values are refused while parsing: a sentence that names the value and the way out, status 2, and no file."""
+"""Bad values are refused while parsing, with a sentence that names value and fix, status 2, and no file."""
 
 import re
 

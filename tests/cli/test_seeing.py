@@ -1,4 +1,4 @@
-"""A trained agent in somebody else's loop, in a video and in a picture of its plan, without a change to its run."""
+"""A trained agent in your own loop, in a video and in a picture of its plan; its run stays unchanged."""
 
 import hashlib
 import re

@@ -1,4 +1,4 @@
-"""What a command loads before it answers: processor time is spent on imports."""
+"""What a command imports before it answers, since imports take processor time."""
 
 import json
 

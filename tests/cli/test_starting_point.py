@@ -1,4 +1,4 @@
-"""Which settings a command starts from: those of the run folder where there is one, else the preset's."""
+"""The settings that a command starts from: those of an existing run folder, or the preset's."""
 
 import dataclasses
 import json

@@ -1,4 +1,4 @@
-"""Whole runs of the command: what they leave, and that the same command continues them, whatever happened."""
+"""Whole runs of the command: their files, and that the same command continues them after any interruption."""
 
 import csv
 import gzip

@@ -1,4 +1,4 @@
-"""Values as people write them, and machines without a home."""
+"""Values on the command line, and machines without a home folder."""
 
 import os
 import pwd

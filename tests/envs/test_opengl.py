@@ -1,4 +1,4 @@
-"""Several renderers in one process: every frame is what the task gives when it is made alone."""
+"""Several renderers in one process: every frame equals that of the task alone."""
 
 import functools
 

@@ -1,4 +1,4 @@
-"""The table of spaces: what an environment of the user's own may observe and do, and what happens with it."""
+"""The table of spaces: what a user's environment may observe and do, and how it is converted."""
 
 import gymnasium
 import numpy as np

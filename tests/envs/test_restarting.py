@@ -1,4 +1,4 @@
-"""Faults: the simulator raises or hangs, or a worker process dies."""
+"""Failures of environments: the simulator raises or hangs, or a worker process dies."""
 
 import functools
 import os

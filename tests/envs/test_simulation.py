@@ -1,4 +1,4 @@
-"""The simulation of many plans, held against stepping the environment itself."""
+"""The simulation of many plans, compared with stepping the environment."""
 
 import mujoco
 import numpy as np

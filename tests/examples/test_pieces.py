@@ -1,4 +1,4 @@
-"""The scripts of examples/, as they are called from the command line."""
+"""The scripts of examples/, called from the command line."""
 
 import re
 

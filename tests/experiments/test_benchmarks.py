@@ -1,4 +1,4 @@
-"""The benchmarks: what they leave, and that what they count is right. No test here is about a time."""
+"""The benchmarks: their files, and the correctness of their counts. No test asserts a time."""
 
 import json
 import math

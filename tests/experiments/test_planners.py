@@ -1,4 +1,4 @@
-"""Return against sequences: points that are made, taken up and drawn, for each planner."""
+"""Return against sequences: points are made, continued and drawn, for each planner."""
 
 import json
 

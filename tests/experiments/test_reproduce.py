@@ -1,4 +1,4 @@
-"""The comparison of a reproduction with the shipped curves; of the trainings, only score files are there."""
+"""The comparison of a reproduction with the shipped curves; trainings are replaced by score files."""
 
 import json
 

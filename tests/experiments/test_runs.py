@@ -1,4 +1,4 @@
-"""What the experiments declare, which of it they run, and what they draw."""
+"""The runs that experiments declare, the ones that they start, and the figures that they draw."""
 
 import importlib
 import signal

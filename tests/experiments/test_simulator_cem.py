@@ -1,4 +1,4 @@
-"""Planning with the true simulator: an episode that is cut off, and the table of results."""
+"""Planning with the true simulator: an interrupted episode, and the table of results."""
 
 import json
 import os

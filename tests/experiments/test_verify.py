@@ -1,4 +1,4 @@
-"""One command that tries an accelerator: its steps, that it goes on, and its page."""
+"""The command that verifies an accelerator: its steps, its continuation, and its page."""
 
 import json
 from pathlib import Path

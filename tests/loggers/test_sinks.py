@@ -1,4 +1,4 @@
-"""TensorBoard and W&B: what arrives there, and that a run goes on without them (fault case 19)."""
+"""TensorBoard and W&B: what they receive, and that a run goes on without them (fault case 19)."""
 
 import io
 import json

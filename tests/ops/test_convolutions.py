@@ -1,4 +1,4 @@
-"""The convolutions against the library's, which are written here in another way."""
+"""The convolutions, compared with the library's."""
 
 from functools import partial
 

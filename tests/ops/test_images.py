@@ -1,4 +1,4 @@
-"""Images as the model sees them: their range, their noise, and what that noise costs at least."""
+"""Images as the model sees them: their range, their noise, and the smallest loss with that noise."""
 
 import jax
 import numpy as np

@@ -1,4 +1,4 @@
-"""Rows in slices give what all rows at once give, with one gradient or many, whatever the number of rows."""
+"""Slices of rows give the same as all rows at once, with one gradient or many, for any number of rows."""
 
 from functools import partial
 

@@ -1,4 +1,4 @@
-"""Figures hold the values that they were given."""
+"""Figures show the given values."""
 
 import math
 

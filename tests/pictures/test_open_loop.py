@@ -1,4 +1,4 @@
-"""Errors and pictures of predictions that are made up here."""
+"""Errors and pictures of made-up predictions."""
 
 import imageio.v3
 import numpy as np

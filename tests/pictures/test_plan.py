@@ -1,4 +1,4 @@
-"""The search that is looked at is the planner's own."""
+"""The drawn search is the planner's own."""
 
 import jax
 import jax.numpy as jnp

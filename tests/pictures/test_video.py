@@ -1,4 +1,4 @@
-"""Pictures and videos are what they were given, and are never half there."""
+"""Pictures and videos have the given content, and are never half written."""
 
 import io
 from pathlib import Path

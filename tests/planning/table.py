@@ -1,4 +1,4 @@
-"""All planners, for tests that each of them must pass: name -> maker(action_size, horizon, **bounds and sizes)."""
+"""All planners, for tests that each must pass: name -> maker(action_size, horizon, **bounds and sizes)."""
 
 import functools
 import inspect

@@ -1,4 +1,4 @@
-"""The folder, copied alone, plans."""
+"""A copy of the folder plans without the package."""
 
 import shutil
 import subprocess

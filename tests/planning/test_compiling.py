@@ -1,4 +1,4 @@
-"""How programs that plan are compiled."""
+"""The compiler options of programs that plan."""
 
 import jax
 import jax.numpy as jnp

@@ -1,4 +1,4 @@
-"""The other planners: what sets each apart from the cross-entropy method, and what one plan hands to the next."""
+"""The other planners: how each differs from the cross-entropy method, and how plans warm-start the next."""
 
 import jax
 import jax.numpy as jnp

@@ -1,4 +1,4 @@
-"""What any planner can be asked for: several actions a plan, knots, proposals, a callback, a gradient at the end."""
+"""Options of planners: several actions per plan, knots, proposals, a callback, a gradient at the end."""
 
 import jax
 import jax.numpy as jnp

@@ -1,4 +1,4 @@
-"""What makes a score of a dynamics function: value at the end, discount, samples and risk, constraints."""
+"""Scores from a dynamics function: terminal value, discount, samples and risk, constraints."""
 
 import jax
 import jax.numpy as jnp

@@ -1,4 +1,4 @@
-"""Whatever types the user's functions have."""
+"""Planners accept any types of the user's functions."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""A training without a model: its steps count instead of learning, its task is arithmetic, its folders are real."""
+"""A training without a model: steps count instead of learning, the task is arithmetic, folders are real."""
 
 import dataclasses
 import time

@@ -1,4 +1,4 @@
-"""The clock's paces, on a clock of the test's own."""
+"""The paces of the clock, with a fake time."""
 
 import pytest
 

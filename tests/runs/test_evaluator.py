@@ -1,4 +1,4 @@
-"""When evaluations come, of how many episodes they are, and that each is written down once."""
+"""The schedule of evaluations, their numbers of episodes, and that each is recorded once."""
 
 import dataclasses
 

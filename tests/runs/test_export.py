@@ -1,4 +1,4 @@
-"""An exported agent runs without this package and acts as the agent it was made of, also years later."""
+"""An exported agent runs without this package and acts like the original agent; old exports still load."""
 
 import dataclasses
 import json

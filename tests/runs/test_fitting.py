@@ -1,4 +1,4 @@
-"""A world model fitted to episodes that are there: the run folder that comes of it, and who goes on with it."""
+"""A world model fitted to existing episodes: its run folder, and the commands that continue it."""
 
 import dataclasses
 import json

@@ -1,4 +1,4 @@
-"""How many updates in a row may be skipped."""
+"""The number of updates in a row that may be skipped."""
 
 import numpy as np
 import pytest

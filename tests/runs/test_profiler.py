@@ -1,4 +1,4 @@
-"""A recording happens once."""
+"""The profiler records once."""
 
 import jax
 

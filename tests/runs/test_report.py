@@ -1,4 +1,4 @@
-"""The report: one file that needs nothing else, with all that the folders tell."""
+"""The report: one self-contained file with the contents of the folders."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""Going on: which checkpoint, which episodes, and what the replay then holds."""
+"""Continuing a run: the checkpoint, the episodes, and the content of the replay."""
 
 import json
 

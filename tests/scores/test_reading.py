@@ -1,4 +1,4 @@
-"""Reading score files, those of other tools too."""
+"""Reading score files, also of other tools."""
 
 from pathlib import Path
 

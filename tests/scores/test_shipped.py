@@ -1,4 +1,4 @@
-"""The curves of shipped runs, and what is told of them."""
+"""The curves of shipped runs, and the sentence about them."""
 
 from planet_jax.scores import shipped
 from planet_jax.scores.shipped import Evaluation

@@ -1,4 +1,4 @@
-"""Episodes from elsewhere are read as this package's, and what cannot be is named before anything is made."""
+"""Given episodes are read into this package's layout, and unusable ones are named before anything is made."""
 
 import numpy as np
 import pytest

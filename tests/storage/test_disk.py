@@ -1,4 +1,4 @@
-"""A disk that is full or cannot be written to, and whether a run may or must be there (fault case 4)."""
+"""A disk that is full or not writable, and `--resume must` and `never` (fault case 4)."""
 
 import collections
 import shutil

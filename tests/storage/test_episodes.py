@@ -1,4 +1,4 @@
-"""Episode files: what is written is what is read, and nothing else is (case 7 of docs/reliability.md)."""
+"""Episode files: what is written is read back, and nothing else is accepted (case 7 of docs/reliability.md)."""
 
 import io
 import os

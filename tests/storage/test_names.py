@@ -1,4 +1,4 @@
-"""Metrics that had other names: files of old runs are read with today's, and are written on with their own."""
+"""Renamed metrics: files of old runs are read with today's names, and continued with their own."""
 
 import json
 

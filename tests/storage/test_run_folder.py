@@ -1,4 +1,4 @@
-"""The run folder: what a run that goes on leaves of its beginning, and what it says."""
+"""The run folder: what a continued run keeps and reports."""
 
 import json
 import os

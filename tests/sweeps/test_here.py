@@ -1,4 +1,4 @@
-"""The command `sweep`: every seed is the run that `train` makes, whatever was trained beside it."""
+"""The command `sweep`: every seed equals the run of `train`, whatever is trained beside it."""
 
 import json
 import shutil
