@@ -1,4 +1,4 @@
-"""Measures of a model, on a world with known errors: a point that moves by its action, with its position as the reward."""
+"""Measures of a model, on a world with known errors: a point moves by its action, and its position is the reward."""
 
 import functools
 
