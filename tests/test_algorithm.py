@@ -216,21 +216,25 @@ LEARNING = Config(
     collector=Collector(seed_episodes=20, collect_interval=100))
 
 
-def learned_return(seed, episodes=28):
-    """The mean return of ten episodes of evaluation after training on the pixels of the toy task."""
-    steps = seeds.over_seeds(algorithm.make_steps(LEARNING, envs.spec('toy_point', LEARNING.env), slots=episodes,
+def learned_returns(seed, observation, episodes=28):
+    """Mean returns of ten episodes after training on the toy task: of the agent, and of the zero policy."""
+    config = dataclasses.replace(LEARNING, env=dataclasses.replace(LEARNING.env, observation=observation))
+    steps = seeds.over_seeds(algorithm.make_steps(config, envs.spec('toy_point', config.env), slots=episodes,
                                                   updates_per_call=100), jax.devices()[:1])
-    vector = envs.make_vector(['toy_point'], LEARNING.env)
-    for unit in algorithm.train(steps, vector, steps.init(keys.root(seed)[None]), LEARNING):
+    vector = envs.make_vector(['toy_point'], config.env)
+    for unit in algorithm.train(steps, vector, steps.init(keys.root(seed)[None]), config):
         if unit.state.replay[0].count == episodes:
             break
-    vector = envs.make_vector(['toy_point'] * 10, LEARNING.env, workers=0)
-    evaluated, _ = collector.collect(steps.evaluate, steps.begin, vector, unit.state.learner.params,
-                                     algorithm.episode_keys(unit.state, 'evaluate', 10))
-    return evaluated.reward.sum(-1).mean()
+    vector = envs.make_vector(['toy_point'] * 10, config.env, workers=0)
+    found = [collector.collect(act, steps.begin, vector, unit.state.learner.params,
+                               algorithm.episode_keys(unit.state, 'evaluate', 10))[0].reward.sum(-1).mean()
+             for act in (steps.evaluate, lambda params, key, belief, observation: belief)]
+    print(found)
+    return found
 
 
-def test_a_tiny_task_is_learned_from_pixels(optimized):
-    # Of the zero policy, which is better than the uniform one, and of the best possible: see `ToyPoint`.
-    zero, best = 6.3, 23.8
-    assert learned_return(seed=0) > (zero + best) / 2
+# The zero policy, better than the uniform one, has 6.3 from anywhere, the best possible one 23.8: see `ToyPoint`.
+@pytest.mark.parametrize('observation, more', [('state', 4), pytest.param('pixels', 8, marks=pytest.mark.slow)])
+def test_a_tiny_task_is_learned(observation, more, optimized):
+    learned, zero = learned_returns(0, observation)
+    assert learned > zero + more

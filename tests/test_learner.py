@@ -139,6 +139,19 @@ def test_an_update_that_is_not_finite_changes_nothing_and_is_counted(setting, fi
     chex.assert_trees_all_equal((after.params, after.opt_state), (before.params, before.opt_state), strict=True)
 
 
+def test_a_gradient_that_is_not_finite_is_skipped_though_the_loss_is(setting, monkeypatch):
+    def root(model, params, key, batch, settings):
+        return jnp.sqrt(params['x']), {'loss': jnp.sqrt(params['x'])}
+
+    monkeypatch.setattr(objective, 'batch_loss', root)
+    params = {'x': np.float32(0)}
+    before = LearnerState(params, setting.optimizer.init(params), np.int32(0))
+    update = learner.make_update(setting.model, setting.optimizer, OBJECTIVE)
+    after, metrics = jax.jit(update)(before, KEY, setting.batch)
+    assert metrics['loss'] == 0 and metrics['gradient_norm'] == np.inf and metrics['skipped'] == 1
+    chex.assert_trees_all_equal((after.params, after.opt_state), (before.params, before.opt_state), strict=False)
+
+
 def test_a_call_shows_every_update_it_skipped(setting):
     replay, = setting.state.replay
     damaged = replay.replace(data=replay.data.replace(reward=np.full_like(replay.data.reward, np.nan)))

@@ -5,23 +5,23 @@ import json
 import numpy as np
 
 from planet_jax import envs
+from planet_jax.cli.main import main
 from planet_jax.config import Env
 from planet_jax.scores.numbers import significant
 
 
-def test_it_can_be_trained_and_evaluated(run_planet_jax, tmp_path):
+def test_it_can_be_trained_and_evaluated(run_planet_jax, tmp_path, capsys):
     # With as many steps as toy_point has, and shapes as there, most is compiled already.
-    status, printed = run_planet_jax('train', '--task', 'examples.own_task:puck', '--preset', 'debug',
-                                     '--env.action-repeat', 4, cwd=tmp_path)
+    status, printed = run_planet_jax('train', '--task', 'examples.own_task:puck', '--preset', 'debug', '--episodes', 3,
+                                     '--replay.capacity', 6, '--env.action-repeat', 4, cwd=tmp_path)
     assert status == 0, printed
     run = tmp_path / 'logs' / 'examples.own_task:puck' / 'rssm-debug' / '0'
     assert json.loads((run / 'config.json').read_text())['action_repeat'] == {'examples.own_task:puck': 4}
-    assert json.loads((run / 'metrics.jsonl').read_text().splitlines()[-1])['env_steps'] == 600
+    assert json.loads((run / 'metrics.jsonl').read_text().splitlines()[-1])['env_steps'] == 300
     last = json.loads((run / 'evaluations.jsonl').read_text().splitlines()[-1])
-    status, printed = run_planet_jax('evaluate', '--run', run, '--episodes', 2, '--trust-task', cwd=tmp_path)
-    assert status == 0, printed
+    assert main(['evaluate', '--run', str(run), '--episodes', '2', '--trust-task']) == 0
     mean = significant(np.mean(last['returns']))
-    assert f'{run.parts[-3]}, planet agent after 6 episodes and 16 updates: mean {mean}' in printed
+    assert f'{run.parts[-3]}, planet agent after 3 episodes and 4 updates: mean {mean}' in capsys.readouterr().out
 
 
 def test_the_middle_is_worth_being_in():

@@ -249,7 +249,7 @@ def plan_with(key, returns, mean, std, low, high, std_estimator):
 bounds = st.lists(st.floats(-10, 10, width=32, allow_subnormal=False), min_size=2, max_size=2)
 returns = st.one_of(
     st.sampled_from([0.0, 1e38, -1e38, jnp.nan, jnp.inf, -jnp.inf]).map(lambda value: [value] * 5),
-    st.lists(st.floats(width=32), min_size=5, max_size=5))
+    st.lists(st.one_of(st.floats(width=32), st.just(jnp.nan)), min_size=5, max_size=5))
 
 
 @settings(max_examples=60, deadline=None, derandomize=True, database=None)
