@@ -141,7 +141,7 @@ def test_a_picture_of_the_plan(run, tmp_path, capsys):
     # Three steps are left, fewer than the plan has.
     command = ['imagine', '--run', str(run), '--step', str(STEPS - 3), '--out', str(path)]
     assert main(command) == 0
-    assert re.search(r'imagined return of the elites -?\d.* in iteration 1, .* in iteration 2', capsys.readouterr().out)
+    assert re.search(r'expected return of the elites -?\d.* in iteration 1, .* in iteration 2', capsys.readouterr().out)
     picture = imageio.v3.imread(path)
     assert picture.shape[1] == 1340 and len(np.unique(picture.reshape(-1, 3), axis=0)) > 500
     assert main(command) == 2 and 'exists already' in capsys.readouterr().err
