@@ -16,6 +16,10 @@ Plan = Callable[[Params, jax.Array, Latent, Any], tuple[jax.Array, jax.Array, An
 H steps, and what the next plan begins from, a `planning.PlanState` or none."""
 
 
+Explore = Callable[[jax.Array, jax.Array], jax.Array]
+"""(key, action [A]) -> action [A]: what collection makes of a planned action."""
+
+
 class PlannerInModel(NamedTuple):
     """A planner inside the world model, as a pair of pure functions.
 
@@ -56,17 +60,32 @@ def planners_of(settings: config.Config) -> tuple[tuple[config.Planner, ...], tu
     return distinct, (distinct.index(both[0]), distinct.index(both[1]))
 
 
-def make_method(settings: config.Planner, action_size: int, colour: float = 2.0) -> planning.Planner:
+def make_method(settings: config.Planner, action_size: int, colour: float = 2.0, choices: Sequence[int] = (),
+                ) -> planning.Planner:
     """The planner of the settings, over any score. A method takes the settings that it has parameters for.
+
+    Choices are searched for by the categorical cross-entropy method: `cem` begins each plan anew, `icem` begins at the
+    last plan moved by one step, and `random_shooting` is one iteration with one elite.
 
     Args:
         settings: of the planner.
         action_size: A.
         colour: of the noise, where the settings name none.
+        choices: categories of each choice; empty where actions are real numbers.
+
+    Raises:
+        ValueError: actions are choices, and the method is `mppi`.
     """
-    make = planning.METHODS[settings.method]
-    options = {**vars(settings), 'action_size': action_size}
+    options = {**vars(settings), 'action_size': action_size, 'categories': tuple(choices)}
     options['colour'] = colour if settings.colour is None else settings.colour
+    make = planning.METHODS[settings.method]
+    if choices:
+        if settings.method == 'mppi':
+            raise ValueError('planner.method is mppi, which weighs real numbers, but the actions of this task are '
+                             'choices: set it to cem, icem or random_shooting.')
+        make, options['warm_start'] = planning.make_categorical, settings.method == 'icem'
+        if settings.method == 'random_shooting':
+            options |= {'iterations': 1, 'elites': 1}
     return make(**{name: options[name] for name in inspect.signature(make).parameters if name in options})
 
 
@@ -75,10 +94,12 @@ def rollout_arguments(model: WorldModel, settings: config.Planner, latent: Laten
     sample_root = model.resample if settings.start == 'per_candidate' else None
     if settings.rollout == 'mean' and sample_root is None:
         latent = latent.replace(stochastic=latent.mean)
-    return (latent, world_model.latent_dynamics(model, settings.rollout)), {'sample_root': sample_root}
+    return (latent, world_model.latent_dynamics(model, settings.rollout)), {
+        'sample_root': sample_root, 'alive': world_model.alive(model)}
 
 
-def make_planner(model: WorldModel, settings: config.Planner, action_size: int, colour: float = 2.0) -> PlannerInModel:
+def make_planner(model: WorldModel, settings: config.Planner, action_size: int, colour: float = 2.0,
+                 choices: Sequence[int] = ()) -> PlannerInModel:
     """A sampling planner inside the world model.
 
     Its action is the first of the sequence that its method carries out; its expected return is the mean of the last
@@ -89,8 +110,12 @@ def make_planner(model: WorldModel, settings: config.Planner, action_size: int, 
         settings: of the planner.
         action_size: A.
         colour: of the noise, where the settings name none.
+        choices: see `make_method`.
+
+    Raises:
+        ValueError: see `make_method`.
     """
-    made = make_method(settings, action_size, colour)
+    made = make_method(settings, action_size, colour, choices)
 
     def plan(params, key, latent, state):
         arguments, options = rollout_arguments(model, settings, latent)
@@ -115,34 +140,81 @@ def action_change(episode: Trajectory) -> float:
     return float(np.abs(np.diff(actions, axis=0)).mean()) if len(actions) > 1 else 0.0
 
 
-def make_act(model: WorldModel, plan: Plan, noise: float, index: int = 0) -> Act:
+def add_noise(std: float) -> Explore:
+    """Exploration of real numbers: Gaussian noise of this standard deviation, clipped to [-1, 1]."""
+
+    def explore(key, action):
+        return jnp.clip(action + std * jax.random.normal(key, action.shape), -1, 1)
+
+    return explore
+
+
+def replace_choices(share: float, choices: Sequence[int]) -> Explore:
+    """Exploration of choices: each is replaced by a uniform one with this probability, whatever becomes of the others.
+
+    Args:
+        share: that probability, 0 to 1.
+        choices: categories of each choice.
+    """
+
+    def explore(key, action):
+        which_key, drawn_key = jax.random.split(key)
+        which = jnp.repeat(jax.random.bernoulli(which_key, share, (len(choices),)), np.array(choices),
+                           total_repeat_length=sum(choices))
+        drawn = planning.draw_choices(drawn_key, jnp.asarray(planning.uniform_choices(choices)), choices)
+        return jnp.where(which, drawn, action)
+
+    return explore
+
+
+def exploration(settings: config.Collector, choices: Sequence[int] = ()) -> Explore | None:
+    """What collection makes of planned actions, as the settings have it; none: nothing.
+
+    Args:
+        settings: of the collector.
+        choices: categories of each choice; empty where actions are real numbers.
+    """
+    if choices:
+        return replace_choices(settings.random_share, choices) if settings.random_share else None
+    return add_noise(settings.noise) if settings.noise else None
+
+
+def make_act(model: WorldModel, plan: Plan, explore: Explore | None = None, index: int = 0) -> Act:
     """One step of the agent (algorithm 1, lines 9 to 13).
 
     Args:
         model: the world model that filters.
         plan: chooses the action, from `make_planner`.
-        noise: standard deviation of the exploration noise, added and clipped to [-1, 1]; 0 for none.
+        explore: what becomes of the planned action, from `exploration`; none: it stays.
         index: of the planner's state in the belief.
     """
 
     def act(params, key, belief, observation):
-        filter_key, plan_key, noise_key = jax.random.split(key, 3)
+        filter_key, plan_key, explore_key = jax.random.split(key, 3)
         latent = filter(model, params, filter_key, belief, observation)
         action, expected, state = plan(params, plan_key, latent, belief.plans[index])
-        if noise:
-            action = jnp.clip(action + noise * jax.random.normal(noise_key, action.shape), -1, 1)
+        if explore:
+            action = explore(explore_key, action)
         plans = (*belief.plans[:index], state, *belief.plans[index + 1:])
         return Belief(latent, action, expected, plans)
 
     return act
 
 
-def uniform(action_size: int) -> Act:
-    """The agent of the seed episodes: actions uniform in [-1, 1], whatever it sees (algorithm 1, line 1)."""
+def uniform(action_size: int, choices: Sequence[int] = ()) -> Act:
+    """The agent of the seed episodes: actions uniform in [-1, 1], whatever it sees (algorithm 1, line 1).
+
+    Args:
+        action_size: A.
+        choices: categories of each choice, where every category is as likely; empty where actions are real numbers.
+    """
 
     def act(params, key, belief, observation):
         del params, observation
-        action = jax.random.uniform(key, (action_size,), minval=-1, maxval=1)
+        if choices:
+            action = planning.draw_choices(key, jnp.asarray(planning.uniform_choices(choices)), choices)
+        else:
+            action = jax.random.uniform(key, (action_size,), minval=-1, maxval=1)
         return belief.replace(action=action)
 
     return act
@@ -159,6 +231,6 @@ def normal(action_size: int) -> Act:
 
 
 def zero(params: Params, key: jax.Array, belief: Belief, observation: jax.Array) -> Belief:
-    """An agent whose actions are all zero, to compare with."""
+    """An agent whose actions are all zero, to compare with; of a choice that is the first category."""
     del params, key, observation
     return belief.replace(action=jnp.zeros_like(belief.action))

@@ -42,6 +42,7 @@ def make_steps(config: Config, spec: Spec, *, slots: int, updates_per_call: int,
         colour: of the planners' noise, unless the configuration sets it.
 
     Raises:
+        ValueError: the planner's method is not for such actions.
         RuntimeError: JAX is in a mode that changes every number, see `keys.check_modes`.
     """
     keys.check_modes()
@@ -49,10 +50,12 @@ def make_steps(config: Config, spec: Spec, *, slots: int, updates_per_call: int,
     model = make_world_model(config.model, spec)
     optimizer = learner.make_optimizer(config.learner)
     settings, places = agent.planners_of(config)
-    planners = [agent.make_planner(model, each, spec.action_size, colour) for each in settings]
-    act, evaluate = (agent.make_act(model, planners[place].plan, noise, place)
-                     for place, noise in zip(places, (config.collector.noise, 0.0)))
-    random = {'uniform': agent.uniform, 'normal': agent.normal}[config.collector.random](spec.action_size)
+    planners = [agent.make_planner(model, each, spec.action_size, colour, spec.choices) for each in settings]
+    explorations = agent.exploration(config.collector, spec.choices), None
+    act, evaluate = (agent.make_act(model, planners[place].plan, explore, place)
+                     for place, explore in zip(places, explorations))
+    random = agent.normal(spec.action_size) if config.collector.random == 'normal' and not spec.choices else (
+        agent.uniform(spec.action_size, spec.choices))
     task_steps = tuple(task_steps) or (spec.steps,)
     distinct_steps = sorted(set(task_steps))
 

@@ -77,23 +77,32 @@ def _collect(act, begin, envs, params, keys, report):
     belief = jax.tree.map(
         lambda leaf: jnp.broadcast_to(leaf[:, None], (*shape, *leaf.shape[1:])), begin(params))
     size = belief.action.shape[-1]
-    observations, actions, rewards = [split(observation).copy()], [np.zeros((*shape, size), np.float32)], [
+    observations, actions, rewards = [_copied(split, observation)], [np.zeros((*shape, size), np.float32)], [
         np.zeros(shape, np.float32)]
-    expected, length, over = [], np.zeros(shape, np.int32), False
+    expected, length, over, terminated = [], np.zeros(shape, np.int32), False, None
     while not over:
         belief = act(params, step_keys(keys, len(expected)), belief, observations[-1])
         action = np.array(belief.action)
         observation, reward, _, truncated, info = envs.step(action.reshape(-1, size))
-        observations.append(split(observation).copy())
+        observations.append(_copied(split, observation))
         actions.append(action)
         rewards.append(split(reward).astype(np.float32))
         expected.append(np.array(belief.expected_return))
         length, over = split(info['length']).astype(np.int32) + 1, bool(truncated.all())
+        terminated = split(info['terminated']).astype(bool) if 'terminated' in info else None
         report(len(expected))
 
-    episodes = Trajectory(*(np.stack(rows, 2) for rows in (observations, actions, rewards)), length)
+    seen = jax.tree.map(lambda *rows: np.stack(rows, 2), *observations)
+    episodes = Trajectory(seen, np.stack(actions, 2), np.stack(rewards, 2), length, terminated)
     valid = np.arange(len(rewards)) < length[..., None]
-    for rows in (episodes.observation, episodes.action, episodes.reward):
+    for rows in jax.tree.leaves((episodes.observation, episodes.action, episodes.reward)):
         rows[~valid] = 0
     mean = np.where(valid[..., 1:], np.stack(expected, 2), 0).sum(2) / np.maximum(length - 1, 1)
     return episodes, mean
+
+
+def _copied(split, observation):
+    """A copy, for the environments write into the same arrays again; a Dict as a dict."""
+    if isinstance(observation, dict):
+        return {name: split(part).copy() for name, part in observation.items()}
+    return split(observation).copy()

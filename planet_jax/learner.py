@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from planet_jax import config, keys, objective, replay
+from planet_jax import config, keys, networks, objective, replay
 from planet_jax.ops import images
 from planet_jax.types import Draw, DrawChunks, Learn, LearnerState, Metrics, Shares, TrainState, Trajectory, WorldModel
 
@@ -45,13 +45,17 @@ def make_update(model: WorldModel, optimizer: optax.GradientTransformation, sett
     learning = learning or config.Learner()
 
     def update(learner, key, batch):
-        if learning.image_shift and batch.observation.dtype == jnp.uint8:
-            batch = batch.replace(observation=images.shift(
-                keys.stream(key, 'shift'), batch.observation, learning.image_shift))
+        if learning.image_shift:
+            batch = batch.replace(observation=jax.tree.map(
+                lambda rows: images.shift(keys.stream(key, 'shift'), rows, learning.image_shift)
+                if rows.dtype == jnp.uint8 else rows, batch.observation))
+        params = learner.params
+        if model.goes_on is not None and batch.terminated is not None:
+            params = networks.mark(params, batch.terminated)
         gradient, metrics = jax.grad(
-            lambda params: objective.batch_loss(model, params, key, batch, settings), has_aux=True)(learner.params)
-        change, opt_state = optimizer.update(gradient, learner.opt_state, learner.params)
-        params = optax.apply_updates(learner.params, change)
+            lambda params: objective.batch_loss(model, params, key, batch, settings), has_aux=True)(params)
+        change, opt_state = optimizer.update(gradient, learner.opt_state, params)
+        params = optax.apply_updates(params, change)
         metrics['gradient_norm'] = optax.tree.norm(gradient)
         good = jnp.isfinite(metrics['gradient_norm']) & jnp.isfinite(metrics['loss'])
         metrics['skipped'] = 1.0 - good
@@ -144,9 +148,9 @@ def make_shares(model: WorldModel, objectives: config.Objective, settings: confi
         settings: B and L.
 
     Returns:
-        (state, batch) -> `image_share`, `reward_share` and `kl_share`, on the batch of the next update: the
-        norm of the term's gradient, divided by the sum of the three norms; NaN where all are zero. The batch is the
-        first of `make_draw`'s; without it, it is cut out of the state's replays.
+        (state, batch) -> `image_share`, `reward_share` and `kl_share`, and `end_share` where ends are predicted, on the
+        batch of the next update: the norm of the term's gradient, divided by the sum of the norms; NaN where all are
+        zero. The batch is the first of `make_draw`'s; without it, it is cut out of the state's replays.
     """
 
     def shares(state, batch=None):

@@ -2,6 +2,7 @@
 
 import math
 from functools import partial
+from typing import Any
 
 import distrax
 import jax
@@ -27,7 +28,9 @@ def loss(model: WorldModel, params: Params, key: jax.Array, chunk: Trajectory, c
     The sum over the valid rows of
     image_scale / 2 |x - x^|^2 + reward_scale / 2 (r - r^)^2 + kl_scale max(0, KL(q || p) - free_nats), divided
     by L. With `kl_balance` b the divergence has the same value and another gradient: b of it goes to the prior and
-    1 - b to the posterior (Hafner et al., 2021, algorithm 2), each beyond the free nats only.
+    1 - b to the posterior (Hafner et al., 2021, algorithm 2), each beyond the free nats only. Where the model predicts
+    whether the episode goes on, end_scale times the negative log-likelihood of that is added: it does not after the
+    last row of a chunk that ends with a termination, and does after every other.
     The latent state before the first row is zero, as before an episode, and the first row is trained like the others
     (released code). The noisy image is the encoder's input and the decoder's target.
 
@@ -40,12 +43,13 @@ def loss(model: WorldModel, params: Params, key: jax.Array, chunk: Trajectory, c
 
     Returns:
         the loss [], and what it is made of: `image_loss` and `reward_loss` (scaled), `kl` (unscaled and
-        unclipped, in nats), `prior_entropy` and `posterior_entropy`, each summed over valid rows and divided by L;
+        unclipped, in nats), `prior_entropy` and `posterior_entropy`, each summed over valid rows and divided by L, and
+        so is `end_loss` (scaled) where ends are predicted;
         `free_rows`, the share of the valid rows whose divergence is below the free nats; where they are asked for, also
         `overshooting_kl`, the mean over distances 2 to O, and `global_kl`.
     """
     terms, metrics, images = _without_images(model, params, key, chunk, config.resolve())
-    return _with_images(sum(terms), metrics, _image_loss(model, params, *images))
+    return _with_images(sum(terms.values()), metrics, _total_image_loss(model, params, *images, most=math.inf))
 
 
 def batch_loss(model: WorldModel, params: Params, key: jax.Array, batch: Trajectory, config: Objective,
@@ -64,7 +68,7 @@ def batch_loss(model: WorldModel, params: Params, key: jax.Array, batch: Traject
         config: scales and free nats.
     """
     terms, metrics, image_loss = _batch_terms(model, params, key, batch, config)
-    return _with_images(sum(terms).mean(), metrics, image_loss)
+    return _with_images(sum(terms.values()).mean(), metrics, image_loss)
 
 
 def term_gradients(model: WorldModel, params: Params, key: jax.Array, batch: Trajectory, config: Objective,
@@ -79,27 +83,27 @@ def term_gradients(model: WorldModel, params: Params, key: jax.Array, batch: Tra
         config: scales and free nats.
 
     Returns:
-        by the names `image`, `reward` and `kl`: a pytree like the parameters. The three are scaled, and add up
-        to the gradient of the loss; the divergence comes with overshooting and the global prior, if they are asked for.
+        by the names `image`, `reward` and `kl`, and `end` where ends are predicted: a pytree like the parameters. They
+        are scaled, and add up to the gradient of the loss; the KL comes with overshooting and the global prior, if they
+        are asked for.
     """
 
     def terms(params):
         terms, _, image_loss = _batch_terms(model, params, key, batch, config)
-        return {'image': image_loss, 'reward': terms[0].mean(), 'kl': sum(terms[1:]).mean()}
+        return {'image': image_loss} | {name: term.mean() for name, term in terms.items()}
 
     return jax.jacrev(terms)(params)
 
 
 def _batch_terms(model: WorldModel, params: Params, key: jax.Array, batch: Trajectory, config: Objective,
-                 ) -> tuple[list[jax.Array], Metrics, jax.Array]:
+                 ) -> tuple[dict[str, jax.Array], Metrics, jax.Array]:
     """Terms of each chunk [B] as in `_without_images`, and the mean over the batch of metrics and of the image term."""
     config = config.resolve()
     terms, metrics, images = jax.vmap(lambda key, chunk: _without_images(model, params, key, chunk, config))(
         jax.random.split(key, len(batch.length)), batch)
-    features, *data, weights = (leaf.reshape(-1, *leaf.shape[2:]) for leaf in images)
-    weights = weights / len(batch.length)
-    most = _OBSERVATION_BYTES / (4 * math.prod(data[0].shape[1:]))
-    image_loss = slices.total(partial(_image_loss, model), most, params, features, (*data, weights))
+    features, target, weights = jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), images)
+    weights = jax.tree.map(lambda leaf: leaf / len(batch.length), weights)
+    image_loss = _total_image_loss(model, params, features, target, weights, most=_OBSERVATION_BYTES)
     return terms, jax.tree.map(jnp.mean, metrics), image_loss
 
 
@@ -107,17 +111,30 @@ def _with_images(total: jax.Array, metrics: Metrics, image_loss: jax.Array) -> t
     return total + image_loss, metrics | {'loss': total + image_loss, 'image_loss': image_loss}
 
 
-def _image_loss(model: WorldModel, params: Params, features: jax.Array, target: jax.Array, weights: jax.Array,
-                ) -> jax.Array:
+def _total_image_loss(model: WorldModel, params: Params, features: jax.Array, target: Any, weights: Any, *, most: float,
+                      ) -> jax.Array:
+    """The sum over the parts of an observation, each decoded by itself, so many bytes at a time."""
+    losses = []
+    for name in target if isinstance(target, dict) else (None,):
+        data = (target, weights) if name is None else (target[name], weights[name])
+        function = partial(_image_loss, model, name)
+        losses.append(function(params, features, *data) if most == math.inf else slices.total(
+            function, most / (4 * math.prod(data[0].shape[1:])), params, features, data))
+    return sum(losses[1:], losses[0])
+
+
+def _image_loss(model: WorldModel, part: str | None, params: Params, features: jax.Array, target: jax.Array,
+                weights: jax.Array) -> jax.Array:
     """Features [n, F], observations [n, ...] and weights [n] -> the weighted sum of 1/2 |x - x^|^2."""
     image = jax.vmap(model.decode, (None, 0))(params, features)
+    image = image if part is None else image[part]
     # No product of vectors, which an accelerator would compute as imprecisely as the model's matrix products may be.
     return (weights * 0.5 * jnp.square(target - image).sum(range(1, image.ndim))).sum()
 
 
 def _without_images(model: WorldModel, params: Params, key: jax.Array, chunk: Trajectory, config: Objective,
-                    ) -> tuple[list[jax.Array], Metrics, tuple[jax.Array, jax.Array, jax.Array]]:
-    """Terms (the reward's first) and metrics of a chunk but for its images, and the arguments of `_image_loss`."""
+                    ) -> tuple[dict[str, jax.Array], Metrics, tuple[jax.Array, Any, Any]]:
+    """Terms by name and metrics of a chunk but for its images, and the arguments of `_total_image_loss`."""
     prepare_key, observe_key = jax.random.split(key)
     target = model.prepare(prepare_key, chunk.observation)
     embeddings = jax.vmap(model.encode, (None, 0))(params, target)
@@ -143,11 +160,16 @@ def _without_images(model: WorldModel, params: Params, key: jax.Array, chunk: Tr
         penalty = penalty + farther if config.overshooting_weights == 'released' else (
             penalty + (config.overshooting_distance - 1) * farther) / config.overshooting_distance
         reward_loss = reward_loss + rewards
-    terms = [reward_loss, config.kl_scale * penalty]
+    terms = {'reward': reward_loss, 'kl': config.kl_scale * penalty}
     if config.global_prior_scale:
         standard = distrax.MultivariateNormalDiag(jnp.zeros_like(posteriors.mean), jnp.ones_like(posteriors.std))
         metrics['global_kl'] = mean(posterior.kl_divergence(standard))
-        terms.append(config.global_prior_scale * metrics['global_kl'])
+        terms['kl'] += config.global_prior_scale * metrics['global_kl']
+    if model.goes_on is not None and chunk.terminated is not None:
+        over = chunk.terminated & (jnp.arange(length) == chunk.length - 1)
+        logits = jax.vmap(model.goes_on, (None, 0))(params, features)
+        terms['end'] = mean(config.end_scale * jax.nn.softplus(jnp.where(over, logits, -logits)))
+        metrics['end_loss'] = terms['end']
     metrics |= {
         'reward_loss': reward_loss,
         'kl': mean(kl),
@@ -155,7 +177,8 @@ def _without_images(model: WorldModel, params: Params, key: jax.Array, chunk: Tr
         'prior_entropy': mean(prior.entropy()),
         'posterior_entropy': mean(posterior.entropy()),
     }
-    return terms, metrics, (features, target, config.observation_scale(target.shape[1:]) * valid / length)
+    weights = jax.tree.map(lambda rows: config.observation_scale(rows.shape[1:]) * valid / length, target)
+    return terms, metrics, (features, target, weights)
 
 
 def _balanced(priors: Latent, posteriors: Latent, share: float) -> jax.Array:

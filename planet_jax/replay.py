@@ -5,7 +5,7 @@ JAX arrays is on the device, and all functions are pure; one of NumPy arrays is 
 """
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -14,6 +14,22 @@ import numpy as np
 
 from planet_jax.config import Spec
 from planet_jax.types import Draw, Replay, Trajectory
+
+
+def zeros(spec: Spec, leading: Sequence[int], make: Callable[..., Any] = np.zeros) -> Any:
+    """Observations that are all zero, in the shapes and dtypes of a spec.
+
+    Args:
+        spec: of the observations.
+        leading: axes in front.
+        make: (shape, dtype) -> array.
+
+    Returns:
+        an array, or a dict of them where observations have several parts.
+    """
+    if spec.parts:
+        return {name: make((*leading, *shape), dtype) for name, shape, dtype in spec.parts}
+    return make((*leading, *spec.observation_shape), spec.observation_dtype)
 
 
 def init(spec: Spec, slots: int, chunk_length: int) -> Replay:
@@ -31,10 +47,11 @@ def init(spec: Spec, slots: int, chunk_length: int) -> Replay:
         raise ValueError(f'A replay needs at least one slot and one row per chunk, not {slots} and {chunk_length}.')
     rows = slots, max(spec.steps + 1, chunk_length)
     data = Trajectory(
-        observation=jnp.zeros((*rows, *spec.observation_shape), spec.observation_dtype),
+        observation=zeros(spec, rows, jnp.zeros),
         action=jnp.zeros((*rows, spec.action_size)),
         reward=jnp.zeros(rows),
         length=jnp.zeros(slots, jnp.int32),
+        terminated=jnp.zeros(slots, bool) if spec.ends else None,
     )
     return Replay(data, jnp.zeros((), jnp.int32))
 
@@ -103,7 +120,8 @@ def cut(replays: Sequence[Replay], draws: Draw) -> Trajectory:
         draws: with leading [B], or any leading axes for NumPy arrays.
 
     Returns:
-        a Trajectory with leading [B, L] and length [B].
+        a Trajectory with leading [B, L] and length [B]; terminated are those whose last row is the last of an episode
+        that was.
 
     Raises:
         ValueError: the chunks are longer than a slot.
@@ -120,12 +138,17 @@ def cut(replays: Sequence[Replay], draws: Draw) -> Trajectory:
             sizes = (1, draws.rows, *stored.shape[2:])
             return jax.lax.dynamic_slice(stored, (slot, start, *[0] * (stored.ndim - 2)), sizes)[0]
 
-        return rows(data.observation), rows(data.action), rows(data.reward)
+        return jax.tree.map(rows, (data.observation, data.action, data.reward))
+
+    def ended(data):
+        if data.terminated is None:
+            return None
+        return data.terminated[draws.slot] & (draws.start + draws.length == data.length[draws.slot])
 
     # A slot or start beyond the end of another replay is clipped; that chunk is not selected.
-    observation, action, reward = _of_each(draws.replay, [
-        jax.vmap(one, (None, 0, 0))(replay.data, draws.slot, draws.start) for replay in replays])
-    return Trajectory(observation, action, reward, draws.length)
+    (observation, action, reward), terminated = _of_each(draws.replay, [
+        (jax.vmap(one, (None, 0, 0))(replay.data, draws.slot, draws.start), ended(replay.data)) for replay in replays])
+    return Trajectory(observation, action, reward, draws.length, terminated)
 
 
 def _of_each(which: jax.Array, options: Sequence[Any]) -> Any:
@@ -139,12 +162,18 @@ def _of_each(which: jax.Array, options: Sequence[Any]) -> Any:
 def _cut_on_host(replays: Sequence[Replay], draws: Draw) -> Trajectory:
     places = list(zip(*(np.asarray(index).ravel().tolist() for index in (draws.replay, draws.slot, draws.start))))
 
-    def rows(name):
-        stored = [getattr(replay.data, name) for replay in replays]
+    def rows(*stored):
         chunks = np.stack([stored[replay][slot, start:start + draws.rows] for replay, slot, start in places])
         return chunks.reshape(*draws.length.shape, *chunks.shape[1:])
 
-    return Trajectory(rows('observation'), rows('action'), rows('reward'), np.asarray(draws.length))
+    terminated, lengths = None, np.asarray(draws.length)
+    if replays[0].data.terminated is not None:
+        terminated = np.array([
+            replays[replay].data.terminated[slot] and start + length == replays[replay].data.length[slot]
+            for (replay, slot, start), length in zip(places, lengths.ravel())]).reshape(lengths.shape)
+    observation, action, reward = jax.tree.map(rows, *(
+        (replay.data.observation, replay.data.action, replay.data.reward) for replay in replays))
+    return Trajectory(observation, action, reward, lengths, terminated)
 
 
 def episodes(replays: Sequence[Replay]) -> jax.Array:

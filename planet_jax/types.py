@@ -73,12 +73,15 @@ class Trajectory(Record):
         action: [T+1, A], float32 in [-1, 1]
         reward: [T+1], float32, summed over the action repeat
         length: [], int32: number of valid rows; the rows after them are zero
+        terminated: [], bool: whether the task itself ended after the last valid row, so that nothing could follow;
+            false where the time was over, or where a chunk stops before; none for tasks that cannot end so
     """
 
     observation: jax.Array
     action: jax.Array
     reward: jax.Array
     length: jax.Array
+    terminated: jax.Array | None = None
 
 
 @struct.dataclass
@@ -232,6 +235,8 @@ class WorldModel(NamedTuple):
         resample: (key, latent) -> Latent: the same belief with another sample of its stochastic part
         decode: (params, features [F]) -> mean of the observation [*shape]
         reward: (params, features [F]) -> mean of the reward []
+        goes_on: (params, features [F]) -> logit [] of the probability that the episode goes on; none for tasks that
+            cannot terminate
     """
 
     init: Init
@@ -243,6 +248,7 @@ class WorldModel(NamedTuple):
     resample: Resample
     decode: Head
     reward: Head
+    goes_on: Head | None = None
 
 
 class Act(Protocol):

@@ -3,6 +3,7 @@
 All functions are without a batch axis; `jax.vmap` adds it.
 """
 
+from collections.abc import Callable
 from typing import Literal
 
 import jax
@@ -120,6 +121,13 @@ def overshoot(model: WorldModel, params: Params, key: jax.Array, posteriors: Lat
     priors = jax.lax.scan(advance, before, jax.random.split(key, distance))[1]
     mask = jnp.arange(length) >= jnp.arange(distance)[:, None]
     return priors, mask
+
+
+def alive(model: WorldModel) -> Callable[[Params, Latent], jax.Array] | None:
+    """The probability that the episode goes on after a latent state, as the planner takes it; none: it always does."""
+    if (goes_on := model.goes_on) is None:
+        return None
+    return lambda params, latent: jax.nn.sigmoid(goes_on(params, latent.features))
 
 
 def latent_dynamics(model: WorldModel, rollout: Literal['sample', 'mean'] = 'sample') -> Dynamics:

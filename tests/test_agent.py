@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from planet_jax import agent, planning, world_model
-from planet_jax.config import Model, Planner, Spec
+from planet_jax.config import Collector, Model, Planner, Spec
 from planet_jax.networks import make_world_model
 from planet_jax.types import Belief, Latent, Trajectory
 
@@ -63,8 +63,8 @@ def plans(rssm):
 def acts(rssm):
     """By their noise, many keys at once: keys -> Belief."""
     model, params = rssm
-    made = {noise: jax.jit(jax.vmap(agent.make_act(model, fixed_plan, noise), (None, 0, None, None)))
-            for noise in (0.0, 0.3)}
+    made = {noise: jax.jit(jax.vmap(agent.make_act(model, fixed_plan, explore), (None, 0, None, None)))
+            for noise, explore in ((0.0, None), (0.3, agent.add_noise(0.3)))}
     return {noise: lambda keys, act=act: jax.tree.map(np.asarray, act(params, keys, belief(), OBSERVATION))
             for noise, act in made.items()}
 
@@ -164,7 +164,7 @@ def test_evaluation_plans_in_the_filtered_state(rssm):
     def plan(params, key, latent, state):
         return latent.mean[:2], latent.stochastic[0], state
 
-    after = jax.jit(agent.make_act(model, plan, 0.0))(params, KEY, belief(), OBSERVATION)
+    after = jax.jit(agent.make_act(model, plan))(params, KEY, belief(), OBSERVATION)
     np.testing.assert_array_equal(after.action, after.latent.mean[:2])
     assert after.value == after.latent.stochastic[0]
     assert (after.latent.deterministic != belief().latent.deterministic).all()
@@ -191,7 +191,7 @@ def test_noise_acts_on_the_action_only(acts):
 def test_a_whole_step_of_every_cell_and_planner(cell, method):
     model, params = make(cell)
     planner = agent.make_planner(model, Planner(**SETTINGS, method=method), 2)
-    act = jax.jit(agent.make_act(model, planner.plan, 0.3))
+    act = jax.jit(agent.make_act(model, planner.plan, agent.add_noise(0.3)))
 
     first = act(params, KEY, agent.begin(model, 2, [planner]), OBSERVATION)
     second = act(params, KEY, first, OBSERVATION)
@@ -233,6 +233,45 @@ def test_random_actions_are_uniform_or_normal_and_clipped():
         assert np.abs(actions).max() <= 1
         assert actions.std() == pytest.approx(std, rel=0.02)
         assert (np.abs(actions) == 1).mean() == pytest.approx(at_bounds, abs=0.02)
+
+
+# Actions that are choices: one of three, and one of two.
+
+
+def test_random_choices_are_uniform_over_their_categories():
+    act = jax.jit(jax.vmap(agent.uniform(5, (3, 2)), (None, 0, None, None)))
+    actions = np.asarray(act(None, KEYS, belief().replace(action=jnp.zeros(5)), OBSERVATION).action)
+    assert set(actions.ravel()) == {0, 1} and (actions[:, :3].sum(1) == 1).all() and (actions[:, 3:].sum(1) == 1).all()
+    np.testing.assert_allclose(actions.mean(0), [1 / 3] * 3 + [1 / 2] * 2, atol=0.04)
+
+
+def test_exploration_replaces_a_share_of_the_choices():
+    planned = jnp.array([1.0, 0, 0, 0, 1])
+    explore = agent.exploration(Collector(random_share=0.3, noise=9.0), (3, 2))
+    actions = np.asarray(jax.jit(jax.vmap(explore, (0, None)))(KEYS, planned))
+    assert (actions[:, :3].sum(1) == 1).all() and (actions[:, 3:].sum(1) == 1).all()
+    # A random choice may be the planned one.
+    np.testing.assert_allclose(actions.mean(0), [0.8, 0.1, 0.1, 0.15, 0.85], atol=0.03)
+    changed = (actions != planned)
+    assert abs(np.corrcoef(changed[:, 0], changed[:, 4])[0, 1]) < 0.06
+    assert agent.exploration(Collector(random_share=0.0), (3, 2)) is None
+    assert agent.exploration(Collector(noise=0.0)) is None
+
+
+@pytest.mark.parametrize('method, warm, refits', [('cem', False, 3), ('icem', True, 3), ('random_shooting', False, 1)])
+def test_choices_are_planned_by_every_method_but_one(method, warm, refits):
+    settings = Planner(method=method, horizon=4, iterations=3, candidates=60, elites=6)
+    made = agent.make_method(settings, 5, choices=(3, 2))
+    wanted = jnp.array([0.0, 0, 1, 1, 0])
+    plan, left = jax.jit(lambda key: made.step(key, lambda key, actions: (actions * wanted).sum((1, 2)), made.init()))(
+        KEY)
+    np.testing.assert_array_equal(plan.actions[0], wanted)
+    assert (left is not None) == warm and len(plan.returns) == refits
+
+
+def test_path_integrals_of_choices_are_refused():
+    with pytest.raises(ValueError, match='planner.method is mppi.*set it to cem, icem or random_shooting'):
+        agent.make_method(Planner(method='mppi'), 3, choices=(3,))
 
 
 # How plans fit together.

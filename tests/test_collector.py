@@ -117,6 +117,18 @@ def test_rows_after_the_end_are_zero_and_count_nothing():
         assert value[0, number] == pytest.approx(np.arange(1, length + 1).mean())
 
 
+def test_an_episode_knows_whether_it_was_terminated():
+    class Falls(Short):
+        def step(self, action):
+            *rest, ended, info = super().step(action)
+            return *rest[:2], ended and self.length < 5, ended, info
+
+    vector = SyncVectorEnv([lambda length=length: envs.FixedLength(Falls(length), 7, ends=True)
+                            for length in (3, 6, 9)], autoreset_mode=AutoresetMode.DISABLED)
+    assert collect(vector, key_grid(0, 1, 3))[0].terminated.tolist() == [[True, False, False]]
+    assert collect(short_vector([3], 7), key_grid(0, 1, 1))[0].terminated is None
+
+
 def test_an_act_sees_its_own_belief_and_observation():
     def act(params, key, belief, observation):
         # The step before chose the distance from the middle then; the first belief has the action zero.

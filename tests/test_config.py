@@ -63,13 +63,15 @@ def test_a_preset_survives_json(name):
 
 def test_every_field_survives_json():
     changed = Config(
-        env=Env('state', size=32, supersample=2, camera=1, quality='fast', action_repeat=3, steps=7),
+        env=Env('state', 'own', size=32, supersample=2, camera=1, quality='fast', action_repeat=3, steps=7),
         model=Model('ssm', stochastic=5, deterministic=6, hidden=7, min_std=0.2, gru='reset_after', image_bits=4,
                     encoder_channels=(3, 4), encoder_kernels=(4, 3), encoder_strides=(4, 2), decoder_channels=(5, 6),
                     decoder_kernels=(5, 6, 6), decoder_strides=(2, 3, 2), decoder_units=8, decoder_start=2,
                     decoder_layers=1, decoder_hidden=4,
-                    vector_layers=1, vector_units=9, reward_layers=1, reward_units=10, precision='float32'),
-        objective=Objective(image_scale=0.5, reward_scale=2, kl_scale=0.5, free_nats=1.5, kl_balance=0.8,
+                    vector_layers=1, vector_units=9, reward_layers=1, reward_units=10, end_head=False,
+                    precision='float32'),
+        objective=Objective(image_scale=0.5, reward_scale=2, end_scale=3, kl_scale=0.5, free_nats=1.5,
+                            kl_balance=0.8,
                             overshooting_distance=3, overshooting_weights='paper', overshooting_betas=(0.5, 2),
                             overshooting_reward=True, global_prior_scale=0.1),
         planner=Planner(3, 4, 50, 6, 'mean_absolute', 'per_candidate', 'icem', 'mean', 1.5, 1.25, 2, 0.2, 'mean',
@@ -77,7 +79,7 @@ def test_every_field_survives_json():
         learner=Learner(batch=7, chunk_length=8, learning_rate=0.1, adam_epsilon=0.2, adam_epsilon_hat=True,
                         clip_norm=10, image_shift=2, average=0.9, most_skipped=3,
                         updates_per_call=2), replay=Replay(20, 'host', 30),
-        collector=Collector(1, 4, 'all_tasks', 'random', 0.5, 'normal'),
+        collector=Collector(1, 4, 'all_tasks', 'random', 0.5, 'normal', 0.2),
         evaluation_planner=EvaluationPlanner(1, 2, 30, 4, 'std', 'shared', 'mppi', 'sample', 0.5, 1.1, 1, 0.3,
                                              'best', 2.0),
         evaluation=Evaluation(0, 3, False, 2, 2.0, 5))
@@ -89,8 +91,10 @@ def test_every_field_survives_json():
 
 
 def test_absent_values_are_the_defaults():
-    assert config.from_dict({}) == Config()
-    assert config.from_dict({'planner': {'horizon': 3}}) == Config(planner=Planner(horizon=3))
+    # But for the head, which models did not have when nobody could name it.
+    before = Model(end_head=False)
+    assert config.from_dict({}) == Config(model=before)
+    assert config.from_dict({'planner': {'horizon': 3}}) == Config(model=before, planner=Planner(horizon=3))
 
 
 def with_today_s_names(values):
@@ -252,8 +256,10 @@ def test_words_that_are_no_choice_are_refused(group, name):
     (lambda: Planner(momentum=1.0), ['planner.momentum is 1.0', 'below 1']),
     (lambda: Config(evaluation_planner=EvaluationPlanner(candidates=50)),
      ['evaluation_planner', 'planner.elites is 100', 'planner.candidates is 50', 'of elites is 50']),
-    (lambda: Config(env=Env(size=65)), ['env.size is 65', 'makes images of 64 pixels', 'set env.size to 64']),
-    (lambda: Config(env=Env(size=32)), ['env.size is 32', 'the 4 convolutions', 'leave nothing']),
+    (lambda: Config(env=Env(size=15)), ['env.size is 15', 'sides of 16 to 256']),
+    (lambda: Config(env=Env(size=300)), ['env.size is 300', '300 x 300', 'sides of 16 to 256']),
+    (lambda: Config(env=Env(size=20), model=Model(encoder_kernels=(20,) * 4)),
+     ['env.size is 20', 'model.encoder_kernels', 'fit no networks']),
     (lambda: Config(replay=Replay(capacity=4)), ['replay.capacity is 4', 'seed_episodes is 5', 'capacity is 5']),
 ])
 def test_impossible_combinations_are_refused(make, words):
@@ -286,6 +292,37 @@ def test_sizes_of_feature_maps():
                     decoder_kernels=(4, 2), decoder_strides=(4, 2), decoder_start=4)
     assert (patches.encoded_size(64), patches.encoded_size(32), patches.encoded_size(8)) == (7, 3, 0)
     assert patches.decoded_size() == 32
+
+
+def test_the_papers_networks_follow_from_the_rule():
+    # Other kernels that make the same image are not taken for those of the rule, and the rule finds the paper's.
+    paper = config.fit(Model(), 64, 64)
+    assert paper == config.fit(Model(decoder_kernels=(5, 5, 5, 5)), 64, 64)
+    assert [layer.channels for layer in paper.encoder] == [32, 64, 128, 256] and paper.encoded == (2, 2)
+    assert [layer[:2] for layer in paper.decoder] == [(128, (5, 5)), (64, (5, 5)), (32, (6, 6)), (0, (6, 6))]
+    assert (paper.units, paper.start) == (1024, (1, 1))
+    for name in config.PRESETS:
+        preset = config.preset(name)
+        model, size = preset.model, preset.env.size
+        other = dataclasses.replace(model, decoder_kernels=(min(model.decoder_kernels),) * len(model.decoder_kernels))
+        assert config.fit(other, size, size) == config.fit(model, size, size), name
+
+
+@pytest.mark.parametrize('name', config.PRESETS)
+def test_every_size_has_networks_that_make_it(name):
+    model = config.preset(name).model
+    for height in range(16, 257):
+        for width in {16, 64, 97, 256, height}:
+            fitted = config.fit(model, height, width)
+            for side, encoded, made in zip((height, width), fitted.encoded, fitted.start):
+                axis = 0 if (side, encoded, made) == (height, fitted.encoded[0], fitted.start[0]) else 1
+                for layer in fitted.encoder:
+                    side = (side - layer.kernel[axis]) // layer.stride + 1
+                for layer in fitted.decoder:
+                    made = layer.stride * (made - 1) + layer.kernel[axis]
+                assert side == encoded >= 2 and made == (height, width)[axis]
+            assert fitted.units % (fitted.start[0] * fitted.start[1]) == 0
+            assert len(fitted.decoder) <= len(fitted.encoder)
 
 
 # What follows from other fields.

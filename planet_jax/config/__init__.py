@@ -1,6 +1,7 @@
 """Every setting of a run: its groups, their checks, and the presets."""
 
 from planet_jax.config.cells import CELLS
+from planet_jax.config.fitted import fit
 from planet_jax.config.groups import (
     Collector,
     Config,
@@ -18,4 +19,4 @@ from planet_jax.config.saved import from_dict, to_dict
 
 __all__ = [
     'CELLS', 'PRESETS', 'PRESET_EPISODES', 'Collector', 'Config', 'Env', 'Evaluation', 'EvaluationPlanner', 'Learner',
-    'Model', 'Objective', 'Planner', 'Replay', 'Spec', 'from_dict', 'preset', 'to_dict']
+    'Model', 'Objective', 'Planner', 'Replay', 'Spec', 'fit', 'from_dict', 'preset', 'to_dict']

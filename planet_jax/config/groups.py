@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
 from planet_jax.config.checks import check, setting
+from planet_jax.config.fitted import fit
 from planet_jax.config.model import Model
 from planet_jax.config.planner import EvaluationPlanner, Planner
 
@@ -20,16 +21,24 @@ class Spec(NamedTuple):
     """What the model must know of an environment; static.
 
     Attributes:
-        observation_shape: (height, width, 3) for images, (size,) for vectors.
+        observation_shape: (height, width, channels) for images, (size,) for vectors.
         observation_dtype: 'uint8' for images, 'float32' for vectors.
         action_size: A, the number of action dimensions; each lies in [-1, 1].
         steps: T, agent steps in an episode.
+        choices: categories of each choice, where actions are choices of one of several: one-hot vectors, one after the
+            other, A entries in all. Empty where they are real numbers.
+        ends: whether the task can terminate before T, so that nothing follows.
+        parts: name, shape and dtype of each part, where an observation is a dict of several; the shape is () then, and
+            the dtype empty.
     """
 
     observation_shape: tuple[int, ...]
     observation_dtype: str
     action_size: int
     steps: int
+    choices: tuple[int, ...] = ()
+    ends: bool = False
+    parts: tuple[tuple[str, tuple[int, ...], str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -38,8 +47,15 @@ class Env:
 
     observation: Literal['pixels', 'state'] = 'pixels'
     """Camera images, or the task's own vector observations for quick work."""
+    image: Literal['square', 'own'] = setting('square', then='square')
+    """`square`: pictures are stretched to `size` x `size` and have three colours. `own`: images that an environment of
+    gymnasium observes stay as they are, 16 to 256 pixels high and wide, with 1 to 12 channels. Encoder and decoder are
+    fitted to any size."""
+    keys: tuple[str, ...] = setting((), then=())
+    """Parts of a Dict of an environment of gymnasium that are seen. With `pixels` images stay images, all else is a
+    vector, and each part has an encoder, a decoder and a likelihood of its own; with `state` all is one vector."""
     size: int = setting(64, least=8)
-    """Height and width of an image, in pixels."""
+    """Height and width of an image that is not `own`, in pixels."""
     supersample: int = setting(1, least=1)
     """Render at this multiple of `size` and average: smoother edges for small images."""
     camera: int = setting(0, least=-1)
@@ -68,6 +84,8 @@ class Objective:
     divided by the entries of an image (4 for 32 x 32 x 3), or 1,000 divided by those of a vector."""
     reward_scale: float = setting(10.0, least=0)
     """Factor of the reward's log-likelihood (paper: 1; released code: 10)."""
+    end_scale: float = setting(10.0, then=10.0, least=0)
+    """Factor of the log-likelihood of whether the episode goes on, for tasks that can terminate."""
     kl_scale: float | None = setting(None, least=0)
     """Factor of the KL from posterior to prior; by default 1, but 0 for the cell rnn_official."""
     free_nats: float | None = setting(None, least=0)
@@ -187,9 +205,12 @@ class Collector:
     agent: Literal['planet', 'random'] = setting('planet', then='planet')
     """The collecting agent after the seed episodes: the planner with noise, or random actions (figure 5)."""
     noise: float = setting(0.3, least=0)
-    """Standard deviation of the Gaussian noise added to planned actions."""
+    """Standard deviation of the Gaussian noise added to planned actions that are real numbers."""
     random: Literal['uniform', 'normal'] = setting('uniform', then='uniform')
-    """Random actions: uniform in their bounds (paper), or Normal(0, 1) clipped to them (released code)."""
+    """Random actions: uniform in their bounds (paper), or Normal(0, 1) clipped to them (released code). Choices are
+    always uniform."""
+    random_share: float = setting(0.1, then=0.1, least=0, most=1)
+    """Share of planned choices that are replaced by random ones, for actions that are choices of one of several."""
 
     def __post_init__(self):
         check('collector', self)
@@ -259,14 +280,11 @@ class Config:
 
     def __post_init__(self):
         if self.env.observation == 'pixels':
-            if self.model.encoded_size(self.env.size) < 1:
-                raise ValueError(f'env.size is {self.env.size}, but the {len(self.model.encoder_channels)} '
-                                 f'convolutions of model.encoder_channels leave nothing of such an image: make it '
-                                 f'larger, or use fewer convolutions.')
-            if self.model.decoded_size() != self.env.size:
-                raise ValueError(f'env.size is {self.env.size}, but the decoder with model.decoder_kernels '
-                                 f'{self.model.decoder_kernels} makes images of {self.model.decoded_size()} pixels: '
-                                 f'set env.size to {self.model.decoded_size()}, or change the kernels.')
+            try:
+                if self.env.image == 'square':
+                    fit(self.model, self.env.size, self.env.size)
+            except ValueError as error:
+                raise ValueError(f'env.size is {self.env.size}, which does not fit the model. {error}') from error
         if self.objective.overshooting_distance > self.learner.chunk_length:
             raise ValueError(f'objective.overshooting_distance is {self.objective.overshooting_distance}, but chunks '
                              f'have {self.learner.chunk_length} rows: the nearest valid value is '
@@ -286,11 +304,12 @@ class Config:
     def resolve(self) -> 'Config':
         """The same settings with every default filled in that depends on other fields.
 
-        The factor of vector observations follows from their size, so it stays none where that is what it is.
+        The factor of vectors and of an environment's own images follows from their shape, so it stays none where that
+        is what it is.
         """
         traits = self.model.traits
         objective = self.objective.resolve(traits.kl_scale, traits.free_nats)
-        if self.env.observation == 'pixels':
+        if self.env.observation == 'pixels' and self.env.image == 'square' and not self.env.keys:
             objective = dataclasses.replace(
                 objective, image_scale=objective.observation_scale((self.env.size, self.env.size, 3)))
         return dataclasses.replace(

@@ -56,6 +56,9 @@ class Model:
     """Layers of the reward head (paper: 2; released code: 3)."""
     reward_units: int = setting(300, least=1)
     """Units of these layers (paper: 200; released code: 300)."""
+    end_head: bool = setting(True, then=False)
+    """Predict whether the episode goes on, with as many layers and units, and let the planner count no reward after its
+    end; only for tasks that can terminate, as gymnasium's."""
     precision: Literal['default', 'bfloat16', 'tensorfloat32', 'float32'] = 'default'
     """Precision of matrix products and convolutions, also in planning. `default` is the device's: float32 on a CPU,
     TF32 on a recent NVIDIA GPU. `bfloat16`, for accelerators, includes the activations between products."""

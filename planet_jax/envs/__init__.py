@@ -1,4 +1,4 @@
-"""Environments as `gymnasium`'s, with actions in [-1, 1]: dm_control's suite, a toy task, tasks of the user's own.
+"""Environments as `gymnasium`'s, with actions in [-1, 1] or one-hot: dm_control's suite, a toy, one's own tasks.
 
 Importing this package leaves jax and dm_control unimported and sets no environment variable. Images of the suite need
 OpenGL: on Linux set `MUJOCO_GL=egl` before the first environment is made.
@@ -19,7 +19,7 @@ from planet_jax.envs.failures import TaskFailure
 from planet_jax.envs.family import Task
 from planet_jax.envs.fixed_length import FixedLength
 from planet_jax.envs.own import OwnTask
-from planet_jax.envs.padded_actions import PaddedActions
+from planet_jax.envs.padded_actions import PaddedActions, shared_choices
 from planet_jax.envs.restarting import EnvironmentFailure, RestartingVectorEnv
 from planet_jax.envs.suite import Suite
 from planet_jax.envs.tasks import ALL, family_of, file_name, foreign_modules, resolve, resolve_several, task_names
@@ -41,7 +41,7 @@ def make(task_name: str, config: Env, shared: Spec | None = None, blind: bool = 
     Args:
         task_name: see `resolve`.
         config: what is observed.
-        shared: the `spec` of several tasks, whose action size and T this one takes; none: its own.
+        shared: the `spec` of several tasks, whose actions and T this one takes; none: its own.
         blind: observe nothing, float32 [0]: no renderer is needed, and no observation can be wrong.
 
     Raises:
@@ -50,38 +50,58 @@ def make(task_name: str, config: Env, shared: Spec | None = None, blind: bool = 
     """
     env = _bare(task_name, config, blind)
     if shared is None:
-        return FixedLength(env, env.steps)
-    if env.action_space.shape[0] != shared.action_size:
-        env = PaddedActions(env, shared.action_size)
-    return FixedLength(env, shared.steps)
+        return FixedLength(env, env.steps, _can_end(task_name))
+    if (env.action_space.shape[0], env.choices) != (shared.action_size, shared.choices):
+        env = PaddedActions(env, shared.action_size, shared.choices)
+    return FixedLength(env, shared.steps, shared.ends)
 
 
 def spec(task_names: str | Sequence[str], config: Env) -> Spec:
     """What the model must know of a task, or of several at once. It needs no OpenGL.
 
     Args:
-        task_names: one name, or several: then the action size and T are the largest of all.
+        task_names: one name, or several: then the actions and T are the largest of all.
         config: what is observed.
 
     Raises:
-        ValueError: there is no such task, none is given, or the vectors of several tasks have different sizes.
+        ValueError: there is no such task, none is given, the vectors of several tasks have different sizes, or some of
+            them have choices for actions and others real numbers.
     """
     names = [task_names] if isinstance(task_names, str) else list(dict.fromkeys(task_names))
     if not names:
         raise ValueError('No task is given: name at least one.')
     pixels = config.observation == 'pixels'
     envs = [_bare(name, config, blind=pixels) for name in names]  # The shape of pictures is known without a renderer.
-    if pixels:
-        shapes, dtype = {(config.size, config.size, 3)}, 'uint8'
+    parts = {_parts(env) for env in envs}
+    if any(parts):
+        shapes, dtype = parts, ''
+    elif pixels:
+        shapes, dtype = {_image_shape(env, config) for env in envs}, 'uint8'
     else:
         shapes, dtype = {env.observation_space.shape for env in envs}, 'float32'
     if len(shapes) > 1:
+        if any(parts):
+            raise ValueError(f'The parts {", ".join(config.keys)} of {", ".join(names)} are not the same in all of '
+                             f'them, so one agent cannot learn them together.')
+        if pixels:
+            raise ValueError(f'The images of {", ".join(names)} have different shapes: set env.image to square to '
+                             f'learn them together.')
         raise ValueError(f'The vector observations of {", ".join(names)} have different sizes: set env.observation to '
                          f'pixels to learn them together.')
-    action_size, steps = max(env.action_space.shape[0] for env in envs), max(env.steps for env in envs)
+    if len({bool(env.choices) for env in envs}) > 1:
+        discrete = [name for name, env in zip(names, envs) if env.choices]
+        raise ValueError(f'The actions of {", ".join(discrete)} are choices, and those of '
+                         f'{", ".join(name for name in names if name not in discrete)} real numbers: one agent plans '
+                         f'one kind, so train them apart.')
+    choices = shared_choices([env.choices for env in envs])
+    action_size = sum(choices) or max(env.action_space.shape[0] for env in envs)
+    steps = max(env.steps for env in envs)
     for env in envs:
         env.close()
-    return Spec(shapes.pop(), dtype, action_size, steps)
+    ends, shape = any(map(_can_end, names)), shapes.pop()
+    if any(parts):
+        return Spec((), dtype, action_size, steps, choices, ends, shape)
+    return Spec(shape, dtype, action_size, steps, choices, ends)
 
 
 def make_vector(task_names: Sequence[str], config: Env, workers: int | None = None, shared: Spec | None = None,
@@ -121,8 +141,28 @@ def make_vector(task_names: Sequence[str], config: Env, workers: int | None = No
     return AsyncVectorEnv(makers, context='spawn', autoreset_mode=AutoresetMode.DISABLED)
 
 
+def _can_end(task_name):
+    return family_of(resolve(task_name)).ends
+
+
+def _parts(env):
+    """Name, shape and dtype of each part of an observation in several; empty where it is one."""
+    space = env.env.observation_space
+    if not isinstance(space, gymnasium.spaces.Dict):
+        return ()
+    return tuple((name, part.shape, str(part.dtype)) for name, part in space.spaces.items())
+
+
+def _image_shape(env, config):
+    own = env.env.observation_space.shape
+    return own if config.image == 'own' and len(own) == 3 else (config.size, config.size, 3)
+
+
 def _bare(task_name, config, blind):
     task = resolve(task_name)
+    if config.keys and not task.is_own:
+        raise ValueError(f'env.keys is {", ".join(config.keys)}, but {task_name} is no environment of gymnasium, and '
+                         f'its observations have no names.')
     return AgentSteps(task, config, family_of(task).make, blind)
 
 

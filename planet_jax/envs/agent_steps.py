@@ -13,7 +13,10 @@ _LARGEST = float(np.finfo(np.float32).max)
 
 
 class AgentSteps(gymnasium.Wrapper):
-    """What an agent steps: actions [A] in [-1, 1], R environment steps for each, one observation after them.
+    """What an agent steps: actions [A], R environment steps for each, one observation after them.
+
+    Actions are real numbers in [-1, 1], or choices: one-hot vectors, one after the other, of which the largest entry is
+    taken.
 
     It draws in an OpenGL context of its own, whoever else draws in this process (`opengl.Context`).
 
@@ -22,6 +25,7 @@ class AgentSteps(gymnasium.Wrapper):
         action_repeat: R, environment steps per agent step
         steps: T, agent steps in an episode
         metadata: the environment's own, with `render_fps`, agent steps in a second
+        choices: categories of each choice; empty where actions are real numbers
     """
 
     def __init__(self, task: Task, config: Env, make: Make, blind: bool = False):
@@ -44,9 +48,13 @@ class AgentSteps(gymnasium.Wrapper):
         self.action_repeat = config.action_repeat or task.action_repeat
         self.steps = spaces.episode_steps(self.env.steps, self.action_repeat, config.steps)
         self.metadata = {**self.env.metadata, 'render_fps': self.env.metadata['render_fps'] / self.action_repeat}
-        bounds = self.env.action_space
-        self._low, self._high = bounds.low.ravel().astype(np.float64), bounds.high.ravel().astype(np.float64)
-        self.action_space = spaces.actions(self._low.size)
+        own = self.env.action_space
+        self.choices = spaces.choices(own)
+        if self.choices:
+            self.action_space = spaces.one_hot(self.choices)
+        else:
+            self._low, self._high = own.low.ravel().astype(np.float64), own.high.ravel().astype(np.float64)
+            self.action_space = spaces.actions(self._low.size)
         self._blind = blind
         if blind:
             self.observation_space = spaces.vectors(0)
@@ -78,7 +86,8 @@ class AgentSteps(gymnasium.Wrapper):
             RuntimeError: the reward or the observation is not finite.
             dm_control.rl.control.PhysicsError: a simulation of the suite diverged; a reset repairs it.
         """
-        control = spaces.rescale(spaces.check_action(action, self._low.size), self._low, self._high)
+        action = spaces.check_action(action, self.action_space.shape[0])
+        control = spaces.chosen(action, self.choices) if self.choices else spaces.rescale(action, self._low, self._high)
         reward = 0.0
         with self._context:
             for _ in range(self.action_repeat):

@@ -13,7 +13,7 @@ from planet_jax.config import Env, Spec
 from planet_jax.envs import spaces
 from planet_jax.envs.family import Family, Task
 
-NAME = re.compile(r'data_(\d+(?:x\d+x3)?)_a([1-9]\d*)_t([1-9]\d*)')
+NAME = re.compile(r'data_(\d+(?:x\d+x\d+)?)_a([1-9]\d*)_t([1-9]\d*)')
 
 
 def task_name(spec: Spec) -> str:
@@ -44,13 +44,13 @@ class DataAlone(gymnasium.Env):
         """
         shape, actions, steps = NAME.fullmatch(task.name).groups()
         shape = tuple(map(int, shape.split('x')))
-        wanted = (config.size,) * 2 + (3,) if config.observation == 'pixels' else shape
+        wanted = (config.size,) * 2 + (3,) if config.observation == 'pixels' and config.image == 'square' else shape
         if wanted != shape or (len(shape) == 3) != (config.observation == 'pixels'):
             raise ValueError(f'The observations of {task.name} are {shape}, but env.observation is '
                              f'{config.observation} and env.size {config.size}.')
         self.steps = int(steps)
         self.action_space = spaces.actions(int(actions))
-        self.observation_space = spaces.images(shape[0]) if len(shape) == 3 else spaces.vectors(math.prod(shape))
+        self.observation_space = spaces.images(shape) if len(shape) == 3 else spaces.vectors(math.prod(shape))
 
     def reset(self, *, seed=None, options=None):
         """There is nothing to reset.

@@ -43,17 +43,18 @@ class TaskFailure(RuntimeError):
 
 
 @contextlib.contextmanager
-def located(task: Task, method: str, env: gymnasium.Env) -> Iterator[None]:
+def located(task: Task, method: str, env: gymnasium.Env, known: tuple[type[Exception], ...] = ()) -> Iterator[None]:
     """Make a `TaskFailure` of any error.
 
     Args:
         task: whose environment it is.
         method: that is called, such as 'step'.
         env: the environment.
+        known: errors that stay what they are.
     """
     try:
         yield
-    except TaskFailure:
+    except (TaskFailure, *known):
         raise
     except Exception as error:  # whatever somebody else's code may raise
         raise TaskFailure(_told(task, method, env, error), ''.join(traceback.format_exception(error))) from error

@@ -41,13 +41,13 @@ class Simulator(Protocol):
     Attributes:
         steps: environment steps in an episode
         metadata: with `render_fps`, environment steps in a second
-        action_space: a Box of real numbers with finite bounds
+        action_space: a Box of real numbers [A] with finite bounds, or a MultiDiscrete: choices of one of several
         observation_space: of what `observe` gives; it is not asked for where the environment was made blind
     """
 
     steps: int
     metadata: dict[str, Any]
-    action_space: gymnasium.spaces.Box
+    action_space: gymnasium.spaces.Box | gymnasium.spaces.MultiDiscrete
     observation_space: gymnasium.spaces.Box
 
     def reset(self, *, seed: int | None = None, options: dict | None = None) -> tuple[Any, dict]:
@@ -57,7 +57,7 @@ class Simulator(Protocol):
         """One environment step: (what `observe` takes, reward, terminated, truncated, {}).
 
         Args:
-            action: float64 [A] within the bounds.
+            action: float64 [A] within the bounds, or an int of each choice.
         """
 
     def observe(self, raw: Any) -> np.ndarray:
@@ -93,8 +93,16 @@ class Make(Protocol):
 
 
 class Family(NamedTuple):
-    """A row of the table in `tasks.py`. `resolve` and `names` import no simulator."""
+    """A row of the table in `tasks.py`. `resolve` and `names` import no simulator.
+
+    Attributes:
+        resolve: finds the task of a name
+        names: lists the names
+        make: makes the environment
+        ends: whether episodes can terminate before their time, so that the model learns to predict it
+    """
 
     resolve: Resolve
     names: Names
     make: Make
+    ends: bool = False

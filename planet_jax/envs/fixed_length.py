@@ -9,14 +9,16 @@ class FixedLength(gymnasium.Wrapper):
     After the environment's own end (terminated or truncated alike) the last observation is repeated with reward 0 and
     nothing is simulated. `info['length']`, at the reset and at every step, is the number of agent steps simulated so
     far in this episode: the number of valid steps. `terminated` is never true; `truncated` is true at step `steps`.
+    Whether the environment terminated is in `info['terminated']`, for tasks that can.
     """
 
-    def __init__(self, env: gymnasium.Env, steps: int):
+    def __init__(self, env: gymnasium.Env, steps: int, ends: bool = False):
         """Wrap `env`.
 
         Args:
             env: the environment.
             steps: T, agent steps in an episode.
+            ends: whether episodes can terminate.
 
         Raises:
             ValueError: `steps` is below 1.
@@ -28,13 +30,14 @@ class FixedLength(gymnasium.Wrapper):
         self._left = 0
         self._length = 0
         self._ended = True
+        self._ends, self._terminated = ends, False
         self._observation = None
 
     def reset(self, *, seed=None, options=None):
         """Begin an episode: (observation, info)."""
         self._observation, info = self.env.reset(seed=seed, options=options)
-        self._left, self._length, self._ended = self.steps, 0, False
-        return self._observation.copy(), {**info, 'length': 0}
+        self._left, self._length, self._ended, self._terminated = self.steps, 0, False, False
+        return self._seen(), {**info, **self._told()}
 
     def step(self, action):
         """One agent step: (observation, reward, False, whether this was step `steps`, info).
@@ -49,6 +52,15 @@ class FixedLength(gymnasium.Wrapper):
         if not self._ended:
             self._observation, reward, terminated, truncated, info = self.env.step(action)
             self._length += 1
-            self._ended = terminated or truncated
+            self._ended, self._terminated = terminated or truncated, terminated
         self._left = left
-        return self._observation.copy(), reward, False, left == 0, {**info, 'length': self._length}
+        return self._seen(), reward, False, left == 0, {**info, **self._told()}
+
+    def _seen(self):
+        """A copy, since it may be repeated; a Dict has its parts copied."""
+        if isinstance(self._observation, dict):
+            return {name: part.copy() for name, part in self._observation.items()}
+        return self._observation.copy()
+
+    def _told(self):
+        return {'length': self._length} | ({'terminated': self._terminated} if self._ends else {})

@@ -1,12 +1,27 @@
-"""Observations that are images, whatever their layout, as uint8 [height, width, 3]."""
+"""Observations that are images, whatever their layout, as uint8 [height, width, channels]."""
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import gymnasium
 import numpy as np
 
+from planet_jax.config.fitted import CHANNELS
+
 _SMALLEST = 8
 """Pixels of the shorter side; what is smaller is a matrix of numbers."""
+
+
+class Images(NamedTuple):
+    """How a space's images are taken.
+
+    Attributes:
+        shape: height, width and channels
+        convert: an image of the space -> uint8 [*shape]
+    """
+
+    shape: tuple[int, int, int]
+    convert: Callable[[np.ndarray], np.ndarray]
 
 
 def is_rgb(space: gymnasium.Space) -> bool:
@@ -15,12 +30,12 @@ def is_rgb(space: gymnasium.Space) -> bool:
         space.shape[2] == 3)
 
 
-def converter(space: gymnasium.Space) -> Callable[[np.ndarray], np.ndarray] | None:
-    """A function that makes uint8 [height, width, 3] of a space's images; none: it holds no such images.
+def of_space(space: gymnasium.Space) -> Images | None:
+    """How the images of a space are taken; none: it holds no images.
 
-    Images are [height, width], [height, width, C] or [C, height, width] with C = 1 or 3; where both are possible, the
-    channels come last. Gray becomes three equal channels. Numbers are uint8, or real in a stated, finite range that is
-    one for all pixels, which becomes 0 to 255.
+    Images are [height, width], [height, width, C] or [C, height, width] with 1 to 12 channels, or stacks of frames,
+    [N, height, width, C], whose channels are joined, 12 at most. Where both are possible, the channels come last.
+    Numbers are uint8, or real in a stated, finite range that is one for all pixels, which becomes 0 to 255.
     """
     if not isinstance(space, gymnasium.spaces.Box):
         return None
@@ -38,17 +53,35 @@ def converter(space: gymnasium.Space) -> Callable[[np.ndarray], np.ndarray] | No
         image = layout(image)
         if image.dtype != np.uint8:
             image = np.round(np.clip((image.astype(np.float64) - low) / (high - low), 0, 1) * 255).astype(np.uint8)
+        return np.ascontiguousarray(image)
+
+    return Images(layout(np.broadcast_to(0, space.shape)).shape, convert)
+
+
+def converter(space: gymnasium.Space) -> Callable[[np.ndarray], np.ndarray] | None:
+    """A function that makes uint8 [height, width, 3] of a space's images; none: they are neither gray nor in colours.
+
+    Gray becomes three equal channels.
+    """
+    found = of_space(space)
+    if found is None or found.shape[2] not in (1, 3) or len(space.shape) == 4:
+        return None
+
+    def convert(image):
+        image = found.convert(image)
         return np.ascontiguousarray(np.broadcast_to(image, (*image.shape[:2], 3)))
 
     return convert
 
 
 def _layout(shape):
-    """A function to [height, width, 1 or 3]; none: the shape is not that of an image."""
+    """A function to [height, width, channels]; none: the shape is not that of an image."""
     if len(shape) == 2 and min(shape) >= _SMALLEST:
         return lambda image: image[..., None]
-    if len(shape) == 3 and shape[2] in (1, 3) and min(shape[:2]) >= _SMALLEST:
+    if len(shape) == 3 and 1 <= shape[2] <= CHANNELS and min(shape[:2]) > max(shape[2], _SMALLEST - 1):
         return lambda image: image
-    if len(shape) == 3 and shape[0] in (1, 3) and min(shape[1:]) >= _SMALLEST:
+    if len(shape) == 3 and 1 <= shape[0] <= CHANNELS and min(shape[1:]) > max(shape[0], _SMALLEST - 1):
         return lambda image: np.moveaxis(image, 0, 2)
+    if len(shape) == 4 and 1 <= shape[0] * shape[3] <= CHANNELS and min(shape[1:3]) >= _SMALLEST:
+        return lambda image: np.moveaxis(image, 0, 2).reshape(*image.shape[1:3], -1)
     return None

@@ -1,4 +1,4 @@
-"""Tasks of the user's own: any `gymnasium.Env` with bounded Box actions, by import path or registered name."""
+"""Tasks of the user's own: any `gymnasium.Env` with actions to be planned, by import path or registered name."""
 
 import importlib
 import math
@@ -10,7 +10,8 @@ import gymnasium
 import numpy as np
 
 from planet_jax.config import Env
-from planet_jax.envs import images, rendering, spaces
+from planet_jax.envs import rendering, seen, spaces
+from planet_jax.envs.actions import Flat
 from planet_jax.envs.failures import located, located_error, wrong
 from planet_jax.envs.family import Family, Task
 
@@ -23,17 +24,15 @@ _NAME = re.compile(r'([a-z_]\w*(?:\.[a-z_]\w*)*):((?:[\w-]+/)?[\w.-]+)', re.ASCI
 _SPEED = 20
 """Environment steps in a second, where an environment tells none."""
 
-_LARGEST_BOUND = 1e8
-"""Of an action. Simulators write 1e10, or the largest float, where there is none."""
-
 
 class OwnTask(gymnasium.Wrapper):
     """A `gymnasium.Env` as a `family.Simulator`.
 
     Observations are uint8 [size, size, 3]: the environment's own if they are uint8 [height, width, 3], else what it
     renders with `render_mode='rgb_array'`, else its own if they are other images (`images.converter`); each is
-    stretched to a square by averaging areas. Or they are float32 [n]: its own, flattened; the parts of a Dict are
-    joined in the order of its space, and what is discrete is one-hot.
+    stretched to a square by averaging areas. With `config.image` own they are its own images, uint8 [height, width,
+    channels], whatever it can render. Or they are float32 [n]: its own, flattened; the parts of a Dict are
+    joined in the order of its space, and what is discrete is one-hot. Or they are a dict of both, see `config.keys`.
 
     What it tells in `info` is dropped. An episode follows from its seed if the environment draws from nothing but
     `self.np_random` and keeps nothing of earlier episodes.
@@ -61,25 +60,20 @@ class OwnTask(gymnasium.Wrapper):
         if steps is None:
             raise ValueError(f'{task.name} does not tell how long its episodes may be: set --env.steps, register it '
                              f'with max_episode_steps, or wrap it in gymnasium.wrappers.TimeLimit.')
-        space, pixels = env.observation_space, config.observation == 'pixels'
-        self._convert = _convert(env) if pixels else None
-        if pixels and not blind and not self._convert and env.render_mode != 'rgb_array':
+        space = env.observation_space
+        renders = 'rgb_array' in ((env.metadata or {}).get('render_modes') or ())
+        self._seen = seen.of_space(task.name, space, config, renders)
+        if self._seen is None and not blind and env.render_mode != 'rgb_array':
             env.close()
             env = _make(task, config, render_mode='rgb_array')
-        if not pixels and _is_vector(space) and not gymnasium.spaces.flatdim(space):
-            raise ValueError(f'{task.name} has the observation space {space}, but a vector needs at least one number.')
-        if not pixels and not _is_vector(space):
-            raise ValueError(f'{task.name} has the observation space {space}, but vectors are made of Box, Discrete, '
-                             f'MultiDiscrete and MultiBinary, and of a Dict or Tuple of these: set --env.observation '
-                             f'pixels, or leave the rest out, as gymnasium.wrappers.FilterObservation can.')
         super().__init__(env)
         self.steps = steps
         told = env.metadata or {}
         self.metadata = {**told, 'render_fps': _speed(told.get('render_fps'))}
-        _check_bounds(task.name, env.action_space)
-        self._size = config.size if pixels else None
-        self.observation_space = spaces.images(config.size) if pixels else spaces.vectors(
-            gymnasium.spaces.flatdim(space))
+        self._actions = Flat(task.name, env.action_space)
+        self.action_space = self._actions.space
+        self._size = config.size
+        self.observation_space = self._seen.space if self._seen else spaces.images(config.size)
 
     def reset(self, *, seed=None, options=None):
         """Begin an episode: (observation, {}).
@@ -98,15 +92,13 @@ class OwnTask(gymnasium.Wrapper):
         """One environment step: (observation, reward, terminated, truncated, {}).
 
         Args:
-            action: float64 [A] within the bounds.
+            action: of the flat space.
 
         Raises:
             TaskFailure: the environment failed, or its reward is not one number.
         """
-        space = self.env.action_space
         with located(self._task, 'step', self.env):
-            observation, gained, terminated, truncated, info = self.env.step(
-                action.reshape(space.shape).astype(space.dtype))
+            observation, gained, terminated, truncated, info = self.env.step(self._actions.native(action))
             if not isinstance(info, dict):
                 raise TypeError(f'info is {type(info).__name__}')
             ends = bool(terminated), bool(truncated)
@@ -126,18 +118,13 @@ class OwnTask(gymnasium.Wrapper):
             TaskFailure: it is not finite, or not what the space says.
             RuntimeError: pictures cannot be rendered here.
         """
-        if self._size is not None:
-            return _square(self._image(raw) if self._convert else self._render(), self._size)
-        space = self.env.observation_space
-        with located(self._task, 'step', self.env), np.errstate(over='ignore'):
-            vector = gymnasium.spaces.flatten(space, raw).astype(np.float32)
-        if vector.shape != self.observation_space.shape:
-            raise wrong(self._task, 'step', self.env, f'An observation of {self._task.name} has {vector.size} numbers, '
-                                                      f'but its space {space} has {self.observation_space.shape[0]}')
-        if not np.isfinite(vector).all():
-            raise wrong(self._task, 'step', self.env, f'An observation of {self._task.name} is {vector.tolist()}, but '
-                                                      f'must be finite numbers of float32')
-        return vector
+        if self._seen is None:
+            return seen.square(self._render(), self._size)
+        try:
+            with located(self._task, 'step', self.env, (seen.Mismatch,)):
+                return self._seen.see(raw)
+        except seen.Mismatch as error:
+            raise wrong(self._task, 'step', self.env, f'An observation of {self._task.name} {error}') from None
 
     def close(self):
         """Free what it holds."""
@@ -145,14 +132,6 @@ class OwnTask(gymnasium.Wrapper):
         renderer = getattr(self.env.unwrapped, 'mujoco_renderer', None)
         if hasattr(renderer, '_viewers'):  # It keeps viewers that are of no use any more, and would draw with them.
             renderer.viewer, renderer._viewers = None, {}
-
-    def _image(self, raw):
-        image, space = np.asarray(raw), self.env.observation_space
-        kinds = 'iu' if space.dtype == np.uint8 else 'f'
-        if image.shape != space.shape or image.dtype.kind not in kinds:
-            raise wrong(self._task, 'step', self.env, f'An observation of {self._task.name} is {image.dtype} '
-                                                      f'{image.shape}, but its space says {space.dtype} {space.shape}')
-        return self._convert(image.astype(space.dtype))
 
     def _render(self):
         try:
@@ -237,45 +216,10 @@ def _limit(env):
     return env.get_wrapper_attr('_max_episode_steps') if env.has_wrapper_attr('_max_episode_steps') else None
 
 
-def _convert(env):
-    """How its own observations become pictures; none: they do not, and it is to render them."""
-    modes = (env.metadata or {}).get('render_modes') or ()
-    if images.is_rgb(env.observation_space) or 'rgb_array' not in modes:
-        return images.converter(env.observation_space)
-    return None
-
-
-def _is_vector(space):
-    if isinstance(space, gymnasium.spaces.Dict):
-        return all(map(_is_vector, space.values()))
-    if isinstance(space, gymnasium.spaces.Tuple):
-        return all(map(_is_vector, space))
-    return isinstance(space, (gymnasium.spaces.Box, gymnasium.spaces.Discrete, gymnasium.spaces.MultiDiscrete,
-                              gymnasium.spaces.MultiBinary))
-
-
-def _check_bounds(name, space):
-    if not isinstance(space, gymnasium.spaces.Box) or not np.issubdtype(space.dtype, np.floating):
-        raise ValueError(f'{name} has the action space {space}, but the planner needs a Box of real numbers: discrete '
-                         f'and other actions cannot be planned.')
-    if not math.prod(space.shape):
-        raise ValueError(f'{name} has the action space {space}, but a task needs at least one number to act with.')
-    if not all((np.abs(bound.astype(np.float64)) <= _LARGEST_BOUND).all() for bound in (space.low, space.high)):
-        raise ValueError(f'{name} has the action space {space}, but the planner needs finite bounds, of '
-                         f'{_LARGEST_BOUND:.0e} at most: give it some, as gymnasium.wrappers.RescaleAction or '
-                         f'TransformAction can.')
-
-
-def _square(image, size):
-    """uint8 [height, width, 3] as a new uint8 [size, size, 3], each pixel the mean of the area that it covers."""
-    from PIL import Image
-    return np.array(Image.fromarray(image).resize((size, size), Image.Resampling.BOX))
-
-
 def _resolve(name):
     match = _NAME.fullmatch(name)
     return Task(name, *match.groups(), 1) if match else None
 
 
-FAMILY = Family(_resolve, lambda: (), OwnTask)
+FAMILY = Family(_resolve, lambda: (), OwnTask, ends=True)
 """Whatever a module makes or gymnasium has registered, written MODULE:NAME."""

@@ -1,12 +1,14 @@
 """The spaces of observations and actions, and the check at the door of every `step`."""
 
+from collections.abc import Sequence
+
 import gymnasium
 import numpy as np
 
 
-def images(size: int) -> gymnasium.spaces.Box:
-    """Images, uint8 [size, size, 3]."""
-    return gymnasium.spaces.Box(0, 255, (size, size, 3), np.uint8)
+def images(size: int | tuple[int, int, int]) -> gymnasium.spaces.Box:
+    """Images, uint8 [size, size, 3], or of a shape of their own."""
+    return gymnasium.spaces.Box(0, 255, (size, size, 3) if isinstance(size, int) else size, np.uint8)
 
 
 def vectors(size: int) -> gymnasium.spaces.Box:
@@ -17,6 +19,21 @@ def vectors(size: int) -> gymnasium.spaces.Box:
 def actions(size: int) -> gymnasium.spaces.Box:
     """Actions, float32 [A] in [-1, 1]."""
     return gymnasium.spaces.Box(-1.0, 1.0, (size,), np.float32)
+
+
+def one_hot(choices: Sequence[int]) -> gymnasium.spaces.Box:
+    """Choices, one after the other as one-hot vectors, float32 [A]."""
+    return gymnasium.spaces.Box(0.0, 1.0, (sum(choices),), np.float32)
+
+
+def choices(space: gymnasium.Space) -> tuple[int, ...]:
+    """The categories of each choice of a MultiDiscrete; empty for a Box."""
+    return tuple(map(int, space.nvec)) if isinstance(space, gymnasium.spaces.MultiDiscrete) else ()
+
+
+def chosen(action: np.ndarray, choices: Sequence[int]) -> np.ndarray:
+    """The largest entry of each choice, int64 [choices], of an action [A]; the first of those that are alike."""
+    return np.array([part.argmax() for part in np.split(action, np.cumsum(choices)[:-1])])
 
 
 def check_action(action, size: int) -> np.ndarray:

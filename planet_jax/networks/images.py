@@ -16,7 +16,7 @@ class Convolution(nn.Module):
 
     Attributes:
         channels: of the output.
-        kernel: its height and width.
+        kernel: its height and width; one number for both.
         stride: in both directions.
         transposed: whether the image becomes larger. The kernel is then [k, k, output, input], as in TensorFlow, which
             makes no difference to its initial scale.
@@ -24,7 +24,7 @@ class Convolution(nn.Module):
     """
 
     channels: int
-    kernel: int
+    kernel: int | tuple[int, int]
     stride: int = 2
     transposed: bool = False
     dtype: jnp.dtype | None = None
@@ -33,7 +33,8 @@ class Convolution(nn.Module):
     def __call__(self, x: jax.Array) -> jax.Array:
         """[..., height, width, channels] -> the same with another size."""
         ends = (self.channels, x.shape[-1]) if self.transposed else (x.shape[-1], self.channels)
-        kernel = self.param('kernel', INITIALIZER, (self.kernel, self.kernel, *ends))
+        sides = (self.kernel, self.kernel) if isinstance(self.kernel, int) else self.kernel
+        kernel = self.param('kernel', INITIALIZER, (*sides, *ends))
         bias = self.param('bias', nn.initializers.zeros, (self.channels,))
         function = convolutions.conv_transpose if self.transposed else convolutions.conv
         x, kernel = promote_dtype(x, kernel, dtype=self.dtype)
@@ -52,13 +53,13 @@ class Encoder(nn.Module):
     """
 
     channels: Sequence[int]
-    kernels: Sequence[int] = ()
+    kernels: Sequence[int | tuple[int, int]] = ()
     strides: Sequence[int] = ()
     dtype: jnp.dtype | None = None
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        """[..., size, size, 3] -> [..., values]."""
+        """[..., height, width, image channels] -> [..., values]."""
         layers = len(self.channels)
         for channels, kernel, stride in zip(self.channels, self.kernels or (4,) * layers, self.strides or (2,) * layers,
                                             strict=True):
@@ -75,7 +76,7 @@ class Decoder(nn.Module):
         kernels: of each transposed convolution.
         image_channels: of the last one.
         strides: of each transposed convolution; none: 2 each.
-        start: height and width of the map that the dense layer makes.
+        start: height and width of the map that the dense layer makes; one number for both.
         layers: hidden dense layers with ReLU before it (the paper has none).
         hidden: units of each of these.
         dtype: see `heads.product_dtype`; the image is float32.
@@ -83,22 +84,23 @@ class Decoder(nn.Module):
 
     units: int
     channels: Sequence[int]
-    kernels: Sequence[int]
+    kernels: Sequence[int | tuple[int, int]]
     image_channels: int
     strides: Sequence[int] = ()
-    start: int = 1
+    start: int | tuple[int, int] = 1
     dtype: jnp.dtype | None = None
     layers: int = 0
     hidden: int = 256
 
     @nn.compact
     def __call__(self, features: jax.Array) -> jax.Array:
-        """[..., F] -> mean of the image [..., size, size, image_channels]."""
+        """[..., F] -> mean of the image [..., height, width, image_channels]."""
         x = features
         for _ in range(self.layers):
             x = nn.relu(Dense(self.hidden, self.dtype)(x))
         x = Dense(self.units, self.dtype)(x)
-        x = x.reshape(*x.shape[:-1], self.start, self.start, -1)
+        start = (self.start, self.start) if isinstance(self.start, int) else self.start
+        x = x.reshape(*x.shape[:-1], *start, -1)
         strides = self.strides or (2,) * len(self.kernels)
         *layers, (_, *last) = zip((*self.channels, 0), self.kernels, strides, strict=True)
         for channels, kernel, stride in layers:

@@ -1,76 +1,124 @@
 """Puts encoder, cell, decoder and reward head together as one `WorldModel` of pure functions."""
 
+import math
+from typing import NamedTuple
+
 import jax
 import jax.numpy as jnp
 
-from planet_jax.config import Model, Spec
+from planet_jax import keys
+from planet_jax.config import Model, Spec, fit
 from planet_jax.networks.cells import NETWORKS, sample
+from planet_jax.networks.ends import GoesOn
 from planet_jax.networks.heads import Mlp, product_dtype
 from planet_jax.networks.images import Decoder, Encoder
 from planet_jax.ops import images
-from planet_jax.types import Latent, WorldModel
+from planet_jax.types import Latent, Prepare, WorldModel
+
+
+class Part(NamedTuple):
+    """The networks of one part of an observation, or of all of it.
+
+    Attributes:
+        encoder: of it
+        encoded: size of the encoder's output
+        decoder: of it
+        prepare: (key, observation) -> float32 [*shape]
+        shape: of the observation
+    """
+
+    encoder: Encoder | Mlp
+    encoded: int
+    decoder: Decoder | Mlp
+    prepare: Prepare
+    shape: tuple[int, ...]
+
+
+def _make_part(config: Model, shape: tuple[int, ...]) -> Part:
+    dtype = product_dtype(config)
+    if len(shape) == 3:
+        fitted = fit(config, *shape[:2])
+        channels, kernels, strides = zip(*fitted.decoder)
+
+        def prepare(key, observation):
+            return images.prepare(key, observation, config.image_bits)
+
+        return Part(
+            Encoder(*zip(*fitted.encoder), dtype), math.prod(fitted.encoded) * fitted.encoder[-1].channels,
+            Decoder(fitted.units, channels[:-1], kernels, shape[2], strides, fitted.start, dtype, config.decoder_layers,
+                    config.decoder_hidden), prepare, shape)
+    if len(shape) == 1:
+        def take(key, observation):
+            del key  # Vectors are taken as they are.
+            return jnp.asarray(observation, jnp.float32)
+
+        return Part(Mlp(config.vector_layers - 1, config.vector_units, (config.vector_units,), dtype),
+                    config.vector_units, Mlp(config.vector_layers, config.vector_units, shape, dtype), take, shape)
+    raise ValueError(f'Observations must be images (height, width, channels) or vectors (size,), but their shape is '
+                     f'{shape}.')
 
 
 def make_world_model(config: Model, spec: Spec) -> WorldModel:
     """A latent dynamics model for the observations and actions of an environment.
 
-    Parameters are a dictionary with the entries 'encoder', 'cell', 'decoder' and 'reward'. At the paper's size with
-    A = 6 the RSSM's are 690,144 + 557,320 + 3,795,555 + 250,201 = 5,293,220 numbers.
+    Parameters are a dictionary with the entries 'encoder', 'cell', 'decoder' and 'reward', and 'goes_on' where episodes
+    can terminate and the settings ask for that head. Where observations have several parts, encoder and decoder have an
+    entry for each, and the encoders' outputs are joined before the posterior. At the paper's size with A = 6 the RSSM's
+    are 690,144 + 557,320 + 3,795,555 + 250,201 = 5,293,220 numbers.
 
     Args:
         config: sizes and variants.
         spec: observation shape and dtype, and A.
 
     Raises:
-        ValueError: the decoder's image has another size than the observation, or an observation is neither an image
-            nor a vector.
+        ValueError: no networks fit the image's size, or an observation is neither an image nor a vector.
     """
-    shape, dtype = spec.observation_shape, product_dtype(config)
-    if len(shape) == 3:
-        if config.decoded_size() != shape[0] or shape[0] != shape[1]:
-            raise ValueError(f'The decoder makes images of {config.decoded_size()} x {config.decoded_size()} pixels, '
-                             f'but the observations are {shape[0]} x {shape[1]}.')
-        encoder = Encoder(config.encoder_channels, config.encoder_kernels, config.encoder_strides, dtype)
-        encoded = config.encoded_size(shape[0])**2 * config.encoder_channels[-1]
-        decoder = Decoder(config.decoder_units, config.decoder_channels, config.decoder_kernels, shape[2],
-                          config.decoder_strides, config.decoder_start, dtype, config.decoder_layers,
-                          config.decoder_hidden)
-
-        def prepare(key, observation):
-            return images.prepare(key, observation, config.image_bits)
-    elif len(shape) == 1:
-        encoder = Mlp(config.vector_layers - 1, config.vector_units, (config.vector_units,), dtype)
-        encoded = config.vector_units
-        decoder = Mlp(config.vector_layers, config.vector_units, shape, dtype)
-
-        def prepare(key, observation):
-            del key  # Vectors are taken as they are.
-            return jnp.asarray(observation, jnp.float32)
-    else:
-        raise ValueError(f'Observations must be images (height, width, channels) or vectors (size,), but their shape '
-                         f'is {shape}.')
+    dtype = product_dtype(config)
+    parts = {name: _make_part(config, shape) for name, shape, _ in spec.parts}
+    part = _make_part(config, spec.observation_shape) if not parts else None
+    encoded = part.encoded if part else sum(each.encoded for each in parts.values())
 
     deterministic = config.deterministic if config.traits.deterministic else 0
     cell = NETWORKS[config.cell](config, spec.action_size, encoded)
     reward = Mlp(config.reward_layers, config.reward_units, dtype=dtype)
+    goes_on = GoesOn(config.reward_layers, config.reward_units, dtype) if config.end_head and spec.ends else None
 
     def initial() -> Latent:
         zero = jnp.zeros(config.stochastic)
         return Latent(zero, zero, zero, jnp.zeros(deterministic))
 
     def init(key):
-        keys = jax.random.split(key, 5)
+        encoder_key, cell_key, decoder_key, reward_key, noise_key = jax.random.split(key, 5)
         features = initial().features
+        if part:
+            encoder, decoder = part.encoder.init(encoder_key, jnp.zeros(part.shape)), part.decoder.init(
+                decoder_key, features)
+        else:
+            encoder, decoder = ({'params': {name: each[network]['params'] for name, each in {
+                name: (each.encoder.init(keys.stream(encoder_key, name), jnp.zeros(each.shape)),
+                       each.decoder.init(keys.stream(decoder_key, name), features))
+                for name, each in parts.items()}.items()}} for network in range(2))
         variables = {
-            'encoder': encoder.init(keys[0], jnp.zeros(shape)),
-            'cell': cell.init(keys[1], keys[4], initial(), jnp.zeros(spec.action_size), jnp.zeros(encoded)),
-            'decoder': decoder.init(keys[2], features),
-            'reward': reward.init(keys[3], features),
+            'encoder': encoder,
+            'cell': cell.init(cell_key, noise_key, initial(), jnp.zeros(spec.action_size), jnp.zeros(encoded)),
+            'decoder': decoder,
+            'reward': reward.init(reward_key, features),
         }
+        if goes_on:  # With a stream of its own, so that the others begin as without it.
+            variables['goes_on'] = goes_on.init(keys.stream(key, 'goes_on'), features)
         return {name: collections['params'] for name, collections in variables.items()}
 
+    def prepare(key, observation):
+        if part:
+            return part.prepare(key, observation)
+        return {name: each.prepare(keys.stream(key, name), observation[name]) for name, each in parts.items()}
+
     def encode(params, prepared):
-        encoded = encoder.apply({'params': params['encoder']}, prepared)
+        if part:
+            encoded = part.encoder.apply({'params': params['encoder']}, prepared)
+        else:
+            encoded = jnp.concatenate([each.encoder.apply({'params': params['encoder'][name]}, prepared[name]).astype(
+                jnp.float32) for name, each in parts.items()], -1)
         return cell.apply({'params': params['cell']}, encoded, method='embed')
 
     def prior(params, key, latent, action):
@@ -83,9 +131,15 @@ def make_world_model(config: Model, spec: Spec) -> WorldModel:
         return latent.replace(stochastic=sample(config, key, latent.mean, latent.std))
 
     def decode(params, features):
-        return decoder.apply({'params': params['decoder']}, features)
+        if part:
+            return part.decoder.apply({'params': params['decoder']}, features)
+        return {name: each.decoder.apply({'params': params['decoder'][name]}, features) for name, each in parts.items()}
 
     def predict_reward(params, features):
         return reward.apply({'params': params['reward']}, features)
 
-    return WorldModel(init, initial, prepare, encode, prior, posterior, resample, decode, predict_reward)
+    def predict_going_on(params, features):
+        return goes_on.apply({'params': params['goes_on']}, features)
+
+    return WorldModel(init, initial, prepare, encode, prior, posterior, resample, decode, predict_reward,
+                      predict_going_on if goes_on else None)

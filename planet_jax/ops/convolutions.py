@@ -10,9 +10,10 @@ not `jax.custom_vjp`s, since `vmap` of these computes a kernel's gradient for ev
 primitives turn a mapped axis into more images, in any order of `grad`, `vmap` and `checkpoint`.
 
 Inside, every array has a leading axis P, the number of kernels, which `vmap` over kernels fills: x [P, N, H, W, Ci],
-y [P, N, h, w, Co], kernel [P, k, k, Ci, Co], where x is the image of the higher resolution.
+y [P, N, h, w, Co], kernel [P, kh, kw, Ci, Co], where x is the image of the higher resolution.
 """
 
+import math
 from functools import partial
 
 import jax
@@ -29,12 +30,12 @@ the caches, and the operating system would have to find and clear fresh pages fo
 
 
 def conv(x, kernel, stride=2):
-    """Convolves without padding: x [..., H, W, Ci] and kernel [k, k, Ci, Co] -> [..., (H - k) // stride + 1, ..., Co].
+    """Convolves without padding: x [..., H, W, Ci], kernel [kh, kw, Ci, Co] -> [..., (H - kh) // stride + 1, ..., Co].
 
-    Raises ValueError if the channels differ, the kernel is not square, or the image is smaller than the kernel.
+    Raises ValueError if the channels differ, or the image is smaller than the kernel.
     """
-    _check(x, kernel, 2, at_least=kernel.shape[0])
-    if kernel.shape[0] == stride:
+    _check(x, kernel, 2, at_least=kernel.shape[:2])
+    if kernel.shape[:2] == (stride, stride):
         return _apart(x, kernel)
     y = _conv.bind(x.reshape(1, -1, *x.shape[-3:]), kernel[None], stride=stride, precision=_precision())
     return y.reshape(*x.shape[:-3], *y.shape[-3:])
@@ -44,14 +45,14 @@ def conv_transpose(x, kernel, stride=2):
     """The gradient of `conv` by its image: out[stride i + a, stride j + b] += kernel[a, b] @ x[i, j], without padding.
 
     As in TensorFlow's conv2d_transpose, the kernel is that of the convolution, so its output channels come first:
-    x [..., H, W, Ci] and kernel [k, k, Co, Ci] -> [..., stride * (H - 1) + k, ..., Co].
+    x [..., H, W, Ci] and kernel [kh, kw, Co, Ci] -> [..., stride * (H - 1) + kh, ..., Co].
 
-    Raises ValueError if the channels differ or the kernel is not square.
+    Raises ValueError if the channels differ or the image is empty.
     """
-    _check(x, kernel, 3, at_least=1)
-    if kernel.shape[0] == stride:
+    _check(x, kernel, 3, at_least=(1, 1))
+    if kernel.shape[:2] == (stride, stride):
         return _apart_transposed(x, kernel)
-    size = tuple(stride * (s - 1) + kernel.shape[0] for s in x.shape[-3:-1])
+    size = tuple(stride * (s - 1) + k for s, k in zip(x.shape[-3:-1], kernel.shape))
     y = _conv_transpose.bind(x.reshape(1, -1, *x.shape[-3:]), kernel[None], stride=stride, size=size,
                              precision=_precision())
     return y.reshape(*x.shape[:-3], *y.shape[-3:])
@@ -63,10 +64,10 @@ def _precision():
 
 
 def _check(x, kernel, axis, at_least):
-    if x.ndim < 3 or kernel.ndim != 4 or x.shape[-1] != kernel.shape[axis] or kernel.shape[0] != kernel.shape[1]:
-        raise ValueError(f'images {x.shape} do not fit the kernel {kernel.shape}: it must be square, '
-                         f'and its axis {axis} as long as the last of [..., H, W, C]')
-    if min(x.shape[-3:-1]) < at_least:
+    if x.ndim < 3 or kernel.ndim != 4 or x.shape[-1] != kernel.shape[axis]:
+        raise ValueError(f'images {x.shape} do not fit the kernel {kernel.shape}: its axis {axis} must be as long as '
+                         f'the last of [..., H, W, C]')
+    if any(side < least for side, least in zip(x.shape[-3:-1], at_least)):
         raise ValueError(f'images {x.shape} are smaller than the kernel {kernel.shape} or empty')
 
 
@@ -95,14 +96,13 @@ def _library_conv(x, kernel, *, stride):
 
 
 def _library_conv_transpose(y, kernel, *, stride, size):
-    k = kernel.shape[0]
-    padding = [(k - 1, s - stride * (n - 1) - 1) for s, n in zip(size, y.shape[1:3], strict=True)]
+    padding = [(k - 1, s - stride * (n - 1) - 1) for s, n, k in zip(size, y.shape[1:3], kernel.shape)]
     return lax.conv_general_dilated(y, lax.rev(kernel, (0, 1)), (1, 1), padding, lhs_dilation=(stride, stride),
                                     dimension_numbers=('NHWC', 'HWOI', 'NHWC'))
 
 
 def _library_kernel_gradient(x, y, *, stride, k):
-    padding = [(0, k + stride * (n - 1) - s) for s, n in zip(x.shape[1:3], y.shape[1:3], strict=True)]
+    padding = [(0, side + stride * (n - 1) - s) for s, n, side in zip(x.shape[1:3], y.shape[1:3], k, strict=True)]
     return lax.conv_general_dilated(x, y, (1, 1), padding, rhs_dilation=(stride, stride),
                                     dimension_numbers=('CHWN', 'IHWO', 'HWNC'))
 
@@ -113,9 +113,15 @@ def _library_kernel_gradient(x, y, *, stride, k):
 
 def _pieces(k, stride, channels):
     """Yields a patch's pieces: row of blocks, row in the block, column of blocks, and length in numbers."""
-    for a in range(k):
-        for b in range(0, k, stride):
-            yield a // stride, a % stride, b // stride, min(stride, k - b) * channels
+    height, width = k
+    for a in range(height):
+        for b in range(0, width, stride):
+            yield a // stride, a % stride, b // stride, min(stride, width - b) * channels
+
+
+def _more_blocks(k, stride):
+    """Blocks that a patch has beyond its first, down and to the right."""
+    return tuple(-(-side // stride) - 1 for side in k)
 
 
 def _resize(x, height, width):
@@ -123,41 +129,45 @@ def _resize(x, height, width):
     return lax.pad(x, jnp.zeros((), x.dtype), more)
 
 
+def _positions(x, k, stride):
+    """Of a kernel's patches in images [N, H, W, C]: (h, w)."""
+    return tuple((s - side) // stride + 1 for s, side in zip(x.shape[1:3], k, strict=True))
+
+
 def _patches(x, k, stride):
-    """[N, H, W, C] -> [N, h, w, k k C]."""
-    n, height, width, c = x.shape
-    h, w, blocks = (height - k) // stride + 1, (width - k) // stride + 1, -(-k // stride) - 1
-    grid = _resize(x, stride * (h + blocks), stride * (w + blocks))
-    grid = grid.reshape(n, h + blocks, stride, w + blocks, stride * c)
+    """[N, H, W, C] -> [N, h, w, kh kw C]."""
+    n, _, _, c = x.shape
+    (h, w), (down, right) = _positions(x, k, stride), _more_blocks(k, stride)
+    grid = _resize(x, stride * (h + down), stride * (w + right))
+    grid = grid.reshape(n, h + down, stride, w + right, stride * c)
     return jnp.concatenate([grid[:, i:i + h, r, j:j + w, :m] for i, r, j, m in _pieces(k, stride, c)], -1)
 
 
 def _overlap_add(patches, k, stride, size):
-    """The transpose of `_patches`: [N, h, w, k k C] -> [N, *size, C]."""
+    """The transpose of `_patches`: [N, h, w, kh kw C] -> [N, *size, C]."""
     n, h, w, numbers = patches.shape
-    c, blocks, at = numbers // k**2, -(-k // stride) - 1, 0
-    grid = jnp.zeros((n, h + blocks, stride, w + blocks, stride * c), patches.dtype)
+    c, (down, right), at = numbers // math.prod(k), _more_blocks(k, stride), 0
+    grid = jnp.zeros((n, h + down, stride, w + right, stride * c), patches.dtype)
     for i, r, j, m in _pieces(k, stride, c):
         piece = lax.slice(grid, (0, i, r, j, 0), (n, i + h, r + 1, j + w, m)) + patches[:, :, None, :, at:at + m]
         grid, at = lax.dynamic_update_slice(grid, piece, (0, i, r, j, 0)), at + m
-    return _resize(grid.reshape(n, stride * (h + blocks), stride * (w + blocks), c), *size)
+    return _resize(grid.reshape(n, stride * (h + down), stride * (w + right), c), *size)
 
 
 def _matrix_conv(x, kernel, *, stride):
-    k, matrix = kernel.shape[0], kernel.reshape(-1, kernel.shape[3])
-    positions = ((x.shape[1] - k) // stride + 1) * ((x.shape[2] - k) // stride + 1)
-    image_bytes = 4 * positions * len(matrix)
+    k, matrix = kernel.shape[:2], kernel.reshape(-1, kernel.shape[3])
+    image_bytes = 4 * math.prod(_positions(x, k, stride)) * len(matrix)
     return in_slices(lambda x: (_patches(x, k, stride) @ matrix, ()), _SLICE_BYTES / image_bytes, x)[0]
 
 
 def _matrix_conv_transpose(y, kernel, *, stride, size):
-    k, matrix = kernel.shape[0], kernel.reshape(-1, kernel.shape[3])
+    k, matrix = kernel.shape[:2], kernel.reshape(-1, kernel.shape[3])
     image_bytes = 4 * y.shape[1] * y.shape[2] * len(matrix)
     return in_slices(lambda y: (_overlap_add(y @ matrix.T, k, stride, size), ()), _SLICE_BYTES / image_bytes, y)[0]
 
 
 def _matrix_kernel_gradient(x, y, *, stride, k):
-    numbers = k**2 * x.shape[3]
+    numbers = math.prod(k) * x.shape[3]
 
     def product(x, y):
         # Slower, up to twice: the patches on the left, or y turned within the product instead of before it.
@@ -166,7 +176,7 @@ def _matrix_kernel_gradient(x, y, *, stride, k):
         return (), jnp.matmul(turned, _patches(x, k, stride).reshape(-1, numbers), preferred_element_type=jnp.float32)
 
     matrix = in_slices(product, _SLICE_BYTES / (4 * y.shape[1] * y.shape[2] * numbers), x, y)[1]
-    return matrix.T.reshape(k, k, x.shape[3], y.shape[3]).astype(x.dtype)
+    return matrix.T.reshape(*k, x.shape[3], y.shape[3]).astype(x.dtype)
 
 
 # The primitives, on P kernels.
@@ -214,12 +224,12 @@ ad.defbilinear(
     _conv,
     lambda y, x, kernel, stride, **same: _conv_transpose.bind(
         y, kernel, stride=stride, size=x.aval.shape[2:4], **same),
-    lambda y, x, kernel, stride, **same: _kernel_gradient.bind(x, y, stride=stride, k=kernel.aval.shape[1], **same))
+    lambda y, x, kernel, stride, **same: _kernel_gradient.bind(x, y, stride=stride, k=kernel.aval.shape[1:3], **same))
 ad.defbilinear(
     _conv_transpose,
     lambda x, y, kernel, stride, size, **same: _conv.bind(x, kernel, stride=stride, **same),
     lambda x, y, kernel, stride, size, **same: _kernel_gradient.bind(
-        x, y, stride=stride, k=kernel.aval.shape[1], **same))
+        x, y, stride=stride, k=kernel.aval.shape[1:3], **same))
 ad.defbilinear(
     _kernel_gradient,
     lambda kernel, x, y, stride, k, **same: _conv_transpose.bind(

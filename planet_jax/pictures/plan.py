@@ -47,7 +47,7 @@ class Iteration:
 
 def search(params: Any, key: jax.Array, root: Any, dynamics: planning.Dynamics, planner: planning.Planner,
            state: planning.PlanState | None,
-           sample_root: Callable[[jax.Array, Any], Any] | None = None) -> tuple[planning.Plan, list[Iteration]]:
+           **options: Any) -> tuple[planning.Plan, list[Iteration]]:
     """One plan with the planner's own random numbers, and all candidates of every iteration.
 
     Args:
@@ -57,14 +57,14 @@ def search(params: Any, key: jax.Array, root: Any, dynamics: planning.Dynamics, 
         dynamics: see `planning.rollouts`.
         planner: the planner.
         state: of the planner before this plan.
-        sample_root: see `planning.rollouts`.
+        **options: `sample_root` and `alive` of `planning.rollouts`.
     """
 
     @jax.jit
     def run(key, root, state):
         model = params, root, dynamics
-        plan, _ = planner.step(key, planning.rollouts(*model, sample_root=sample_root), state, record=True)
-        look = planning.visited(*model, sample_root=sample_root)
+        plan, _ = planner.step(key, planning.rollouts(*model, **options), state, record=True)
+        look = planning.visited(*model, **options)
         return plan, [Iteration(seen.actions, *look(seen.key, seen.actions), seen.returns, seen.mean, seen.std)
                       for seen in plan.record]
 

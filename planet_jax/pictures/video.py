@@ -47,12 +47,18 @@ class Page:
         """Puts an image at a place, `size` pixels wide and high.
 
         Args:
-            image: uint8 [height, width, 3]; an image of another size is enlarged without smoothing.
+            image: uint8 [height, width, channels]; an image of another size is enlarged without smoothing, and keeps its
+                aspect. Of other channels than three the last is shown in gray, the newest of a stack of frames, or the
+                last three in colours.
             left: pixels.
             top: pixels.
             size: pixels.
         """
-        self._image.paste(Image.fromarray(image).resize((size, size), Image.Resampling.NEAREST), (left, top))
+        height, width, channels = image.shape
+        image = image[..., -3:] if channels % 3 == 0 else np.repeat(image[..., -1:], 3, -1)
+        sides = [max(round(size * side / max(height, width)), 1) for side in (width, height)]
+        place = left + (size - sides[0]) // 2, top + (size - sides[1]) // 2
+        self._image.paste(Image.fromarray(np.ascontiguousarray(image)).resize(sides, Image.Resampling.NEAREST), place)
 
     def write(self, text: str, left: int, top: int, size: int = 14, color: tuple[int, int, int] = INK,
               anchor: str = 'lt') -> None:

@@ -18,7 +18,7 @@ halves, for a loop of your own.
 """
 
 from . import risk
-from .categorical import make_categorical
+from .categorical import draw_choices, make_categorical, uniform_choices
 from .compiling import compiler_options
 from .distributions import coloured, propose, refit
 from .host import Anytime, anytime, search_on_host
@@ -31,6 +31,6 @@ from .searching import cem, search
 
 __all__ = [
     'METHODS', 'Anytime', 'Dynamics', 'Iteration', 'Parts', 'Plan', 'PlanState', 'Planner', 'Score', 'anytime', 'cem',
-    'coloured', 'compiler_options', 'every', 'make_categorical', 'make_cem', 'make_icem', 'make_mppi', 'make_planner',
-    'make_random_shooting', 'propose', 'refit', 'risk', 'rollouts', 'search', 'search_on_host', 'visited',
-    'with_callback', 'with_gradient', 'with_knots', 'with_proposals']
+    'coloured', 'compiler_options', 'draw_choices', 'every', 'make_categorical', 'make_cem', 'make_icem', 'make_mppi',
+    'make_planner', 'make_random_shooting', 'propose', 'refit', 'risk', 'rollouts', 'search', 'search_on_host',
+    'uniform_choices', 'visited', 'with_callback', 'with_gradient', 'with_knots', 'with_proposals']

@@ -1,9 +1,11 @@
 """The planner for discrete actions."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from .bounds import Box
 from .distributions import best_of, check_elites
@@ -11,17 +13,42 @@ from .loop import build
 from .records import Planner, PlanState
 
 
-def make_categorical(*, categories: int, horizon: int = 12, iterations: int = 5, candidates: int = 200,
+def draw_choices(key: jax.Array, probabilities: jax.Array, choices: Sequence[int], shape: tuple[int, ...] = (),
+                 ) -> jax.Array:
+    """Draws each of several choices by itself, as one-hot vectors one after the other.
+
+    Args:
+        key: a random key.
+        probabilities: [..., A], of the categories of the first choice, then of the second.
+        choices: categories of each choice, A in all.
+        shape: of independent draws, in front.
+
+    Returns:
+        [*shape, ..., A], float32.
+    """
+    keys = [key] if len(choices) == 1 else jax.random.split(key, len(choices))
+    drawn = [jax.nn.one_hot(jax.random.categorical(each, jnp.log(part), shape=(*shape, *part.shape[:-1])), size)
+             for each, part, size in zip(keys, jnp.split(probabilities, np.cumsum(choices)[:-1], -1), choices)]
+    return jnp.concatenate(drawn, -1, dtype=jnp.float32)
+
+
+def uniform_choices(choices: Sequence[int]) -> np.ndarray:
+    """The probabilities of categories that are all alike, float32 [A]."""
+    return np.concatenate([np.full(size, 1 / size, np.float32) for size in choices])
+
+
+def make_categorical(*, categories: int | Sequence[int], horizon: int = 12, iterations: int = 5, candidates: int = 200,
                      elites: int = 20, probabilities: Any = None, smoothing: float = 0.05, warm_start: bool = False,
                      ) -> Planner:
     """The cross-entropy method over probabilities, for actions that are one of several (Rubinstein, 1999).
 
     Actions are one-hot vectors, so scores, records and plans have the shapes of the other planners with A categories.
     The plan's `mean` has the probabilities, its `actions` the best candidate of the last iteration; a simulator takes
-    `plan.actions[0].argmax()`. Several discrete actions at once are one of their product.
+    `plan.actions[0].argmax()`. Several choices at once are their one-hot vectors one after the other, and are proposed
+    each by itself.
 
     Args:
-        categories: A, of which each action is one.
+        categories: A, of which each action is one; or the categories of each of several choices, A in all.
         horizon: H.
         iterations: I.
         candidates: J.
@@ -41,19 +68,22 @@ def make_categorical(*, categories: int, horizon: int = 12, iterations: int = 5,
         ValueError: a size is below one, there are more elites than candidates, the smoothing is not from 0 to 1, or the
             probabilities have another shape.
     """
-    box = Box(categories, horizon, 0.0, 1.0, 1 / max(categories, 1) if probabilities is None else probabilities, 0.0)
+    choices = (categories,) if isinstance(categories, int) else tuple(categories)
+    if not choices or min(choices) < 1:
+        raise ValueError(f'The categories are {categories}, but each choice needs at least 1.')
+    alike = uniform_choices(choices)
+    box = Box(sum(choices), horizon, 0.0, 1.0, alike if probabilities is None else probabilities, 0.0)
     check_elites(candidates, elites)
     if not 0 <= smoothing <= 1:
         raise ValueError(f'smoothing is {smoothing}, but must be from 0 to 1.')
 
     def propose(key, state, candidates, last):
         del last
-        drawn = jax.random.categorical(key, jnp.log(state.mean), shape=(candidates, horizon))
-        return jax.nn.one_hot(drawn, categories, dtype=jnp.float32)
+        return draw_choices(key, state.mean, choices, (candidates,))
 
     def update(state, actions, returns):
         best = best_of(returns, elites)
-        mean = (1 - smoothing) * actions[best].mean(0) + smoothing / categories
+        mean = (1 - smoothing) * actions[best].mean(0) + smoothing * alike
         return PlanState(mean, jnp.sqrt(mean * (1 - mean))), actions[best[0]], returns[best]
 
     return build(box, (candidates,) * iterations, propose, update, warm_start=warm_start, execute='best')

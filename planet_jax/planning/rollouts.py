@@ -12,11 +12,13 @@ from .risk import Risk, mean
 
 Constraint = Callable[[Any, jax.Array], jax.Array]
 """(next state, action [A]) -> violation []: above 0 where the constraint is broken, and how much."""
+Alive = Callable[[Any, Any], jax.Array]
+"""(params, state) -> probability [] that something follows the state."""
 
 
 def rollouts(params: Any, root: Any, dynamics: Dynamics, *, sample_root: Callable[[jax.Array, Any], Any] | None = None,
              terminal_value: Callable[[Any, Any], jax.Array] | None = None, discount: float = 1.0, samples: int = 1,
-             risk: Risk = mean, constraint: Constraint | None = None) -> Score:
+             risk: Risk = mean, constraint: Constraint | None = None, alive: Alive | None = None) -> Score:
     """Scores action sequences by the sum of the rewards of their H next states (algorithm 2 of the PlaNet paper).
 
     Args:
@@ -32,6 +34,8 @@ def rollouts(params: Any, root: Any, dynamics: Dynamics, *, sample_root: Callabl
         constraint: (next state, action [A]) -> violation [], of which what is above 0 is added up over the steps, and
             averaged over the samples. Candidates that break it rank behind all others, those that break it least first
             (Deb, 2000): their score is the worst return of the others, less their violation.
+        alive: (params, next state) -> probability [] that the task does not end there. What comes later counts by the
+            product of these; the root is taken to be alive.
 
     Example:
         >>> def dynamics(params, key, position, action):
@@ -46,13 +50,13 @@ def rollouts(params: Any, root: Any, dynamics: Dynamics, *, sample_root: Callabl
     """
     if samples < 1:
         raise ValueError(f'The samples must be at least 1, not {samples}.')
-    roll = _make_roll(params, root, dynamics, sample_root, discount, constraint)
+    roll = _make_roll(params, root, dynamics, sample_root, discount, constraint, alive)
 
     def one(key, actions):
-        last, returns, violation, _ = roll(key, actions)
+        last, returns, violation, going, _ = roll(key, actions)
         if terminal_value is not None:
-            value = jax.vmap(terminal_value, (None, 0))(params, last)
-            returns += discount ** actions.shape[1] * value.reshape(returns.shape)
+            value = jax.vmap(terminal_value, (None, 0))(params, last).reshape(returns.shape)
+            returns += discount ** actions.shape[1] * (value if alive is None else going * value)
         return returns, violation
 
     def score(key, actions):
@@ -82,17 +86,20 @@ def by_rank(returns: jax.Array, violation: jax.Array) -> jax.Array:
 
 
 def visited(params: Any, root: Any, dynamics: Dynamics, *, sample_root: Callable[[jax.Array, Any], Any] | None = None,
-            ) -> Callable[[jax.Array, jax.Array], tuple[Any, jax.Array]]:
+            alive: Alive | None = None) -> Callable[[jax.Array, jax.Array], tuple[Any, jax.Array]]:
     """What `rollouts` scores, to be looked at: (key, actions [J, H, A]) -> (states with [J, H], rewards [J, H]).
 
     Args: see `rollouts`; with the same key every number is the same.
     """
-    roll = _make_roll(params, root, dynamics, sample_root, 1.0, visited=True)
-    return lambda key, actions: jax.tree.map(lambda leaf: leaf.swapaxes(0, 1), roll(key, actions)[3])
+    roll = _make_roll(params, root, dynamics, sample_root, 1.0, alive=alive, visited=True)
+    return lambda key, actions: jax.tree.map(lambda leaf: leaf.swapaxes(0, 1), roll(key, actions)[4])
 
 
-def _make_roll(params, root, dynamics, sample_root, discount, constraint=None, visited=False):
-    """(key, actions [J, H, A]) -> last states, returns [J], violations [J], and what was visited, [H, J], if asked."""
+def _make_roll(params, root, dynamics, sample_root, discount, constraint=None, alive=None, visited=False):
+    """(key, actions [J, H, A]) -> last states, returns, violations, probabilities to be alive, and what was visited.
+
+    The second to fourth are [J], the probabilities none where nobody tells them, and the last is [H, J], if asked for.
+    """
     step = jax.vmap(dynamics, (None, 0, 0, 0))
 
     def roll(key, actions):
@@ -104,15 +111,18 @@ def _make_roll(params, root, dynamics, sample_root, discount, constraint=None, v
             start = jax.vmap(sample_root, (0, None))(jax.random.split(start_key, candidates), root)
 
         def advance(carry, inputs):
-            state, total, violation = carry
+            state, total, violation, going = carry
             key, action, *weight = inputs
             state, reward = step(params, jax.random.split(key, candidates), state, action)
             reward = _one_number('reward', reward, candidates)
+            if alive is not None:
+                reward *= going
+                going *= _one_number('probability', jax.vmap(alive, (None, 0))(params, state), candidates)
             total += weight[0] * reward if weight else reward
             if constraint is not None:
                 broken = _one_number('violation', jax.vmap(constraint)(state, action), candidates)
                 violation += jnp.maximum(broken, 0)
-            return (state, total, violation), (state, reward) if visited else None
+            return (state, total, violation, going), (state, reward) if visited else None
 
         inputs = jax.random.split(key, horizon), actions.swapaxes(0, 1)
         if discount != 1:
@@ -120,9 +130,10 @@ def _make_roll(params, root, dynamics, sample_root, discount, constraint=None, v
         # By two, so that a CPU computes the reward of one step while it begins the next.
         first = jax.tree.map(lambda leaf: leaf[0], inputs)
         begun = settle('The state of the dynamics', lambda carry: advance(carry, first)[0],
-                       (start, jnp.zeros(candidates), jnp.zeros(candidates)))
-        (last, returns, violation), seen = jax.lax.scan(advance, begun, inputs, unroll=2)
-        return last, returns, violation, seen
+                       (start, jnp.zeros(candidates), jnp.zeros(candidates),
+                        None if alive is None else jnp.ones(candidates)))
+        (last, returns, violation, going), seen = jax.lax.scan(advance, begun, inputs, unroll=2)
+        return last, returns, violation, going, seen
 
     return roll
 

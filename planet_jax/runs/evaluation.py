@@ -103,8 +103,9 @@ def evaluate_baseline(name: str, task: str, settings: Env, root: jax.Array, epis
     Returns:
         returns, [P, episodes].
     """
-    size = envs.spec(task, settings).action_size
-    act = agent.zero if name == 'zero' else agent.uniform(size)
+    spec = envs.spec(task, settings)
+    size = spec.action_size
+    act = agent.zero if name == 'zero' else agent.uniform(size, spec.choices)
     for _ in range(2):
         act = jax.vmap(act, (None, 0, 0, 0))
     nothing = jnp.zeros((len(root), 0))

@@ -13,7 +13,7 @@ import jax.export
 import jax.numpy as jnp
 import numpy as np
 
-from planet_jax import config, machine
+from planet_jax import config, machine, replay
 from planet_jax.runs.trained import Trained
 from planet_jax.storage.files import read_lines, replacing, write_json
 from planet_jax.types import Belief
@@ -82,7 +82,7 @@ def export(trained: Trained, platforms: Sequence[str] = PLATFORMS, batch: int = 
         raise ValueError(f'The batch is {batch}, but must be at least 1: the nearest valid value is 1.')
     spec = trained.run.spec
     shapes = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), (
-        np.broadcast_to(np.zeros((), spec.observation_dtype), (batch, *spec.observation_shape)),
+        replay.zeros(spec, (batch,), _broadcast),
         empty_belief(trained, batch), np.zeros((batch, 2), np.uint32)))
     exported = jax.export.export(jax.jit(make_step(trained)), platforms=tuple(dict.fromkeys(platforms)))(*shapes)
     return bytes(exported.serialize())
@@ -106,8 +106,10 @@ def card(trained: Trained, directory: Path, platforms: Sequence[str], batch: int
                 'an episode.',
         'tasks': {name: {'action_repeat': run.action_repeats[name], 'steps': steps}
                   for name, steps in zip(run.tasks, run.task_steps)},
-        'observation': {'shape': [batch, *spec.observation_shape], 'dtype': spec.observation_dtype},
-        'action': {'shape': [batch, spec.action_size], 'dtype': 'float32', 'low': -1, 'high': 1},
+        'observation': {name: {'shape': [batch, *shape], 'dtype': dtype} for name, shape, dtype in spec.parts} or {
+            'shape': [batch, *spec.observation_shape], 'dtype': spec.observation_dtype},
+        'action': {'shape': [batch, spec.action_size], 'dtype': 'float32', 'low': -1, 'high': 1,
+                   'choices': list(spec.choices)},
         'belief': {name: {'shape': list(leaf.shape), 'dtype': str(leaf.dtype)} for name, leaf in belief.items()},
         'key': {'shape': [batch, 2], 'dtype': 'uint32'},
         'platforms': list(platforms), 'batch': batch,
@@ -145,6 +147,11 @@ def export_run(directory: Path, out: Path, platforms: Sequence[str] = PLATFORMS,
         partial.write_bytes(artifact)
     write_json(card_path(out), card(trained, directory, platforms, batch), indent=1)
     return len(artifact)
+
+
+def _broadcast(shape: tuple[int, ...], dtype: str) -> np.ndarray:
+    """Zeros that take no memory."""
+    return np.broadcast_to(np.zeros((), dtype), shape)
 
 
 def _named(belief: Belief) -> dict[str, Any]:

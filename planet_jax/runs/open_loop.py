@@ -29,7 +29,9 @@ class OpenLoop:
         self._run, self._say = run, say
         self._predict = run.compiled(functools.partial(predict, run.model))
         horizon = horizon_of(run.config, min(run.task_steps))
-        self._measure = horizon and run.compiled(make_measure_of_one(run.model, run.config.resolve(), horizon))
+        self._parts = bool(run.spec.parts)  # Of several parts, errors and pictures are not made.
+        self._measure = None if self._parts or not horizon else run.compiled(
+            make_measure_of_one(run.model, run.config.resolve(), horizon))
 
     def of(self, params: Params, root: jax.Array, episode: Trajectory) -> Prediction | None:
         """Predicts an episode, always with the same noise.
@@ -40,9 +42,9 @@ class OpenLoop:
             episode: without batch axes.
 
         Returns:
-            the prediction; None if the episode is not longer than the context.
+            the prediction; None if the episode is not longer than the context, or its observations have several parts.
         """
-        if int(episode.length) <= CONTEXT:
+        if self._parts or int(episode.length) <= CONTEXT:
             return None
         return Prediction.of(episode, *self._predict(
             params, keys.stream(root, 'open_loop'), episode.observation, episode.action))

@@ -19,7 +19,7 @@ from planet_jax.runs.clock import phases
 from planet_jax.runs.duration import duration
 from planet_jax.runs.open_loop import OpenLoop
 from planet_jax.runs.searches import Search
-from planet_jax.runs.trained import Policy, Trained
+from planet_jax.runs.trained import Policy, Trained, first_image
 from planet_jax.scores.numbers import significant
 from planet_jax.storage.files import read_lines, write_text
 from planet_jax.types import Trajectory
@@ -78,14 +78,15 @@ def play(trained: Trained, folder: Path, advance: Callable[[int], None]) -> Play
         for step in range(steps):
             action = agent.act(observation)
             expected.append(float(agent.belief.expected_return[0, 0]))
-            if observation.ndim == 3:
-                frames.append(video.panels({'observed': observation, 'decoded from the belief': agent.decoded()}, (
+            if first_image(observation).ndim == 3:
+                pictures = {'observed': first_image(observation), 'decoded from the belief': agent.decoded()}
+                frames.append(video.panels(pictures, (
                     f'step {step} of {steps}    return {significant(sum(row[2] for row in rows))}',), SIZE))
             observation, reward, _, _, info = env.step(action)
             length = int(info.get('length', step + 1)) + 1
             rows.append((observation, action, reward))
             advance(step + 1)
-    observations, actions, rewards = map(np.stack, zip(*rows))
+    observations, actions, rewards = jax.tree.map(lambda *leaves: np.stack(leaves), *rows)
     episode = Trajectory(observations, actions, rewards.astype(np.float32), np.int32(length))
     told: list[str] = []
     predictor = OpenLoop(trained.run, told.append)

@@ -117,8 +117,9 @@ class Run:
 
     def episode_bytes(self, episodes: int) -> int:
         """Bytes of a replay with this many episodes of each task."""
-        shape, dtype, action_size, _ = self.spec
-        row = math.prod(shape) * np.dtype(dtype).itemsize + 4 * action_size + 4
+        parts = self.spec.parts or (('', *self.spec[:2]),)
+        seen = sum(math.prod(shape) * np.dtype(dtype).itemsize for _, shape, dtype in parts)
+        row = seen + 4 * self.spec.action_size + 4
         rows = sum(max(steps + 1, self.config.learner.chunk_length) for steps in self.task_steps)
         return episodes * rows * row
 

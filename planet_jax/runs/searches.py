@@ -9,7 +9,7 @@ from planet_jax import agent as acting
 from planet_jax.ops import images
 from planet_jax.pictures import plan as drawing
 from planet_jax.planning import Plan
-from planet_jax.runs.trained import Policy, Trained
+from planet_jax.runs.trained import Policy, Trained, first_image
 
 
 @dataclass(frozen=True)
@@ -62,14 +62,15 @@ class Search:
             agent.act(observation)
             params, latent, state = jax.tree.map(lambda leaf: leaf[0], (
                 trained.params, *jax.tree.map(lambda leaf: leaf[0], (agent.belief.latent, state))))
-            planner = acting.make_method(settings[index], run.spec.action_size, run.colour)
+            planner = acting.make_method(settings[index], run.spec.action_size, run.colour, run.spec.choices)
             (root, dynamics), options = acting.rollout_arguments(run.model, settings[index], latent)
             with jax.default_matmul_precision(run.config.model.precision):
                 plan, found = drawing.search(params, plan_key, root, dynamics, planner, state, **options)
-            carried_out = [env.step(action)[:2] for action in plan.actions[:steps - step]]
+            came = [env.step(action)[:2] for action in plan.actions[:steps - step]]
+            seen, carried_out = first_image(observation), [(first_image(after), reward) for after, reward in came]
         return cls(trained, f'{task} {trained.progress}: the plan at step {step} of {steps}', plan, found,
-                   planner.parts.begin(state).std, observation,
-                   agent.decoded() if observation.ndim == 3 else None, carried_out)
+                   planner.parts.begin(state).std, seen,
+                   agent.decoded() if seen.ndim == 3 else None, carried_out)
 
     @property
     def elites(self) -> int:
@@ -87,6 +88,6 @@ class Search:
             return picture
         model, params = self.trained.run.model, jax.tree.map(lambda leaf: leaf[0], self.trained.params)
         decode = self.trained.run.compiled(jax.vmap(
-            lambda latent: images.restore(model.decode(params, latent.features))))
+            lambda latent: images.restore(first_image(model.decode(params, latent.features)))))
         return np.concatenate([picture, drawing.strip(self.iterations, decode, self.observation, self.believed,
                                                       self.carried_out)])

@@ -11,7 +11,7 @@ import gymnasium
 import jax
 import numpy as np
 
-from planet_jax import collector, envs, keys
+from planet_jax import collector, envs, keys, replay
 from planet_jax.ops import images
 from planet_jax.runs import evaluation
 from planet_jax.runs.run import Run, one_seed
@@ -136,7 +136,7 @@ class Trained:
         return returns
 
     def decode(self, belief: Belief) -> np.ndarray:
-        """The decoded belief, uint8 [size, size, 3].
+        """The decoded belief, uint8 [height, width, channels]; of several parts the first image.
 
         Args:
             belief: with a leading [1, 1].
@@ -148,7 +148,15 @@ class Trained:
     @functools.cached_property
     def _decode(self) -> Callable[..., jax.Array]:
         model = self.run.model
-        return self.run.compiled(lambda params, latent: images.restore(model.decode(params, latent.features)))
+        return self.run.compiled(lambda params, latent: images.restore(
+            first_image(model.decode(params, latent.features))))
+
+
+def first_image(observation: Any) -> Any:
+    """Of an observation in several parts the first image, or the first part where none is one; else the observation."""
+    if not isinstance(observation, dict):
+        return observation
+    return next((part for part in observation.values() if np.ndim(part) == 3), next(iter(observation.values())))
 
 
 def _report(report: Callable[[str, int, int], None], task: str, total: int, done: int) -> None:
@@ -196,7 +204,8 @@ class Policy:
         """Updates the belief by an observation, and plans an action.
 
         Args:
-            observation: from the environment, with the shape and dtype that the agent was trained on.
+            observation: from the environment, with the shape and dtype that the agent was trained on, or a dict of
+                such parts.
 
         Returns:
             the action, float32 [A] in [-1, 1], for R environment steps.
@@ -205,13 +214,14 @@ class Policy:
             ValueError: the observation has another shape or dtype.
             RuntimeError: `reset` was not called.
         """
-        shape, dtype, *_ = self.trained.run.spec
-        observation = np.asarray(observation)
-        if observation.shape != shape or observation.dtype != dtype:
-            raise ValueError(f'The observation is {observation.dtype} {observation.shape}, but this agent was trained '
-                             f'on {dtype} {shape}: pass observations as `planet_jax.envs.make` gives them.')
+        observation = jax.tree.map(np.asarray, observation)
+        given, wanted = (jax.tree.map(lambda part: f'{part.dtype} {part.shape}', seen) for seen in (
+            observation, replay.zeros(self.trained.run.spec, ())))
+        if given != wanted:
+            raise ValueError(f'The observation is {given}, but this agent was trained on {wanted}: pass observations '
+                             f'as `planet_jax.envs.make` gives them.')
         self.belief = self.trained.steps.evaluate(self.trained.params, self.step_keys, self.belief,
-                                                  observation[None, None])
+                                                  jax.tree.map(lambda part: part[None, None], observation))
         self._step += 1
         return np.array(self.belief.action[0, 0])
 

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from planet_jax import algorithm
+from planet_jax import algorithm, replay
 from planet_jax.algorithm import Unit
 from planet_jax.config import Spec
 from planet_jax.runs.clock import Clock, units_left
@@ -177,7 +177,7 @@ class Trainer:
         belief = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf[:, None], (*shape, *leaf.shape[1:])),
                               self.steps.begin(params))
         step_keys = jnp.broadcast_to(self.state.key[:, None], (*shape, 2))
-        observation = np.zeros((*shape, *self.spec.observation_shape), self.spec.observation_dtype)
+        observation = replay.zeros(self.spec, shape)
         for _ in range(2):
             begun = time.monotonic()
             jax.block_until_ready(self.steps.act(params, step_keys, belief, observation))

@@ -6,7 +6,7 @@ import gymnasium
 import numpy as np
 
 from planet_jax.pictures import video
-from planet_jax.runs.trained import Policy, Trained
+from planet_jax.runs.trained import Policy, Trained, first_image
 from planet_jax.scores.numbers import significant
 
 
@@ -31,14 +31,14 @@ class View:
         self.env, self._say = trained.make_env(task), say
         try:
             self._larger: gymnasium.Env | None = trained.make_env(
-                task, observation='pixels', size=size, supersample=1, quality='suite')
+                task, observation='pixels', image='square', keys=(), size=size, supersample=1, quality='suite')
         except ValueError as error:
             self._give_up(str(error))
 
     def reset(self, seed: int) -> tuple[np.ndarray, np.ndarray]:
         """Begins an episode: (observation, picture)."""
         observation, _ = self.env.reset(seed=seed)
-        picture = self._larger.reset(seed=seed)[0] if self._larger else observation
+        picture = self._larger.reset(seed=seed)[0] if self._larger else first_image(observation)
         return observation, picture
 
     def step(self, action: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
@@ -49,7 +49,7 @@ class View:
             if reward == other:
                 return observation, picture, reward
             self._give_up('a second environment with the same seed and actions diverges')
-        return observation, observation, reward
+        return observation, first_image(observation), reward
 
     def close(self) -> None:
         """Frees both environments."""
@@ -59,7 +59,9 @@ class View:
 
     def _give_up(self, why):
         self._larger = None
-        if len(self.env.observation_space.shape) != 3:
+        space = self.env.observation_space
+        spaces = space.spaces.values() if isinstance(space, gymnasium.spaces.Dict) else [space]
+        if not any(len(part.shape) == 3 for part in spaces):
             raise ValueError(f'There is nothing to draw: {why}.')
         self._say(f'The observation of the agent is shown enlarged: {why}.')
 
@@ -88,7 +90,7 @@ def frames(trained: Trained, view: View, task: str, episodes: int, size: int, sa
         for step in range(steps + 1):
             action = agent.act(observation)  # After the last step only the belief is used.
             pictures = {'simulator': picture}
-            if observation.ndim == 3:
+            if first_image(observation).ndim == 3:
                 pictures['decoded from the belief'] = agent.decoded()
             yield video.panels(pictures, (
                 f'step {step} of {steps}, {step / speed:.1f} s    reward {significant(reward, 3)}    '

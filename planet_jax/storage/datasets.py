@@ -13,6 +13,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from planet_jax.config import Spec
+from planet_jax.config.fitted import CHANNELS
 from planet_jax.storage.layout import Layout
 from planet_jax.types import Trajectory
 
@@ -48,7 +49,8 @@ class Data(NamedTuple):
         chosen = [self.episodes[number] for number in numbers]
         observation, action, reward = (np.stack([padded(getattr(episode, name)) for episode in chosen])
                                        for name in ('observation', 'action', 'reward'))
-        return Trajectory(observation, action, reward, np.array([episode.length for episode in chosen]))
+        terminated = np.array([bool(episode.terminated) for episode in chosen]) if spec.ends else None
+        return Trajectory(observation, action, reward, np.array([episode.length for episode in chosen]), terminated)
 
 
 def read(source: str, layout: Layout) -> Data:
@@ -149,6 +151,7 @@ def _archive(path: Path, layout: Layout) -> Trajectory:
             arrays = [archive[name] for name in (layout.observation, layout.action, layout.reward)]
             own = 'length' in archive
             length = int(archive['length']) if own else None
+            terminated = bool(archive['terminated'].any()) if 'terminated' in archive else False
     except ValueError:
         raise
     except Exception as error:  # zipfile, zlib and NumPy each fail in ways of their own, many of them undocumented
@@ -158,11 +161,11 @@ def _archive(path: Path, layout: Layout) -> Trajectory:
             raise ValueError(f'its length is {length}, but it has {len(arrays[0])} rows')
         arrays = [array[:length] for array in arrays]
     observation, action, reward = arrays
-    return arrange(observation, action, reward, *((Layout(), 'led') if own else (layout, layout.rows)))
+    return arrange(observation, action, reward, *((Layout(), 'led') if own else (layout, layout.rows)), terminated)
 
 
 def arrange(observation: np.ndarray, action: np.ndarray, reward: np.ndarray, layout: Layout,
-            rows: Literal['auto', 'led', 'taken']) -> Trajectory:
+            rows: Literal['auto', 'led', 'taken'], terminated: bool = False) -> Trajectory:
     """An episode in this package's layout, see `types.Trajectory`.
 
     Args:
@@ -171,6 +174,7 @@ def arrange(observation: np.ndarray, action: np.ndarray, reward: np.ndarray, lay
         reward: as many as actions.
         layout: whose bounds of actions are used.
         rows: see `Layout.rows`.
+        terminated: whether the task itself ended, and not its time.
 
     Raises:
         ValueError: the arrays cannot be an episode.
@@ -182,13 +186,14 @@ def arrange(observation: np.ndarray, action: np.ndarray, reward: np.ndarray, lay
     if not np.issubdtype(action.dtype, np.floating):
         raise ValueError(f'its actions are {action.dtype}, but must be real numbers')
     if observation.dtype == np.uint8 and observation.ndim == 4:
-        if observation.shape[1] != observation.shape[2] or observation.shape[3] != 3:
-            raise ValueError(f'its images are {observation.shape[1:]}, but must be square and have three colours')
+        if not 1 <= observation.shape[3] <= CHANNELS:
+            raise ValueError(f'its images are {observation.shape[1:]}, but must be (height, width, channels) with 1 to '
+                             f'{CHANNELS} channels')
     elif observation.ndim in (1, 2) and observation.dtype.kind in 'fiu':
         observation = observation.reshape(len(observation), -1).astype(np.float32)
     else:
         raise ValueError(f'its observations are {observation.dtype} {observation.shape}, but must be uint8 [rows, '
-                         f'size, size, 3] or numbers [rows, n]')
+                         f'height, width, channels] or numbers [rows, n]')
     count = len(observation)
     if len(action) != len(reward) or count - len(action) not in (0, 1):
         raise ValueError(f'it has {count} observations, {len(action)} actions and {len(reward)} rewards, but there '
@@ -211,7 +216,7 @@ def arrange(observation: np.ndarray, action: np.ndarray, reward: np.ndarray, lay
     else:
         action, reward = ([np.zeros_like(array[:1]), array[:count - 1]] for array in (action, reward))
         action, reward = map(np.concatenate, (action, reward))
-    return Trajectory(observation, action, reward.astype(np.float32), np.int32(count))
+    return Trajectory(observation, action, reward.astype(np.float32), np.int32(count), np.bool_(terminated))
 
 
 def _minari(source: str, folder: Path, layout: Layout) -> Iterator[tuple[str, Callable[[], Trajectory]]]:
@@ -245,7 +250,8 @@ def _minari(source: str, folder: Path, layout: Layout) -> Iterator[tuple[str, Ca
                 raise ValueError(f'it has no observation {layout.observation!r}, but {", ".join(observation)}')
             observation = observation[layout.observation]
         action = (np.reshape(found.actions, (len(found.actions), -1)) - low) / (high - low) * 2 - 1
-        return arrange(np.asarray(observation), action.astype(np.float32), found.rewards, Layout(), 'taken')
+        return arrange(np.asarray(observation), action.astype(np.float32), found.rewards, Layout(), 'taken',
+                       bool(found.terminations[-1]))
 
     return ((f'episode {number} of {source}', functools.partial(episode, number))
             for number in data.episode_indices.tolist())

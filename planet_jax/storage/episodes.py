@@ -4,14 +4,18 @@ import hashlib
 import math
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from planet_jax import replay
 from planet_jax.config import Spec
 from planet_jax.storage import files
 from planet_jax.types import Trajectory
 
 FIELDS = ('observation', 'action', 'reward', 'length')
+TERMINATED = 'terminated'
+"""Of tasks that can terminate; files of earlier versions are without it."""
 OVERHEAD = 2**14
 """Bytes that headers and the list of members may take, at most."""
 
@@ -27,10 +31,19 @@ def write(path: Path, episode: Trajectory) -> str:
         the SHA-256 of the file, in hexadecimal.
     """
     length = int(episode.length)
-    rows = {name: np.asarray(getattr(episode, name))[:length] for name in FIELDS[:3]}
+    rows = {name: np.asarray(array)[:length] for name, array in {
+        **named_parts(episode.observation), 'action': episode.action, 'reward': episode.reward}.items()}
     with files.replacing(path) as partial, open(partial, 'wb') as file:
-        np.savez_compressed(file, **rows, length=np.int32(length))
+        ends = {} if episode.terminated is None else {TERMINATED: np.bool_(episode.terminated)}
+        np.savez_compressed(file, **rows, length=np.int32(length), **ends)
     return digest(path)
+
+
+def named_parts(observation: Any) -> dict[str, Any]:
+    """The arrays of an observation, as the members of a file are called: observation, or observation.NAME of each."""
+    if isinstance(observation, dict):
+        return {f'observation.{name}': part for name, part in observation.items()}
+    return {'observation': observation}
 
 
 def digest(path: Path) -> str:
@@ -59,37 +72,44 @@ def read(path: Path, spec: Spec) -> Trajectory:
     """
     _check_regular(path)
     rows = spec.steps + 1
-    widths = math.prod(spec.observation_shape) * np.dtype(spec.observation_dtype).itemsize, 4 * spec.action_size, 4
+    parts = spec.parts or (('', spec.observation_shape, spec.observation_dtype),)
+    seen = {f'observation.{name}' if name else 'observation': (shape, dtype) for name, shape, dtype in parts}
+    widths = *(math.prod(shape) * np.dtype(dtype).itemsize for shape, dtype in seen.values()), 4 * spec.action_size, 4
     try:
         # What cannot be compressed grows by less than a thousandth.
         if path.stat().st_size > 1.01 * rows * sum(widths) + OVERHEAD:
             raise ValueError(f'it is larger than {rows} rows can be')
         with zipfile.ZipFile(path) as archive:
-            if sorted(archive.namelist()) != sorted(f'{name}.npy' for name in FIELDS):
-                raise ValueError(f'it does not hold {", ".join(FIELDS)}, each once and nothing else')
+            names = sorted(archive.namelist())
+            told = spec.ends and f'{TERMINATED}.npy' in names
+            fields = *seen, *FIELDS[1:]
+            if names != sorted(f'{name}.npy' for name in (*fields, *[TERMINATED] * told)):
+                raise ValueError(f'it does not hold {", ".join(fields)}, each once and nothing else')
             length = int(_array(archive, 'length', (), 'int32'))
             if not 1 <= length <= rows:
                 raise ValueError(f'it has {length} rows, where 1 to {rows} are possible')
-            shape = (length, *spec.observation_shape)
-            fields = {
-                'observation': _array(archive, 'observation', shape, spec.observation_dtype),
+            arrays = {
+                **{name: _array(archive, name, (length, *shape), dtype) for name, (shape, dtype) in seen.items()},
                 'action': _array(archive, 'action', (length, spec.action_size), 'float32'),
                 'reward': _array(archive, 'reward', (length,), 'float32'),
             }
+            terminated = _array(archive, TERMINATED, (), 'bool') if told else False
     except Exception as error:  # zipfile, zlib and NumPy each fail in ways of their own, many of them undocumented
         raise ValueError(f'{path} is not an episode of this task: {error}.') from error
-    if not all(np.isfinite(fields[name]).all() for name in ('action', 'reward')):
+    if not all(np.isfinite(arrays[name]).all() for name in ('action', 'reward')):
         raise ValueError(f'{path} is not an episode of this task: an action or a reward is not a finite number.')
     padded = {name: np.concatenate([values, np.zeros((rows - length, *values.shape[1:]), values.dtype)])
-              for name, values in fields.items()}
-    return Trajectory(**padded, length=np.int32(length))
+              for name, values in arrays.items()}
+    observation = {name: padded[f'observation.{name}'] for name, *_ in spec.parts} or padded['observation']
+    return Trajectory(observation, padded['action'], padded['reward'], np.int32(length),
+                      np.bool_(terminated) if spec.ends else None)
 
 
 def empty(spec: Spec) -> Trajectory:
     """An episode with T + 1 rows of which none is valid: it fills a slot, and nothing is learned from it."""
     rows = spec.steps + 1
-    return Trajectory(np.zeros((rows, *spec.observation_shape), spec.observation_dtype),
-                      np.zeros((rows, spec.action_size), np.float32), np.zeros(rows, np.float32), np.int32(0))
+    return Trajectory(replay.zeros(spec, (rows,)), np.zeros((rows, spec.action_size), np.float32),
+                      np.zeros(rows, np.float32), np.int32(0), np.bool_(False) if spec.ends else None)
 
 
 def _check_regular(path: Path) -> None:

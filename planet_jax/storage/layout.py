@@ -9,8 +9,8 @@ class Layout:
     """Names and meaning of the arrays in a file."""
 
     observation: str = 'observation'
-    """Name of the observations, uint8 [rows, size, size, 3] or real numbers [rows, n]; in a Minari data set
-    with several, the one to use."""
+    """Name of the observations, uint8 [rows, height, width, channels] or real numbers [rows, n]; in a Minari data
+    set with several, the one to use."""
     action: str = 'action'
     """Name of the actions, real numbers [rows, A]."""
     reward: str = 'reward'

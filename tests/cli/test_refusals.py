@@ -39,7 +39,7 @@ TOY = ['train', '--task', 'toy_point', '--preset', 'debug']
     (['--replay.capacity', '1'], ['replay.capacity is 1', 'nearest valid capacity is 2']),
     (['--evaluation.episodes', '0'], ['evaluation.episodes is 0', 'nearest valid value is 1']),
     (['--evaluation.every', '-1'], ['evaluation.every is -1', 'nearest valid value is 0']),
-    (['--env.size', '40'], ['env.size is 40', 'set env.size to 32']),
+    (['--env.size', '400'], ['env.size is 400', 'sides of 16 to 256']),
     (['--env.size', '-32'], ['env.size is -32', 'nearest valid value is 8']),
     (['--env.action-repeat', '0'], ['env.action_repeat is 0', 'nearest valid value is 1']),
     (['--env.action-repeat', '26'], ['26', 'nearest valid value is 25']),

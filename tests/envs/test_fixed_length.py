@@ -73,3 +73,11 @@ def test_padded_actions_are_cut_to_the_own_part():
         env.step(np.zeros(2))
     with pytest.raises(ValueError, match='at least 2'):
         PaddedActions(Countdown(3, True), 1)
+
+
+@pytest.mark.parametrize('terminates', [True, False])
+def test_whether_a_task_terminated_is_told_where_it_can(terminates):
+    env = FixedLength(Countdown(2, terminates), 3, ends=True)
+    for _ in range(2):
+        assert env.reset(seed=0)[1]['terminated'] is False
+        assert [env.step(np.zeros(2))[4]['terminated'] for _ in range(3)] == [False, terminates, terminates]

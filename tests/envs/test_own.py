@@ -6,7 +6,7 @@ from pathlib import Path
 import gymnasium
 import numpy as np
 import pytest
-from gymnasium.spaces import Box, Dict, Discrete
+from gymnasium.spaces import Box, Dict, Discrete, MultiDiscrete
 from gymnasium.wrappers import TimeLimit
 
 from planet_jax import envs
@@ -68,8 +68,12 @@ def unbounded():
     return limited(actions=Box(-np.inf, np.inf, (2,)))
 
 
-def whole_numbers():
-    return limited(actions=Box(0, 9, (2,), np.int64))
+def mixed():
+    return limited(actions=Dict(a=Discrete(2), b=Box(-1, 1, (1,))))
+
+
+def pair():
+    return limited(actions=MultiDiscrete([2, 4]))
 
 
 def number():
@@ -113,10 +117,30 @@ def test_specs():
     assert envs.spec('toy_point', Env(steps=10)).steps == 10
 
 
+def test_several_tasks_with_choices_share_the_most_of_each():
+    names = [f'{HERE}:choices', f'{HERE}:pair']
+    shared = envs.spec(names, STATE)
+    assert (shared.choices, shared.action_size) == ((3, 4), 7)
+    one, two = (envs.make(name, STATE, shared) for name in names)
+    for env in (one, two):
+        assert env.action_space == Box(0, 1, (7,), np.float32)
+        env.reset(seed=0)
+    taken = []
+    for env in (one, two):
+        env.unwrapped.step = lambda action: taken.append(action.tolist()) or (np.zeros((1, 2)), 0.0, False, False, {})
+        env.step([0, 1, 0, 0, 0, 0, 1])
+        env.step([0, 0, 1, 0, 1, 0, 0])
+    assert taken == [1, 2, [1, 3], [0, 1]]  # The third category, which the second task lacks, is its first.
+
+
+def test_choices_and_real_numbers_are_not_one_agents():
+    with pytest.raises(ValueError, match=f'The actions of {HERE}:choices are choices, and those of toy_point real num'):
+        envs.spec([f'{HERE}:choices', 'toy_point'], STATE)
+
+
 @pytest.mark.parametrize('name, config, told', [
     (f'{HERE}:Walk', STATE, 'does not tell how long its episodes may be: set --env.steps'),
-    (f'{HERE}:choices', STATE, r'action space Discrete\(3\).*cannot be planned'),
-    (f'{HERE}:whole_numbers', STATE, 'needs a Box of real numbers'),
+    (f'{HERE}:mixed', STATE, 'real numbers and choices cannot be planned together'),
     (f'{HERE}:unbounded', STATE, 'needs finite bounds'),
     (f'{HERE}:number', STATE, 'makes a int, but a task must be a gymnasium.Env'),
     (f'{HERE}:Wlak', STATE, f"'{HERE}:Wlak' cannot be made: {HERE} has no Wlak"),

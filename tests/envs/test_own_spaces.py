@@ -39,10 +39,10 @@ def pixels(*shape, dtype=np.uint8, low=0, high=255):
 
 @pytest.fixture
 def make(monkeypatch):
-    def make(kind, **changes):
+    def make(kind, image='square', **changes):
         for name, value in changes.items():
             monkeypatch.setattr(Still, name, value)
-        return envs.make(TASK, Env(observation=kind, size=16, steps=5))
+        return envs.make(TASK, Env(observation=kind, image=image, size=16, steps=5))
     return make
 
 
@@ -71,7 +71,7 @@ def test_vectors(space, given, expected, make):
 
 @pytest.mark.parametrize('space, told', [
     (Text(5), 'Text.*: set --env.observation pixels'),
-    (Dict(a=Box(-1, 1, (1,)), b=Text(5)), 'leave the rest out, as gymnasium.wrappers.FilterObservation'),
+    (Dict(a=Box(-1, 1, (1,)), b=Text(5)), 'leave the rest out, as --env.keys and gymnasium.wrappers.FilterObservation can'),
     (Box(-1, 1, (0,)), 'at least one number'),
 ])
 def test_what_is_no_vector(space, told, make):
@@ -97,6 +97,29 @@ def test_channels_stay_what_they_are(make):
     image[1, :8] = 100
     seen, _ = make('pixels', metadata={}, space=pixels(3, 16, 16), observation=image).reset(seed=0)
     assert np.array_equal(seen, np.moveaxis(image, 0, 2))
+
+
+@pytest.mark.parametrize('space, shape', [
+    (pixels(20, 30, 3), (20, 30, 3)), (pixels(84, 84, 4), (84, 84, 4)), (pixels(4, 84, 84), (84, 84, 4)),
+    (pixels(20, 30), (20, 30, 1)), (pixels(20, 16, 12), (20, 16, 12)), (pixels(4, 20, 30, 3), (20, 30, 12)),
+    (pixels(2, 20, 30, dtype=np.float32, high=1), (20, 30, 2)),
+])
+def test_own_pictures_as_they_are(space, shape, make):
+    numbers = np.arange(np.prod(space.shape)).reshape(space.shape) % (int(space.high.max()) + 1)
+    observation = numbers.astype(space.dtype)
+    env = make('pixels', image='own', space=space, observation=observation)
+    assert envs.spec(TASK, Env(image='own', steps=5))[:2] == (shape, 'uint8') and env.observation_space.shape == shape
+    seen, _ = env.reset(seed=0)
+    assert seen.dtype == np.uint8 and seen.shape == shape
+    at = observation[7, 9] if len(space.shape) == 2 or space.shape[-1] == shape[-1] else observation[:, 7, 9]
+    np.testing.assert_array_equal(seen[7, 9], np.round(at.ravel() / space.high.max() * 255))  # Frame after frame.
+
+
+@pytest.mark.parametrize('space', [Box(-1, 1, (2,)), Text(5), pixels(20, 30, 13), pixels(4, 4, 3),
+                                   Box(-np.inf, np.inf, (20, 30, 3)), pixels(5, 20, 30, 3)])
+def test_what_is_no_picture_is_not_taken_as_it_is(space, make):
+    with pytest.raises(ValueError, match='no images to be taken as they are.*Set --env.image square'):
+        make('pixels', image='own', space=space)
 
 
 @pytest.mark.parametrize('space', [
@@ -134,10 +157,55 @@ def test_actions(space, size, make):
         env.step(np.full(size, action))
 
 
+@pytest.mark.parametrize('space, choices, action, taken', [
+    (Discrete(3), (3,), [0, 1, 0], 1),
+    (Discrete(3, start=5), (3,), [0, 0, 1], 7),
+    (Discrete(1), (1,), [1], 0),
+    (MultiDiscrete([2, 3]), (2, 3), [0, 1, 0, 0, 1], [1, 2]),
+    (MultiDiscrete([[2, 3]], start=[[4, 5]]), (2, 3), [0, 1, 1, 0, 0], [[5, 5]]),
+    (MultiBinary(2), (2, 2), [0, 1, 1, 0], [1, 0]),
+    (Box(-5, 5, (1,), np.int32), (11,), np.eye(11)[3], [-2]),
+    (Box(0, 1, (2,), bool), (2, 2), [1, 0, 0, 1], [False, True]),
+    (Dict(b=Discrete(2), a=Tuple([Discrete(3), MultiBinary(1)])), (2, 3, 2), [0, 1, 0, 0, 1, 1, 0],
+     {'a': (2, [0]), 'b': 1}),
+    (Dict(b=Box(-1, 1, (2,)), a=Box(0, 10, ())), (), [0.5, -1, 0], {'a': 5.0, 'b': [0.5, -1.0]}),
+    (Tuple([Box(-2, 2, (1, 2), np.float64), Box(0, 1, (1,))]), (), [0.5, -0.5, 1], ([[1.0, -1.0]], [1.0])),
+    (Dict(a=Dict(c=Box(-3, 3, (1,)))), (), [1], {'a': {'c': [3.0]}}),
+])
+def test_actions_of_other_kinds(space, choices, action, taken, make, monkeypatch):
+    seen = []
+    step = Still.step
+    monkeypatch.setattr(Still, 'step', lambda self, action: seen.append(action) or step(self, action))
+    env = make('state', actions=space)
+    size = sum(choices) or len(action)
+    assert env.env.choices == choices and env.action_space == Box(0 if choices else -1, 1, (size,), np.float32)
+    assert envs.spec(TASK, Env(observation='state', steps=5))[2:] == (size, 5, choices, True)
+    env.reset(seed=0)
+    env.step(np.array(action, np.float32))
+
+    def plain(value):
+        if isinstance(value, dict):
+            return {name: plain(part) for name, part in value.items()}
+        return tuple(map(plain, value)) if isinstance(value, tuple) else value.tolist()
+
+    assert plain(seen[0]) == taken
+    env.step(np.zeros(size))  # The zero policy takes the first of each choice.
+    assert seen[1] in space
+    with pytest.raises(ValueError, match='every number must be within'):
+        env.step(np.full(size, np.nan))
+
+
 @pytest.mark.parametrize('space, told', [
-    (Discrete(3), 'a Box of real numbers'), (MultiDiscrete([2, 2]), 'a Box of real numbers'),
-    (Box(-5, 5, (1,), np.int32), 'a Box of real numbers'), (Dict(a=Box(-1, 1, (1,))), 'a Box of real numbers'),
-    (Box(-1, 1, (0,)), 'at least one number to act with'), (Box(0, np.inf, (1,)), 'needs finite bounds'),
+    (Text(5), 'made of Box, Discrete, MultiDiscrete and MultiBinary, and of a Dict or Tuple'),
+    (Tuple([Box(-1, 1, (1,)), Text(5)]), 'make one of them of Text.* by gymnasium.wrappers.TransformAction'),
+    (Dict(a=Box(-1, 1, (1,)), b=Discrete(2)), 'real numbers and choices cannot be planned together'),
+    (Tuple([Box(-1, 1, (1,)), Box(0, 3, (1,), np.int8)]), 'real numbers and choices cannot be planned together'),
+    (Box(-1, 1, (0,)), 'at least one number to act with'), (Dict(), 'at least one number to act with'),
+    (Box(0, np.inf, (1,)), 'needs finite bounds'),
+    (Tuple([Box(-1, 1, (1,)), Box(-np.inf, 1, (1,))]), 'needs finite bounds'),
+    (Discrete(2000), 'have 2000 categories, and the planner takes 1024'),
+    (Box(0, 255, (8, 8), np.uint8), 'have 16384 categories'),
+    (Box(-2**63, 2**63 - 1, (1,), np.int64), 'have 18446744073709551616 categories'),
 ])
 def test_what_cannot_be_acted(space, told, make):
     with pytest.raises(ValueError, match=told):

@@ -179,6 +179,19 @@ def test_every_preset_makes_a_model_of_every_cell(name, cell):
     assert jax.eval_shape(model.decode, params, jnp.zeros(features)).shape == (size, size, 3)
 
 
+@pytest.mark.parametrize('preset, shape', [
+    ('planet', (84, 84, 4)), ('planet', (16, 256, 1)), ('planet', (100, 36, 3)), ('cpu', (84, 84, 4)),
+    ('cpu', (72, 128, 12)), ('debug', (45, 64, 3))])
+def test_images_of_any_shape_are_encoded_and_decoded(preset, shape):
+    model = make_world_model(config.preset(preset).model, Spec(shape, 'uint8', 2, 100))
+    params = jax.eval_shape(model.init, KEY)
+    prepared = jax.eval_shape(model.prepare, KEY, jax.ShapeDtypeStruct(shape, 'uint8'))
+    embedding = jax.eval_shape(model.encode, params, prepared)
+    features = jax.eval_shape(lambda: model.initial().features).shape
+    assert prepared.shape == shape and embedding.ndim == 1
+    assert jax.eval_shape(model.decode, params, jnp.zeros(features)).shape == shape
+
+
 # Initial values.
 
 
@@ -361,9 +374,8 @@ def test_vectors_are_taken_as_they_are():
 
 
 @pytest.mark.parametrize('shape, message', [
-    ((32, 32, 3), 'makes images of 64 x 64 pixels, but the observations are 32 x 32'),
-    ((64, 48, 3), 'but the observations are 64 x 48'),
-    ((48, 64, 3), 'but the observations are 48 x 64'),
+    ((15, 64, 3), 'Images are 15 x 64 pixels, but networks are fitted to sides of 16 to 256'),
+    ((64, 257, 3), 'Images are 64 x 257 pixels'),
     ((64, 64), r'but their shape is \(64, 64\)'),
     ((), r'but their shape is \(\)'),
 ])

@@ -151,3 +151,22 @@ def test_categories_are_drawn_by_their_probabilities():
     np.testing.assert_allclose(actions.mean((0, 1)), [0.7, 0.3, 0.0], atol=0.03)
     with pytest.raises(ValueError, match='smoothing is 2'):
         planning.make_categorical(categories=3, smoothing=2)
+
+
+def test_several_choices_at_once_are_found_each():
+    wanted = np.concatenate([np.eye(3)[[2, 0, 1]], np.eye(2)[[1, 1, 0]], np.ones((3, 1))], 1)
+    planner = planning.make_categorical(categories=(3, 2, 1), horizon=3)
+    plan, _ = planned(planner, lambda key, actions: (actions * wanted).sum((1, 2)))
+    np.testing.assert_array_equal(plan.actions, wanted)
+    for part in np.split(np.asarray(plan.mean), (3, 5), 1):
+        np.testing.assert_allclose(part.sum(1), 1, rtol=1e-5)
+    for categories in (0, (), (2, 0)):
+        with pytest.raises(ValueError, match='each choice needs at least 1'):
+            planning.make_categorical(categories=categories)
+
+
+def test_choices_are_drawn_apart_from_each_other():
+    drawn = np.asarray(planning.draw_choices(KEY, jnp.array([0.8, 0.2, 0.5, 0.5]), (2, 2), (4000,)))
+    assert (drawn[:, :2].sum(1) == 1).all() and (drawn[:, 2:].sum(1) == 1).all()
+    np.testing.assert_allclose(drawn.mean(0), [0.8, 0.2, 0.5, 0.5], atol=0.03)
+    assert abs(np.corrcoef(drawn[:, 0], drawn[:, 2])[0, 1]) < 0.05

@@ -57,6 +57,20 @@ def replace_member(path, name, content):
             archive.writestr(member, data)
 
 
+@pytest.mark.parametrize('terminated', [True, False])
+def test_terminations_are_kept_where_tasks_can_terminate(terminated, tmp_path):
+    ends = VECTORS._replace(ends=True)
+    path, old = tmp_path / '0.npz', tmp_path / '1.npz'
+    episodes.write(path, episode(VECTORS, 10).replace(terminated=np.bool_(terminated)))
+    assert episodes.read(path, ends).terminated == terminated
+    episodes.write(old, episode(VECTORS, 10))  # Of an earlier version.
+    found = episodes.read(old, ends)
+    assert found.terminated.dtype == bool and not found.terminated and episodes.read(old, VECTORS).terminated is None
+    with pytest.raises(ValueError, match='each once and nothing else'):
+        episodes.read(path, VECTORS)
+    assert episodes.empty(ends).terminated.dtype == bool
+
+
 @pytest.mark.parametrize('length', [1, 10, 13])
 @pytest.mark.parametrize('spec', [PIXELS, VECTORS], ids=['pixels', 'vectors'])
 def test_round_trip(spec, length, tmp_path):

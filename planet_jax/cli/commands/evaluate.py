@@ -16,7 +16,7 @@ class Evaluate(OfRun):
     episodes: int = 10
     """Number of evaluation episodes."""
     agent: Literal['planet', 'zero', 'uniform'] = 'planet'
-    """The trained agent, zero actions, or uniform actions in [-1, 1]."""
+    """The trained agent, zero actions, or uniform actions."""
 
     def __post_init__(self):
         at_least(self, episodes=1)

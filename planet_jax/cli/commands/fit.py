@@ -40,7 +40,7 @@ class Fit(HasSettings):
     held_out: float = 0.2
     """Share of the episodes that are held out: measured, not learned from."""
     observation: str = 'observation'
-    """Name of the observations in a file: images, uint8 [rows, size, size, 3], or vectors, [rows, n]."""
+    """Name of the observations in a file: images, uint8 [rows, height, width, channels], or vectors, [rows, n]."""
     action: str = 'action'
     """Name of the actions, real numbers [rows, A]."""
     reward: str = 'reward'
@@ -89,8 +89,9 @@ def run(command: Fit, arguments: Sequence[str], console: Console) -> int:
     data, settings = datasets.read(command.data, command.layout), command.config
     if command.task is None:  # The episodes say what is observed.
         shape = data.spec.observation_shape
-        pixels = {'observation': 'pixels', 'size': shape[0]} if len(shape) == 3 else {'observation': 'state'}
-        settings = dataclasses.replace(settings, env=dataclasses.replace(settings.env, **pixels))
+        pixels = len(shape) == 3
+        settings = dataclasses.replace(settings, env=dataclasses.replace(
+            settings.env, observation='pixels' if pixels else 'state', image='own' if pixels else settings.env.image))
     of_run = Run(command.task or data_alone.task_name(data.spec), command.preset, command.seed, settings)
     method = command.method or f'fit-{command.preset}'
     directory = run_directory(command.logdir, of_run.task, method, command.seed)

@@ -23,7 +23,7 @@ import jax.numpy as jnp
 import numpy as np
 from packaging.requirements import Requirement
 
-from planet_jax import config, keys, machine
+from planet_jax import config, keys, machine, replay
 from planet_jax.pictures import video
 from planet_jax.runs import devices
 from planet_jax.runs.clock import Clock, units_left
@@ -263,8 +263,8 @@ def check_speed(patient: Patient) -> Finding:
     state = steps.init(keys.root(0)[None])
     rows = (1, tasks, spec.steps + 1)
     state = steps.add(state, Trajectory(
-        np.zeros((*rows, *spec.observation_shape), spec.observation_dtype), np.zeros((*rows, spec.action_size),
-        np.float32), np.zeros(rows, np.float32), np.full(rows[:2], spec.steps + 1, np.int32)))
+        replay.zeros(spec, rows), np.zeros((*rows, spec.action_size), np.float32), np.zeros(rows, np.float32),
+        np.full(rows[:2], spec.steps + 1, np.int32), np.zeros(rows[:2], bool) if spec.ends else None))
     begun = time.monotonic()
 
     def learn():
@@ -276,7 +276,7 @@ def check_speed(patient: Patient) -> Finding:
     params = state.learner.acting
     belief = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf[:, None], (1, tasks, *leaf.shape[1:])),
                           steps.begin(params))
-    observation = np.zeros((1, tasks, *spec.observation_shape), spec.observation_dtype)
+    observation = replay.zeros(spec, (1, tasks))
     root = jnp.broadcast_to(state.key[:, None], (1, tasks, 2))
     plan = _least_seconds(lambda: jax.block_until_ready(steps.act(params, root, belief, observation)), 3)
     took = time.monotonic() - begun
