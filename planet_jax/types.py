@@ -69,7 +69,8 @@ class Trajectory(Record):
     action, zero reward. No index is ever shifted after this.
 
     Attributes:
-        observation: [T+1, ...], uint8 images or float32 vectors
+        observation: [T+1, ...], uint8 images or float32 vectors, or a dict of both by the names of the parts; what the
+            model makes of it is such a dict too
         action: [T+1, A], float32 in [-1, 1]
         reward: [T+1], float32, summed over the action repeat
         length: [], int32: number of valid rows; the rows after them are zero

@@ -63,7 +63,8 @@ def test_a_preset_survives_json(name):
 
 def test_every_field_survives_json():
     changed = Config(
-        env=Env('state', 'own', size=32, supersample=2, camera=1, quality='fast', action_repeat=3, steps=7),
+        env=Env('state', 'own', ('joints', 'goal'), size=32, supersample=2, camera=1, quality='fast', action_repeat=3,
+                steps=7),
         model=Model('ssm', stochastic=5, deterministic=6, hidden=7, min_std=0.2, gru='reset_after', image_bits=4,
                     encoder_channels=(3, 4), encoder_kernels=(4, 3), encoder_strides=(4, 2), decoder_channels=(5, 6),
                     decoder_kernels=(5, 6, 6), decoder_strides=(2, 3, 2), decoder_units=8, decoder_start=2,

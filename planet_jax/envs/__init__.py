@@ -99,7 +99,7 @@ def spec(task_names: str | Sequence[str], config: Env) -> Spec:
     for env in envs:
         env.close()
     ends, shape = any(map(_can_end, names)), shapes.pop()
-    if any(parts):
+    if not dtype:
         return Spec((), dtype, action_size, steps, choices, ends, shape)
     return Spec(shape, dtype, action_size, steps, choices, ends)
 

@@ -54,9 +54,9 @@ def located(task: Task, method: str, env: gymnasium.Env, known: tuple[type[Excep
     """
     try:
         yield
-    except (TaskFailure, *known):
-        raise
-    except Exception as error:  # whatever somebody else's code may raise
+    except Exception as error:  # Somebody else's code may raise anything.
+        if isinstance(error, (TaskFailure, *known)):
+            raise
         raise TaskFailure(_told(task, method, env, error), ''.join(traceback.format_exception(error))) from error
 
 

@@ -43,7 +43,7 @@ def of_space(name: str, space: gymnasium.Space, config: Env, renders: bool) -> S
     if config.keys:
         chosen = _chosen(name, space, config.keys)
         if config.observation == 'state':
-            joined = _vector(name, Dict(chosen))
+            joined = _vector(name, Dict(list(chosen.items())))  # Of a dict, gymnasium would sort the names.
             return Seen(joined.space, lambda raw: joined.see({key: raw[key] for key in chosen}))
         parts = {key: _part(name, part, config) for key, part in chosen.items()}
         if not any(len(part.space.shape) == 3 for part in parts.values()):
@@ -52,7 +52,7 @@ def of_space(name: str, space: gymnasium.Space, config: Env, renders: bool) -> S
         if len(parts) == 1:
             (key, only), = parts.items()
             return Seen(only.space, lambda raw: only.see(raw[key]))
-        return Seen(Dict({key: part.space for key, part in parts.items()}),
+        return Seen(Dict([(key, part.space) for key, part in parts.items()]),
                     lambda raw: {key: part.see(raw[key]) for key, part in parts.items()})
     if config.observation == 'state':
         return _vector(name, space)

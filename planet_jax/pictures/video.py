@@ -47,7 +47,7 @@ class Page:
         """Puts an image at a place, `size` pixels wide and high.
 
         Args:
-            image: uint8 [height, width, channels]; an image of another size is enlarged without smoothing, and keeps its
+            image: uint8 [height, width, channels]; an image of another size is enlarged without smoothing, in the same
                 aspect. Of other channels than three the last is shown in gray, the newest of a stack of frames, or the
                 last three in colours.
             left: pixels.

@@ -8,6 +8,7 @@ import numpy as np
 
 from planet_jax import config, learner, replay
 from planet_jax.storage import files
+from planet_jax.storage.episodes import named_parts
 from planet_jax.types import TrainState
 
 
@@ -60,5 +61,6 @@ def save_batch(path: Path, state: TrainState, index: int, number: int, settings:
     # With the replay on the device, only the batch is copied; with the replay on the host, nothing is sent.
     key, batch = (jax.jit(drawn) if on_device else drawn)(state)
     with files.replacing(path) as partial, open(partial, 'wb') as file:
-        np.savez_compressed(file, key=key, **{field.name: getattr(batch, field.name)
-                                              for field in dataclasses.fields(batch)})
+        arrays = {field.name: getattr(batch, field.name) for field in dataclasses.fields(batch)}
+        arrays |= named_parts(arrays.pop('observation'))
+        np.savez_compressed(file, key=key, **{name: array for name, array in arrays.items() if array is not None})

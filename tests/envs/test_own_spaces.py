@@ -39,10 +39,10 @@ def pixels(*shape, dtype=np.uint8, low=0, high=255):
 
 @pytest.fixture
 def make(monkeypatch):
-    def make(kind, image='square', **changes):
+    def make(kind, image='square', keys=(), **changes):
         for name, value in changes.items():
             monkeypatch.setattr(Still, name, value)
-        return envs.make(TASK, Env(observation=kind, image=image, size=16, steps=5))
+        return envs.make(TASK, Env(observation=kind, image=image, keys=keys, size=16, steps=5))
     return make
 
 
@@ -71,7 +71,7 @@ def test_vectors(space, given, expected, make):
 
 @pytest.mark.parametrize('space, told', [
     (Text(5), 'Text.*: set --env.observation pixels'),
-    (Dict(a=Box(-1, 1, (1,)), b=Text(5)), 'leave the rest out, as --env.keys and gymnasium.wrappers.FilterObservation can'),
+    (Dict(a=Box(-1, 1, (1,)), b=Text(5)), 'leave the rest out, as --env.keys'),
     (Box(-1, 1, (0,)), 'at least one number'),
 ])
 def test_what_is_no_vector(space, told, make):
@@ -113,6 +113,52 @@ def test_own_pictures_as_they_are(space, shape, make):
     assert seen.dtype == np.uint8 and seen.shape == shape
     at = observation[7, 9] if len(space.shape) == 2 or space.shape[-1] == shape[-1] else observation[:, 7, 9]
     np.testing.assert_array_equal(seen[7, 9], np.round(at.ravel() / space.high.max() * 255))  # Frame after frame.
+
+
+SEVERAL = Dict(left=pixels(20, 30, 3), right=pixels(2, 20, 30), joints=Box(-1, 1, (2,)), goal=Discrete(3),
+               text=Text(5))
+SEEN = {'left': np.full((20, 30, 3), 7, np.uint8), 'right': np.full((2, 20, 30), 9, np.uint8),
+        'joints': np.array([0.5, -0.5], np.float32), 'goal': 1, 'text': 'a'}
+
+
+@pytest.mark.parametrize('kind, image, keys, shapes', [
+    ('pixels', 'own', ('joints', 'left'), {'left': (20, 30, 3), 'joints': (2,)}),
+    ('pixels', 'square', ('left', 'goal'), {'left': (16, 16, 3), 'goal': (3,)}),
+    ('pixels', 'own', ('left', 'right', 'joints', 'goal'),
+     {'left': (20, 30, 3), 'right': (20, 30, 2), 'joints': (2,), 'goal': (3,)}),
+    ('pixels', 'own', ('right',), (20, 30, 2)), ('pixels', 'square', ('left',), (16, 16, 3)),
+    ('state', 'square', ('goal', 'joints'), (5,)), ('state', 'square', ('joints',), (2,)),
+])
+def test_parts_that_are_named(kind, image, keys, shapes, make):
+    env = make(kind, image, keys, space=SEVERAL, observation=SEEN)
+    spec = envs.spec(TASK, Env(observation=kind, image=image, keys=keys, size=16, steps=5))
+    seen, _ = env.reset(seed=0)
+    again = env.step(np.zeros(1))[0]
+    if isinstance(shapes, dict):
+        assert list(seen) == list(shapes) and {name: part.shape for name, part in seen.items()} == shapes
+        assert spec.parts == tuple((name, part.shape, str(part.dtype)) for name, part in seen.items())
+        assert 'joints' not in seen or seen['joints'].tolist() == [0.5, -0.5]
+        assert 'left' not in seen or (seen['left'] == 7).all()
+        seen['left'][:] = 0  # A copy.
+        assert (again['left'] == 7).all() and env.observation_space.contains(again)
+    else:
+        assert seen.shape == spec.observation_shape == shapes and seen.dtype == spec.observation_dtype
+        assert not spec.parts
+    if kind == 'state':
+        assert seen.tolist() == [*SEEN['joints'], 0, 1, 0][:len(seen)]
+
+
+@pytest.mark.parametrize('space, kind, keys, told', [
+    (Box(-1, 1, (2,)), 'state', ('a',), 'and no Dict'), (SEVERAL, 'state', ('up',), 'names up, but .* left, right'),
+    (SEVERAL, 'pixels', ('joints', 'goal'), 'none of these parts.*set --env.observation state'),
+    (SEVERAL, 'pixels', ('left', 'text'), 'Text.*: set --env.observation pixels, or leave the rest out'),
+    (Dict({'a/b': pixels(20, 30, 3)}), 'pixels', ('a/b',), 'made of letters'),
+])
+def test_parts_that_cannot_be_named(space, kind, keys, told, make):
+    with pytest.raises(ValueError, match=told):
+        make(kind, 'square', keys, space=space)
+    with pytest.raises(ValueError, match='toy_point is no environment of gymnasium'):
+        envs.spec('toy_point', Env(keys=('a',)))
 
 
 @pytest.mark.parametrize('space', [Box(-1, 1, (2,)), Text(5), pixels(20, 30, 13), pixels(4, 4, 3),
@@ -179,7 +225,7 @@ def test_actions_of_other_kinds(space, choices, action, taken, make, monkeypatch
     env = make('state', actions=space)
     size = sum(choices) or len(action)
     assert env.env.choices == choices and env.action_space == Box(0 if choices else -1, 1, (size,), np.float32)
-    assert envs.spec(TASK, Env(observation='state', steps=5))[2:] == (size, 5, choices, True)
+    assert envs.spec(TASK, Env(observation='state', steps=5))[2:6] == (size, 5, choices, True)
     env.reset(seed=0)
     env.step(np.array(action, np.float32))
 
