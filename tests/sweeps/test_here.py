@@ -63,7 +63,7 @@ def test_two_seeds_on_two_devices_and_a_remainder(single, tmp_path, capsys, asse
 def test_seeds_that_share_a_device_are_said_to_be_equal_to_rounding_only(single, tmp_path, capsys):
     assert run('sweep', *TOY, '--logdir', tmp_path, '--seeds', '0,1,2,3', '--seeds-per-device', 2, '--episodes', 3) == 0
     rounding = 'equals its single run to rounding only'
-    assert f'2 seeds on a device: each is {rounding}' in capsys.readouterr().out
+    assert f'2 seeds on a device: each {rounding}' in capsys.readouterr().out
     found, expected = (json.loads((directory / 'metrics.jsonl').read_text().splitlines()[2])
                        for directory in (folder(tmp_path, 1), single))
     np.testing.assert_allclose(found['loss'], expected['loss'], rtol=1e-3)
@@ -71,7 +71,7 @@ def test_seeds_that_share_a_device_are_said_to_be_equal_to_rounding_only(single,
     # Fault case 16 of docs/reliability.md: it goes on in another layout, and never loses the mark.
     for _ in range(2):
         assert run('train', *TOY, '--seed', 1, '--logdir', tmp_path, '--episodes', 3) == 0
-        assert f'1 or 2 seeds on a device: each is {rounding}' in capsys.readouterr().out.splitlines()[1]
+        assert f'1 or 2 seeds on a device: each {rounding}' in capsys.readouterr().out.splitlines()[1]
 
 
 def test_another_run_in_one_folder_is_found_before_any_begins(toy_run, tmp_path, capsys):
