@@ -75,7 +75,7 @@ def test_this_packages_episodes_are_what_they_were(tmp_path):
     ({'action': np.zeros((5, 2), int)}, 'actions are int64'),
     ({'reward': np.full(5, np.nan)}, 'not a finite number'),
     ({'reward': np.zeros(4)}, '6 observations, 5 actions and 4 rewards'),
-    ({'observation': np.zeros((6, 8, 9, 3), np.uint8)}, 'must be square'),
+    ({'observation': np.zeros((6, 8, 9, 13), np.uint8)}, 'with 1 to 12 channels'),
     ({'observation': np.zeros((6, 8, 8, 3))}, 'float64'),
     ({'observation': np.array(['a'] * 6)}, '<U1'),
     ({'observation': np.zeros((6, 4))}, r'float32 observations \(4,\) and 2 actions, but .* has float32 observations'),
