@@ -90,12 +90,14 @@ def make_method(settings: config.Planner, action_size: int, colour: float = 2.0,
 
 
 def rollout_arguments(model: WorldModel, settings: config.Planner, latent: Latent) -> tuple[tuple[Any, ...], dict]:
-    """What `planning.rollouts` and `planning.visited` are given after the parameters."""
+    """What `planning.rollouts` is given after the parameters."""
     sample_root = model.resample if settings.start == 'per_candidate' else None
     if settings.rollout == 'mean' and sample_root is None:
         latent = latent.replace(stochastic=latent.mean)
     return (latent, world_model.latent_dynamics(model, settings.rollout)), {
-        'sample_root': sample_root, 'alive': world_model.alive(model)}
+        'sample_root': sample_root, 'alive': world_model.alive(model),
+        **({'terminal_value': world_model.terminal_value(model), 'discount': model.discount}
+           if settings.terminal_value else {})}
 
 
 def make_planner(model: WorldModel, settings: config.Planner, action_size: int, colour: float = 2.0,
@@ -103,7 +105,7 @@ def make_planner(model: WorldModel, settings: config.Planner, action_size: int, 
     """A sampling planner inside the world model.
 
     Its action is the first of the sequence that its method carries out; its expected return is the mean of the last
-    elites over H steps.
+    elites over H steps; with `terminal_value`, over all steps to come, discounted.
 
     Args:
         model: the world model.

@@ -11,8 +11,11 @@ import jax.numpy as jnp
 from planet_jax import keys, world_model
 from planet_jax.config import Objective
 from planet_jax.ops import slices
+from planet_jax.ops.returns import lambda_returns
 from planet_jax.types import Latent, Metrics, Params, Trajectory, WorldModel
 
+TRACE = 0.95
+"""Lambda of the targets of values (Hafner et al., 2020)."""
 _OBSERVATION_BYTES = 2.5e6
 """Of the observations that a CPU decodes at a time: 50 images of 64 x 64."""
 
@@ -30,7 +33,9 @@ def loss(model: WorldModel, params: Params, key: jax.Array, chunk: Trajectory, c
     by L. With `kl_balance` b the divergence has the same value and another gradient: b of it goes to the prior and
     1 - b to the posterior (Hafner et al., 2021, algorithm 2), each beyond the free nats only. Where the model predicts
     whether the episode goes on, end_scale times the negative log-likelihood of that is added: it does not after the
-    last row of a chunk that ends with a termination, and does after every other.
+    last row of a chunk that ends with a termination, and does after every other. Where the model learns values,
+    reward_scale / 2 (g - v)^2 is added, with g the TD(lambda) target of the value v, both as the mean of the discounted
+    rewards that come; it trains the head of values alone.
     The latent state before the first row is zero, as before an episode, and the first row is trained like the others
     (released code). The noisy image is the encoder's input and the decoder's target.
 
@@ -44,7 +49,7 @@ def loss(model: WorldModel, params: Params, key: jax.Array, chunk: Trajectory, c
     Returns:
         the loss [], and what it is made of: `image_loss` and `reward_loss` (scaled), `kl` (unscaled and
         unclipped, in nats), `prior_entropy` and `posterior_entropy`, each summed over valid rows and divided by L, and
-        so is `end_loss` (scaled) where ends are predicted;
+        so are `end_loss` where ends are predicted and `value_loss` where values are (both scaled);
         `free_rows`, the share of the valid rows whose divergence is below the free nats; where they are asked for, also
         `overshooting_kl`, the mean over distances 2 to O, and `global_kl`.
     """
@@ -170,6 +175,12 @@ def _without_images(model: WorldModel, params: Params, key: jax.Array, chunk: Tr
         logits = jax.vmap(model.goes_on, (None, 0))(params, features)
         terms['end'] = mean(config.end_scale * jax.nn.softplus(jnp.where(over, logits, -logits)))
         metrics['end_loss'] = terms['end']
+    if model.value is not None:
+        value = jax.vmap(model.value, (None, 0))(params, jax.lax.stop_gradient(features))
+        ahead = lambda_returns((1 - model.discount) * chunk.reward, jax.lax.stop_gradient(value), model.discount,
+                               TRACE, chunk.length, False if chunk.terminated is None else chunk.terminated)
+        terms['value'] = mean(0.5 * config.reward_scale * jnp.square(ahead - value))
+        metrics['value_loss'] = terms['value']
     metrics |= {
         'reward_loss': reward_loss,
         'kl': mean(kl),

@@ -238,6 +238,9 @@ class WorldModel(NamedTuple):
         reward: (params, features [F]) -> mean of the reward []
         goes_on: (params, features [F]) -> logit [] of the probability that the episode goes on; none for tasks that
             cannot terminate
+        value: (params, features [F]) -> mean [] of the rewards that come after a state, discounted; none where it
+            is not learned
+        discount: of a reward one agent step later, in `value`
     """
 
     init: Init
@@ -250,6 +253,8 @@ class WorldModel(NamedTuple):
     decode: Head
     reward: Head
     goes_on: Head | None = None
+    value: Head | None = None
+    discount: float = 1.0
 
 
 class Act(Protocol):

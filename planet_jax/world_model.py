@@ -130,6 +130,13 @@ def alive(model: WorldModel) -> Callable[[Params, Latent], jax.Array] | None:
     return lambda params, latent: jax.nn.sigmoid(goes_on(params, latent.features))
 
 
+def terminal_value(model: WorldModel) -> Callable[[Params, Latent], jax.Array]:
+    """The discounted sum of the rewards after a latent state, as the planner takes it, of a model that learns it."""
+    value = model.value
+    assert value is not None, 'model.value_discount is not set'
+    return lambda params, latent: value(params, latent.features) / (1 - model.discount)
+
+
 def latent_dynamics(model: WorldModel, rollout: Literal['sample', 'mean'] = 'sample') -> Dynamics:
     """The model as dynamics for a planner: one step of the prior, and the mean reward of the new state.
 

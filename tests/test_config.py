@@ -70,19 +70,19 @@ def test_every_field_survives_json():
                     decoder_kernels=(5, 6, 6), decoder_strides=(2, 3, 2), decoder_units=8, decoder_start=2,
                     decoder_layers=1, decoder_hidden=4,
                     vector_layers=1, vector_units=9, reward_layers=1, reward_units=10, end_head=False,
-                    precision='float32'),
+                    value_discount=0.9, precision='float32'),
         objective=Objective(image_scale=0.5, reward_scale=2, end_scale=3, kl_scale=0.5, free_nats=1.5,
                             kl_balance=0.8,
                             overshooting_distance=3, overshooting_weights='paper', overshooting_betas=(0.5, 2),
                             overshooting_reward=True, global_prior_scale=0.1),
         planner=Planner(3, 4, 50, 6, 'mean_absolute', 'per_candidate', 'icem', 'mean', 1.5, 1.25, 2, 0.2, 'mean',
-                        0.7),
+                        0.7, True),
         learner=Learner(batch=7, chunk_length=8, learning_rate=0.1, adam_epsilon=0.2, adam_epsilon_hat=True,
                         clip_norm=10, image_shift=2, average=0.9, most_skipped=3,
                         updates_per_call=2), replay=Replay(20, 'host', 30),
         collector=Collector(1, 4, 'all_tasks', 'random', 0.5, 'normal', 0.2),
         evaluation_planner=EvaluationPlanner(1, 2, 30, 4, 'std', 'shared', 'mppi', 'sample', 0.5, 1.1, 1, 0.3,
-                                             'best', 2.0),
+                                             'best', 2.0, True),
         evaluation=Evaluation(0, 3, False, 2, 2.0, 5))
     for group in GROUPS:
         for field in dataclasses.fields(GROUPS[group]):

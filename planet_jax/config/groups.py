@@ -300,6 +300,10 @@ class Config:
             self.evaluation_planner.over(self.planner)
         except ValueError as error:
             raise ValueError(f'The evaluation_planner takes unset fields from planner: {error}') from error
+        planners = self.planner, self.evaluation_planner
+        if self.model.value_discount is None and any(planner.terminal_value for planner in planners):
+            raise ValueError('planner.terminal_value adds values that the model must learn: set model.value_discount '
+                             'too, such as to 0.98.')
 
     def resolve(self) -> 'Config':
         """The same settings with every default filled in that depends on other fields.

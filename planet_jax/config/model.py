@@ -59,6 +59,8 @@ class Model:
     end_head: bool = setting(True, then=False)
     """Predict whether the episode goes on, with as many layers and units, and let the planner count no reward after its
     end; only for tasks that can terminate, as gymnasium's."""
+    value_discount: float | None = setting(None, then=None, least=0, below=1)
+    """Discount of an agent step in a head for values, see `planner.terminal_value`; none: no head (paper)."""
     precision: Literal['default', 'bfloat16', 'tensorfloat32', 'float32'] = 'default'
     """Precision of matrix products and convolutions, also in planning. `default` is the device's: float32 on a CPU,
     TF32 on a recent NVIDIA GPU. `bfloat16`, for accelerators, includes the activations between products."""

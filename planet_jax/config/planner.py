@@ -41,6 +41,8 @@ class Planner:
     """icem: act by the last mean, or by the best candidate of the last iteration."""
     temperature: float = setting(0.5, then=0.5, least=0)
     """mppi: factor of the returns in the exponential weights of the elites."""
+    terminal_value: bool = setting(False, then=False)
+    """Add the value of a plan's last state, which `model.value_discount` learns, and discount the rewards."""
 
     def __post_init__(self):
         check('planner', self)

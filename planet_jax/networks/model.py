@@ -81,6 +81,7 @@ def make_world_model(config: Model, spec: Spec) -> WorldModel:
     deterministic = config.deterministic if config.traits.deterministic else 0
     cell = NETWORKS[config.cell](config, spec.action_size, encoded)
     reward = Mlp(config.reward_layers, config.reward_units, dtype=dtype)
+    value = Mlp(config.reward_layers, config.reward_units, dtype=dtype) if config.value_discount is not None else None
     goes_on = GoesOn(config.reward_layers, config.reward_units, dtype) if config.end_head and spec.ends else None
 
     def initial() -> Latent:
@@ -106,6 +107,8 @@ def make_world_model(config: Model, spec: Spec) -> WorldModel:
         }
         if goes_on:  # With a stream of its own, so that the others begin as without it.
             variables['goes_on'] = goes_on.init(keys.stream(key, 'goes_on'), features)
+        if value:
+            variables['value'] = value.init(keys.stream(key, 'value'), features)
         return {name: collections['params'] for name, collections in variables.items()}
 
     def prepare(key, observation):
@@ -141,5 +144,9 @@ def make_world_model(config: Model, spec: Spec) -> WorldModel:
     def predict_going_on(params, features):
         return goes_on.apply({'params': params['goes_on']}, features)
 
+    def predict_value(params, features):
+        return value.apply({'params': params['value']}, features)
+
     return WorldModel(init, initial, prepare, encode, prior, posterior, resample, decode, predict_reward,
-                      predict_going_on if goes_on else None)
+                      predict_going_on if goes_on else None, predict_value if value else None,
+                      1.0 if config.value_discount is None else config.value_discount)

@@ -57,14 +57,15 @@ def search(params: Any, key: jax.Array, root: Any, dynamics: planning.Dynamics, 
         dynamics: see `planning.rollouts`.
         planner: the planner.
         state: of the planner before this plan.
-        **options: `sample_root` and `alive` of `planning.rollouts`.
+        **options: of `planning.rollouts`.
     """
 
     @jax.jit
     def run(key, root, state):
         model = params, root, dynamics
         plan, _ = planner.step(key, planning.rollouts(*model, **options), state, record=True)
-        look = planning.visited(*model, **options)
+        looked = {name: option for name, option in options.items() if name in ('sample_root', 'alive')}
+        look = planning.visited(*model, **looked)
         return plan, [Iteration(seen.actions, *look(seen.key, seen.actions), seen.returns, seen.mean, seen.std)
                       for seen in plan.record]
 

@@ -28,7 +28,7 @@ def test_it_is_the_planner_s_own_search(planner, sample_root):
     key, root = jax.random.PRNGKey(1), jnp.asarray(7.0)
     plan, _ = jax.jit(lambda key: planner.step(key, planning.rollouts(2.0, root, dynamics, sample_root=sample_root),
                                                planner.init()))(key)
-    seen, found = imagine.search(2.0, key, root, dynamics, planner, planner.init(), sample_root)
+    seen, found = imagine.search(2.0, key, root, dynamics, planner, planner.init(), sample_root=sample_root)
     assert len(found) == 4 and plan.record == ()
     for iteration, size, expected in zip(found, planner.parts.sizes, plan.returns):
         np.testing.assert_array_equal(iteration.returns[iteration.order[:5]], expected)
