@@ -16,7 +16,7 @@ PYTEST := export JAX_COMPILATION_CACHE_DIR="$${JAX_COMPILATION_CACHE_DIR:-$$PWD/
 	--no-loadscope-reorder --durations 12
 
 .DEFAULT_GOAL := help
-.PHONY: help setup doctor train evaluate smoke bench verify-device test test-faults test-all test-newest docs lint
+.PHONY: help setup doctor train evaluate smoke reproduce bench verify-device test test-faults test-all test-newest docs lint
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' Makefile
@@ -48,6 +48,12 @@ evaluate: ## evaluate a trained agent: make evaluate RUN=logs/walker_walk/rssm-c
 smoke: setup ## a whole tiny run, in a temporary folder
 	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && \
 		$(PROGRAM) train --task=cartpole_balance --preset=debug "--logdir=$$folder"
+
+reproduce: ## train the shipped seeds again and compare: make reproduce TASK=cartpole_swingup
+	@if [ -z "$$TASK" ]; then echo 'Name a task, as in: make reproduce TASK=cartpole_swingup' >&2; exit 2; fi
+	@.ci/setup
+	@set -f; exec .venv/bin/python -m experiments.reproduce "--task=$$TASK" $${PRESET:+"--preset=$$PRESET"} \
+		$${LOGDIR:+"--logdir=$$LOGDIR"} $${TIME_LIMIT:+"--time-limit=$$TIME_LIMIT"} $$ARGS
 
 # A cache of its own, empty, so that compilation is measured too.
 bench: setup ## the benchmarks, with a table in LOGDIR/bench; ARGS goes to each of them

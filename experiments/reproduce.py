@@ -1,7 +1,7 @@
 """Trains the seeds of the shipped curves again, and compares the scores.
 
-    python -m experiments.reproduce --task cartpole_swingup
-    python -m experiments.reproduce --task cartpole_swingup --smoke
+    make reproduce TASK=cartpole_swingup
+    make reproduce TASK=cartpole_swingup ARGS=--smoke
 
 Settings, seeds and episodes are those of the shipped runs. At each evaluation the median over the seeds stands beside
 the shipped one. The last must reach the floor: as far above the uniform policy as `FLOOR` times the shipped median is.

@@ -33,7 +33,7 @@ class Command:
     """Run folders, LOGDIR/TASK/METHOD/SEED."""
     cores: int
     """Processor cores that each run had."""
-    method: str = 'rssm-cpu'
+    method: str = 'rssm-cpu-balanced'
     """Method folder of the results."""
 
 

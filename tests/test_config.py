@@ -421,7 +421,7 @@ def test_cpu_is_smaller_and_whole():
     assert cpu.env.observation == 'pixels' and cpu.env.size >= 32 and cpu.env.quality == 'fast'
     assert cpu.objective == Objective(image_scale=None, kl_balance=0.8) and cpu.resolve().objective.free_nats == 1
     assert cpu.model.cell == 'rssm' and cpu.model.stochastic > 1 and cpu.model.deterministic > 1
-    assert cpu.planner == Planner(12, 3, 100, 10, method='icem', rollout='mean')
+    assert cpu.planner == Planner(16, 3, 64, 10, method='icem', rollout='mean')
     assert (cpu.evaluation.every, cpu.evaluation.first, cpu.evaluation.episodes) == (20, 6, 10)
 
 

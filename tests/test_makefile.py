@@ -140,7 +140,8 @@ def test_every_benchmark_is_run_into_one_folder(made):
     assert table == ['-m', 'experiments.bench.results', '--out=my logs/bench']
 
 
-@pytest.mark.parametrize(('target', 'hint'), [('train', 'make train TASK='), ('evaluate', 'make evaluate RUN=')])
+@pytest.mark.parametrize(('target', 'hint'), [
+    ('train', 'make train TASK='), ('evaluate', 'make evaluate RUN='), ('reproduce', 'make reproduce TASK=')])
 def test_what_is_missing_is_said_before_set_up(made, target, hint):
     script(made / '.ci/setup', '#!/bin/sh\ntouch created\n')
     result = run(made, 'make', target)
@@ -150,8 +151,8 @@ def test_what_is_missing_is_said_before_set_up(made, target, hint):
 
 def test_help_lists_every_target(made):
     result = run(made, 'make')
-    for target in ('help', 'setup', 'doctor', 'train', 'evaluate', 'smoke', 'bench', 'verify-device', 'test',
-                   'test-faults', 'test-all', 'test-newest', 'lint'):
+    for target in ('help', 'setup', 'doctor', 'train', 'evaluate', 'smoke', 'reproduce', 'bench', 'verify-device',
+                   'test', 'test-faults', 'test-all', 'test-newest', 'lint'):
         assert f'make {target} ' in result.stdout
 
 

@@ -64,7 +64,7 @@ def test_a_training_that_was_stopped_is_told_and_not_compared(trainings, tmp_pat
     last['episodes'] = 60
     assert call(tmp_path, '--time-limit', '5') == 1
     assert commands[0][-2:] == ['--time-limit', '5.0']
-    assert 'There are not 100 episodes' in capsys.readouterr().err
+    assert 'Not every seed has 100 episodes' in capsys.readouterr().err
     last['status'] = 3
     assert call(tmp_path) == 3
 
