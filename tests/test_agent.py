@@ -107,7 +107,7 @@ def test_filter_uses_the_previous_action_state_and_the_observation(rssm):
 @pytest.mark.parametrize('cell, deterministic', [('rssm', 6), ('ssm', 0), ('rnn', 6), ('rnn_official', 6)])
 def test_an_episode_begins_with_a_zero_state_and_action(cell, deterministic):
     first = jax.tree.map(np.asarray, agent.begin(make(cell)[0], 2))
-    assert first.action.shape == (2,) and first.value.shape == ()
+    assert first.action.shape == (2,) and first.expected_return.shape == ()
     assert first.latent.deterministic.shape == (deterministic,)
     assert not any(leaf.any() for leaf in jax.tree.leaves(first))
 
@@ -155,7 +155,7 @@ def test_candidates_start_from_one_sample_or_from_one_each(plans):
 def test_evaluation_takes_the_planned_action(acts):
     after = acts[0.0](KEYS)
     np.testing.assert_array_equal(after.action, np.tile(fixed_plan(None, None, None, None)[0], (2000, 1)))
-    assert (after.value == 7).all()
+    assert (after.expected_return == 7).all()
 
 
 def test_evaluation_plans_in_the_filtered_state(rssm):
@@ -166,7 +166,7 @@ def test_evaluation_plans_in_the_filtered_state(rssm):
 
     after = jax.jit(agent.make_act(model, plan))(params, KEY, belief(), OBSERVATION)
     np.testing.assert_array_equal(after.action, after.latent.mean[:2])
-    assert after.value == after.latent.stochastic[0]
+    assert after.expected_return == after.latent.stochastic[0]
     assert (after.latent.deterministic != belief().latent.deterministic).all()
 
 
@@ -181,7 +181,8 @@ def test_collection_adds_noise_and_clips(acts):
 
 def test_noise_acts_on_the_action_only(acts):
     quiet, noisy = acts[0.0](KEYS), acts[0.3](KEYS)
-    jax.tree.map(np.testing.assert_array_equal, (quiet.latent, quiet.value), (noisy.latent, noisy.value))
+    jax.tree.map(np.testing.assert_array_equal, (quiet.latent, quiet.expected_return),
+                 (noisy.latent, noisy.expected_return))
     assert (quiet.action != noisy.action).all()
 
 
@@ -217,7 +218,8 @@ def test_agents_without_a_model_leave_the_state_alone():
     before = belief()
     for act in (agent.uniform(2), agent.zero):
         after = act(None, KEY, before, OBSERVATION)
-        jax.tree.map(np.testing.assert_array_equal, (after.latent, after.value), (before.latent, before.value))
+        jax.tree.map(np.testing.assert_array_equal, (after.latent, after.expected_return),
+                     (before.latent, before.expected_return))
         assert after.action.shape == (2,)
 
 
@@ -293,7 +295,8 @@ def test_every_method_has_a_name_in_the_settings_and_takes_its_own_settings():
         parameters = set(inspect.signature(make).parameters) & set(fields)
         assert {'horizon', 'candidates'} <= parameters, name
         taken |= parameters
-    assert set(fields) - taken == {'method', 'start', 'rollout'}  # `rollout_arguments` takes the last two.
+    # `rollout_arguments` takes all but the first.
+    assert set(fields) - taken == {'method', 'start', 'rollout', 'terminal_value'}
 
 
 def test_a_method_is_made_with_its_settings(monkeypatch):

@@ -38,6 +38,15 @@ def two(steps):
     return over_seeds(steps, jax.devices()[:2])
 
 
+@pytest.fixture(scope='module', autouse=True)
+def optimized():
+    """What equals another program bit for bit is compiled as users compile."""
+    before = jax.config.read('jax_disable_most_optimizations')
+    jax.config.update('jax_disable_most_optimizations', False)
+    yield
+    jax.config.update('jax_disable_most_optimizations', before)
+
+
 @pytest.fixture(scope='module')
 def vmapped(steps):
     return over_seeds(steps, jax.devices()[:1], seeds=2)
@@ -180,7 +189,7 @@ def test_the_replay_is_never_copied(name, devices, count, request):
 
 
 @pytest.mark.parametrize('devices, count', [(1, 1), pytest.param(1, 2, marks=pytest.mark.slow)])
-def test_a_replay_on_the_host_gives_the_same_numbers_and_is_never_copied(devices, count, steps, optimized):
+def test_a_replay_on_the_host_gives_the_same_numbers_and_is_never_copied(devices, count, steps):
     on_device = over_seeds(steps, jax.devices()[:devices], count)
     on_host = over_seeds(steps, jax.devices()[:devices], count, 'host')
     for first in (0, 5):  # Once more from the beginning: batches that were cut ahead are of another state.

@@ -99,7 +99,7 @@ def test_names_of_commands(command, refuse):
     (['sweep', '--task', 'toy_point', 'cup_cath', '--preset', 'debug'], 'cup_catch'),
     (['sweep', '--task', 'toy_point', '--preset', 'debug', '--seeds-per-device', '0'], 'nearest valid value is 1'),
     (['sweep', '--task', 'toy_point', 'no.such:Env', '--preset', 'debug'], "No module named 'no'"),
-    (['train', '--task', 'toy_point,gymnasium:CartPole-v1', '--preset', 'debug'], 'Discrete(2)'),
+    (['train', '--task', 'toy_point,gymnasium:CartPole-v1', '--preset', 'debug'], 'train them apart'),
     (['evaluate', '--run', 'x', '--episodes', '0'], 'nearest valid value is 1'),
     (['evaluate', '--run', 'x', '--agent', 'best'], 'planet'),
     (['evaluate', '--run', 'x'], 'x is not a run folder: it has no config.json.'),

@@ -106,14 +106,14 @@ def test_what_is_no_name(name):
 
 
 def test_specs():
-    assert envs.spec(f'{HERE}:limited', STATE) == Spec((2,), 'float32', 2, 20)
+    assert envs.spec(f'{HERE}:limited', STATE) == Spec((2,), 'float32', 2, 20, ends=True)
     assert envs.spec(f'{HERE}:limited', Env(observation='state', action_repeat=3)).steps == 6
-    assert envs.spec(f'{HERE}:limited', Env(size=32)) == Spec((32, 32, 3), 'uint8', 2, 20)
+    assert envs.spec(f'{HERE}:limited', Env(size=32)) == Spec((32, 32, 3), 'uint8', 2, 20, ends=True)
     assert envs.spec(f'{HERE}:joined', STATE).observation_shape == (3,)
     assert envs.spec(f'{HERE}:walk/Walk-v3', STATE).steps == 7
     assert envs.spec(f'{HERE}:walk/Walk-v3', Env(observation='state', steps=9)).steps == 9
     assert envs.spec(f'{HERE}:Walk', Env(observation='state', steps=9)).steps == 9
-    assert envs.spec('gymnasium:Pendulum-v1', STATE) == Spec((3,), 'float32', 1, 200)
+    assert envs.spec('gymnasium:Pendulum-v1', STATE) == Spec((3,), 'float32', 1, 200, ends=True)
     assert envs.spec('toy_point', Env(steps=10)).steps == 10
 
 
@@ -164,13 +164,15 @@ def test_actions_and_rewards():
     start, _ = env.reset(seed=np.int64(3))
     after, reward, terminated, truncated, info = env.step([0.5, -1.0])
     np.testing.assert_allclose(after, start + [4, 0], rtol=1e-6)
-    assert after.dtype == np.float32 and (reward, terminated, truncated, info) == (4.0, False, False, {'length': 1})
+    assert after.dtype == np.float32 and (reward, terminated, truncated) == (4.0, False, False)
+    assert info == {'length': 1, 'terminated': False}
     # Ends in the first of two environment steps; then nothing is simulated until T.
     after, reward, *_ = env.step([-1.0, 1.0])
     assert reward == -1.0 and after[1] >= 9
     for _ in range(8):
         again, reward, terminated, truncated, info = env.step([1, 1])
-        assert again.tolist() == after.tolist() and (reward, terminated, info) == (0.0, False, {'length': 2})
+        assert again.tolist() == after.tolist() and (reward, terminated, info) == (
+            0.0, False, {'length': 2, 'terminated': True})
     assert truncated
     assert env.reset(seed=3)[0].tolist() == start.tolist() != env.reset(seed=4)[0].tolist()
     with pytest.raises(ValueError, match='The action'):
@@ -345,7 +347,7 @@ def test_gymnasiums_mujoco_without_a_renderer(settings, remedy, fresh_python):
 def test_pictures_need_no_vectors_and_nothing_is_observed_blindly(monkeypatch):
     monkeypatch.setattr(sys.modules[HERE], 'choices', lambda **options: limited(space=Discrete(4), **options))
     monkeypatch.setattr(Walk, '_observation', lambda walk: 3)
-    assert envs.spec(f'{HERE}:choices', Env(size=32)) == Spec((32, 32, 3), 'uint8', 2, 20)
+    assert envs.spec(f'{HERE}:choices', Env(size=32)) == Spec((32, 32, 3), 'uint8', 2, 20, ends=True)
     assert envs.make(f'{HERE}:choices', Env(size=32)).reset(seed=0)[0].shape == (32, 32, 3)
     monkeypatch.setattr(Walk, 'render', None)
     vector = envs.make_vector([f'{HERE}:choices'], Env(size=32), blind=True)
