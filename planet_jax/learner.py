@@ -148,9 +148,10 @@ def make_shares(model: WorldModel, objectives: config.Objective, settings: confi
         settings: B and L.
 
     Returns:
-        (state, batch) -> `image_share`, `reward_share` and `kl_share`, and `end_share` where ends are predicted, on the
-        batch of the next update: the norm of the term's gradient, divided by the sum of the norms; NaN where all are
-        zero. The batch is the first of `make_draw`'s; without it, it is cut out of the state's replays.
+        (state, batch) -> `image_share`, `reward_share` and `kl_share`, and `end_share` and `value_share` where these
+        are predicted, on the batch of the next update: the norm of the term's gradient, divided by the sum of the
+        norms; NaN where all are zero. The batch is the first of `make_draw`'s; without it, it is cut out of the state's
+        replays.
     """
 
     def shares(state, batch=None):

@@ -88,9 +88,9 @@ def term_gradients(model: WorldModel, params: Params, key: jax.Array, batch: Tra
         config: scales and free nats.
 
     Returns:
-        by the names `image`, `reward` and `kl`, and `end` where ends are predicted: a pytree like the parameters. They
-        are scaled, and add up to the gradient of the loss; the KL comes with overshooting and the global prior, if they
-        are asked for.
+        by the names `image`, `reward` and `kl`, and `end` and `value` where these are predicted: a pytree like the
+        parameters. They are scaled, and add up to the gradient of the loss; the KL comes with overshooting and
+        the global prior, if they are asked for.
     """
 
     def terms(params):

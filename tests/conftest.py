@@ -42,14 +42,19 @@ def pytest_configure(config):
     jax.config.update('jax_num_cpu_devices', 2)
 
 
-@pytest.fixture
-def optimized():
-    """What is compiled in this test is optimized: it runs for long, or equals another program bit for bit."""
+def _optimized():
     import jax
 
+    before = jax.config.read('jax_disable_most_optimizations')
     jax.config.update('jax_disable_most_optimizations', False)
     yield
-    jax.config.update('jax_disable_most_optimizations', os.environ.get('JAX_DISABLE_MOST_OPTIMIZATIONS') == '1')
+    jax.config.update('jax_disable_most_optimizations', before)
+
+
+optimized = pytest.fixture(_optimized, name='optimized')
+"""What is compiled in this test is optimized: it runs for long, or equals another program bit for bit."""
+optimized_module = pytest.fixture(_optimized, name='optimized_module', scope='module')
+"""The same in all tests of a file."""
 
 
 @pytest.fixture(scope='session')

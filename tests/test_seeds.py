@@ -10,6 +10,8 @@ from planet_jax.config import Config, Env, Learner, Model, Objective, Planner, S
 from planet_jax.seeds import over_seeds, rounds
 from planet_jax.types import Trajectory
 
+pytestmark = pytest.mark.usefixtures('optimized_module')
+
 CONFIG = Config(
     env=Env(observation='state'),
     model=Model(stochastic=3, deterministic=5, hidden=6, vector_layers=1, vector_units=6, reward_layers=1,
@@ -36,15 +38,6 @@ def one(steps):
 @pytest.fixture(scope='module')
 def two(steps):
     return over_seeds(steps, jax.devices()[:2])
-
-
-@pytest.fixture(scope='module', autouse=True)
-def optimized():
-    """What equals another program bit for bit is compiled as users compile."""
-    before = jax.config.read('jax_disable_most_optimizations')
-    jax.config.update('jax_disable_most_optimizations', False)
-    yield
-    jax.config.update('jax_disable_most_optimizations', before)
 
 
 @pytest.fixture(scope='module')

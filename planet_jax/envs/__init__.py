@@ -72,15 +72,9 @@ def spec(task_names: str | Sequence[str], config: Env) -> Spec:
         raise ValueError('No task is given: name at least one.')
     pixels = config.observation == 'pixels'
     envs = [_bare(name, config, blind=pixels) for name in names]  # The shape of pictures is known without a renderer.
-    parts = {_parts(env) for env in envs}
-    if any(parts):
-        shapes, dtype = parts, ''
-    elif pixels:
-        shapes, dtype = {_image_shape(env, config) for env in envs}, 'uint8'
-    else:
-        shapes, dtype = {env.observation_space.shape for env in envs}, 'float32'
-    if len(shapes) > 1:
-        if any(parts):
+    observed = {_observed(env, config) for env in envs}
+    if len(observed) > 1:
+        if any(parts for *_, parts in observed):
             raise ValueError(f'The parts {", ".join(config.keys)} of {", ".join(names)} are not the same in all of '
                              f'them, so one agent cannot learn them together.')
         if pixels:
@@ -98,10 +92,8 @@ def spec(task_names: str | Sequence[str], config: Env) -> Spec:
     steps = max(env.steps for env in envs)
     for env in envs:
         env.close()
-    ends, shape = any(map(_can_end, names)), shapes.pop()
-    if not dtype:
-        return Spec((), dtype, action_size, steps, choices, ends, shape)
-    return Spec(shape, dtype, action_size, steps, choices, ends)
+    shape, dtype, parts = observed.pop()
+    return Spec(shape, dtype, action_size, steps, choices, any(map(_can_end, names)), parts)
 
 
 def make_vector(task_names: Sequence[str], config: Env, workers: int | None = None, shared: Spec | None = None,
@@ -145,17 +137,15 @@ def _can_end(task_name):
     return family_of(resolve(task_name)).ends
 
 
-def _parts(env):
-    """Name, shape and dtype of each part of an observation in several; empty where it is one."""
+def _observed(env, config):
+    """Shape, dtype and parts of an environment's observations, as in `Spec`."""
     space = env.env.observation_space
-    if not isinstance(space, gymnasium.spaces.Dict):
-        return ()
-    return tuple((name, part.shape, str(part.dtype)) for name, part in space.spaces.items())
-
-
-def _image_shape(env, config):
-    own = env.env.observation_space.shape
-    return own if config.image == 'own' and len(own) == 3 else (config.size, config.size, 3)
+    if isinstance(space, gymnasium.spaces.Dict):
+        return (), '', tuple((name, part.shape, str(part.dtype)) for name, part in space.spaces.items())
+    if config.observation == 'pixels':
+        own = config.image == 'own' and len(space.shape) == 3
+        return space.shape if own else (config.size, config.size, 3), 'uint8', ()
+    return env.observation_space.shape, 'float32', ()
 
 
 def _bare(task_name, config, blind):

@@ -61,10 +61,10 @@ def _make_part(config: Model, shape: tuple[int, ...]) -> Part:
 def make_world_model(config: Model, spec: Spec) -> WorldModel:
     """A latent dynamics model for the observations and actions of an environment.
 
-    Parameters are a dictionary with the entries 'encoder', 'cell', 'decoder' and 'reward', and 'goes_on' where episodes
-    can terminate and the settings ask for that head. Where observations have several parts, encoder and decoder have an
-    entry for each, and the encoders' outputs are joined before the posterior. At the paper's size with A = 6 the RSSM's
-    are 690,144 + 557,320 + 3,795,555 + 250,201 = 5,293,220 numbers.
+    Parameters are a dictionary with the entries 'encoder', 'cell', 'decoder' and 'reward', and where the settings ask
+    for these heads 'goes_on', if episodes can terminate, and 'value'. Where observations have several parts, encoder
+    and decoder have an entry for each, and the encoders' outputs are joined before the posterior. At the paper's size
+    with A = 6 the RSSM's are 690,144 + 557,320 + 3,795,555 + 250,201 = 5,293,220 numbers.
 
     Args:
         config: sizes and variants.
@@ -77,6 +77,15 @@ def make_world_model(config: Model, spec: Spec) -> WorldModel:
     parts = {name: _make_part(config, shape) for name, shape, _ in spec.parts}
     part = _make_part(config, spec.observation_shape) if not parts else None
     encoded = part.encoded if part else sum(each.encoded for each in parts.values())
+
+    def by_part(function, *trees):
+        """(part, leaves) -> result, for the whole observation or for each of its parts."""
+        if part:
+            return function(part, *trees)
+        return {name: function(each, *(tree[name] for tree in trees)) for name, each in parts.items()}
+
+    def keys_by_part(key):
+        return key if part else {name: keys.stream(key, name) for name in parts}
 
     deterministic = config.deterministic if config.traits.deterministic else 0
     cell = NETWORKS[config.cell](config, spec.action_size, encoded)
@@ -91,37 +100,28 @@ def make_world_model(config: Model, spec: Spec) -> WorldModel:
     def init(key):
         encoder_key, cell_key, decoder_key, reward_key, noise_key = jax.random.split(key, 5)
         features = initial().features
-        if part:
-            encoder, decoder = part.encoder.init(encoder_key, jnp.zeros(part.shape)), part.decoder.init(
-                decoder_key, features)
-        else:
-            encoder, decoder = ({'params': {name: each[network]['params'] for name, each in {
-                name: (each.encoder.init(keys.stream(encoder_key, name), jnp.zeros(each.shape)),
-                       each.decoder.init(keys.stream(decoder_key, name), features))
-                for name, each in parts.items()}.items()}} for network in range(2))
-        variables = {
-            'encoder': encoder,
-            'cell': cell.init(cell_key, noise_key, initial(), jnp.zeros(spec.action_size), jnp.zeros(encoded)),
-            'decoder': decoder,
-            'reward': reward.init(reward_key, features),
+        params = {
+            'encoder': by_part(lambda part, key: part.encoder.init(key, jnp.zeros(part.shape))['params'],
+                               keys_by_part(encoder_key)),
+            'cell': cell.init(cell_key, noise_key, initial(), jnp.zeros(spec.action_size),
+                              jnp.zeros(encoded))['params'],
+            'decoder': by_part(lambda part, key: part.decoder.init(key, features)['params'], keys_by_part(decoder_key)),
+            'reward': reward.init(reward_key, features)['params'],
         }
-        if goes_on:  # With a stream of its own, so that the others begin as without it.
-            variables['goes_on'] = goes_on.init(keys.stream(key, 'goes_on'), features)
-        if value:
-            variables['value'] = value.init(keys.stream(key, 'value'), features)
-        return {name: collections['params'] for name, collections in variables.items()}
+        # Optional heads have streams of their own, so that all else begins as without them.
+        for name, head in (('goes_on', goes_on), ('value', value)):
+            if head:
+                params[name] = head.init(keys.stream(key, name), features)['params']
+        return params
 
     def prepare(key, observation):
-        if part:
-            return part.prepare(key, observation)
-        return {name: each.prepare(keys.stream(key, name), observation[name]) for name, each in parts.items()}
+        return by_part(lambda part, key, seen: part.prepare(key, seen), keys_by_part(key), observation)
 
     def encode(params, prepared):
-        if part:
-            encoded = part.encoder.apply({'params': params['encoder']}, prepared)
-        else:
-            encoded = jnp.concatenate([each.encoder.apply({'params': params['encoder'][name]}, prepared[name]).astype(
-                jnp.float32) for name, each in parts.items()], -1)
+        encoded = by_part(lambda part, params, seen: part.encoder.apply({'params': params}, seen),
+                          params['encoder'], prepared)
+        if parts:
+            encoded = jnp.concatenate([each.astype(jnp.float32) for each in encoded.values()], -1)
         return cell.apply({'params': params['cell']}, encoded, method='embed')
 
     def prior(params, key, latent, action):
@@ -134,9 +134,7 @@ def make_world_model(config: Model, spec: Spec) -> WorldModel:
         return latent.replace(stochastic=sample(config, key, latent.mean, latent.std))
 
     def decode(params, features):
-        if part:
-            return part.decoder.apply({'params': params['decoder']}, features)
-        return {name: each.decoder.apply({'params': params['decoder'][name]}, features) for name, each in parts.items()}
+        return by_part(lambda part, params: part.decoder.apply({'params': params}, features), params['decoder'])
 
     def predict_reward(params, features):
         return reward.apply({'params': params['reward']}, features)

@@ -22,15 +22,15 @@ def lambda_returns(reward: jax.Array, value: jax.Array, discount: float, trace: 
     Returns:
         targets [L]; those of the rows after the valid ones mean nothing.
     """
-    end = jnp.where(terminated, 0.0, 1.0)
+    last = jnp.arange(len(reward)) == length - 1
+    value = jnp.where(last & terminated, 0.0, value)
 
     def before(later, row):
         reward, value, last = row
         target, bootstrap, arriving = later
-        target = jnp.where(last, end * value, arriving + discount * ((1 - trace) * bootstrap + trace * target))
-        return (target, jnp.where(last, end, 1.0) * value, reward), target
+        target = jnp.where(last, value, arriving + discount * ((1 - trace) * bootstrap + trace * target))
+        return (target, value, reward), target
 
-    last = jnp.arange(len(reward)) == length - 1
     zero = jnp.zeros((), value.dtype)
     _, targets = jax.lax.scan(before, (zero, zero, zero), (reward, value, last), reverse=True)
     return targets
