@@ -75,9 +75,11 @@ test-faults: setup ## the large tests of faults
 test-all: setup ## all tests, compiled as users compile
 	@export JAX_DISABLE_MOST_OPTIMIZATIONS=0; $(PYTEST)
 
-# In a folder of its own, which is made anew: what is published today is what is tried.
+# In a folder of its own, which is made anew: what is published today is what is tried. The newest JAX needs Python 3.12,
+# and labmaze, which dm_control asks for, cannot be installed for 3.13.
 test-newest: ## the tests with the newest versions of everything, without constraints.txt
-	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && $${PYTHON:-python3} -m venv "$$folder/venv" && \
+	@if ! "$${PYTHON:-python3.12}" -c ''; then echo 'Name a Python, as in: make test-newest PYTHON=python3.12' >&2; exit 2; fi
+	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && "$${PYTHON:-python3.12}" -m venv "$$folder/venv" && \
 		"$$folder/venv/bin/python" -m pip --disable-pip-version-check install -qq --upgrade -e '.[dev]' && \
 		export JAX_COMPILATION_CACHE_DIR="$$folder/jax" JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS=0 && set -f && \
 		"$$folder/venv/bin/python" -m pytest -n 2 --dist loadfile -m 'not slow and not faults' $$ARGS

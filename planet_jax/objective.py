@@ -4,6 +4,7 @@ import math
 from functools import partial
 from typing import Any
 
+import chex
 import distrax
 import jax
 import jax.numpy as jnp
@@ -133,6 +134,7 @@ def _image_loss(model: WorldModel, part: str | None, params: Params, features: j
     """Features [n, F], observations [n, ...] and weights [n] -> the weighted sum of 1/2 |x - x^|^2."""
     image = jax.vmap(model.decode, (None, 0))(params, features)
     image = image if part is None else image[part]
+    chex.assert_equal_shape((target, image))
     # No product of vectors, which an accelerator would compute as imprecisely as the model's matrix products may be.
     return (weights * 0.5 * jnp.square(target - image).sum(range(1, image.ndim))).sum()
 
@@ -148,6 +150,8 @@ def _without_images(model: WorldModel, params: Params, key: jax.Array, chunk: Tr
     reward = jax.vmap(model.reward, (None, 0))(params, features)
     prior, posterior = _distribution(priors), _distribution(posteriors)
     kl = posterior.kl_divergence(prior)
+    # A head of another shape, such as [L, 1], would be broadcast in silence.
+    chex.assert_equal_shape((chunk.reward, reward, kl))
 
     length = len(chunk.reward)
     valid = jnp.arange(length) < chunk.length
@@ -173,10 +177,12 @@ def _without_images(model: WorldModel, params: Params, key: jax.Array, chunk: Tr
     if model.goes_on is not None and chunk.terminated is not None:
         over = chunk.terminated & (jnp.arange(length) == chunk.length - 1)
         logits = jax.vmap(model.goes_on, (None, 0))(params, features)
+        chex.assert_equal_shape((over, logits))
         terms['end'] = mean(config.end_scale * jax.nn.softplus(jnp.where(over, logits, -logits)))
         metrics['end_loss'] = terms['end']
     if model.value is not None:
         value = jax.vmap(model.value, (None, 0))(params, jax.lax.stop_gradient(features))
+        chex.assert_equal_shape((chunk.reward, value))
         ahead = lambda_returns((1 - model.discount) * chunk.reward, jax.lax.stop_gradient(value), model.discount,
                                TRACE, chunk.length, False if chunk.terminated is None else chunk.terminated)
         terms['value'] = mean(0.5 * config.reward_scale * jnp.square(ahead - value))

@@ -188,6 +188,29 @@ print(jax.config.jax_compilation_cache_dir, jax.config.jax_persistent_cache_min_
     assert run(made, 'make', 'test', JAX_COMPILATION_CACHE_DIR='/elsewhere').stdout.startswith('/elsewhere\n')
 
 
+@pytest.mark.parametrize('named', [[], ['PYTHON=bin/my python']])
+def test_the_newest_versions_are_installed_without_the_list(made, named):
+    script(made / (named[0].removeprefix('PYTHON=') if named else 'bin/python3.12'), python_script("""
+import json, os, shutil, sys
+with open('calls', 'a') as file:
+    print(json.dumps(sys.argv[1:]), file=file)
+if sys.argv[1:3] == ['-m', 'venv']:
+    os.makedirs(sys.argv[3] + '/bin')
+    shutil.copy(os.environ['SCRIPT'], sys.argv[3] + '/bin/python')
+"""))
+    result = run(made, 'make', 'test-newest', *named, 'ARGS=-k x', PATH=f'{made}/bin:{os.environ["PATH"]}')
+    assert result.returncode == 0, result.stderr
+    _, venv, install, tests = calls(made)
+    assert venv[:2] == ['-m', 'venv'] and not Path(venv[2]).exists()
+    assert install[-4:] == ['-qq', '--upgrade', '-e', '.[dev]'] and 'constraints.txt' not in ' '.join(install)
+    assert tests[:2] == ['-m', 'pytest'] and tests[-2:] == ['-k', 'x']
+
+
+def test_a_python_that_is_not_there_is_asked_for(made):
+    result = run(made, 'make', 'test-newest', 'PYTHON=no/python')
+    assert result.returncode == 2 and 'make test-newest PYTHON=' in result.stderr and not calls(made)
+
+
 # An interpreter that makes a virtual environment of itself, and writes down every other call.
 INTERPRETER = python_script("""
 import json, os, shutil, sys

@@ -127,6 +127,14 @@ def test_reward_scale(case, scale):
     np.testing.assert_allclose(loss, metrics['image_loss'] + metrics['reward_loss'] + metrics['kl'], rtol=1e-4)
 
 
+@pytest.mark.parametrize('head', ['reward', 'decode'])
+def test_a_head_of_another_shape_is_not_broadcast(head, stochastic_case):
+    model, params, chunk = stochastic_case.model, stochastic_case.params, stochastic_case.chunk
+    wrong = model._replace(**{head: lambda params, features: getattr(model, head)(params, features)[None]})
+    with pytest.raises(AssertionError, match='different shapes'):
+        jax.eval_shape(lambda: objective.loss(wrong, params, KEY, chunk, Objective()))
+
+
 @pytest.mark.parametrize('scale', [0.0, 4.0])
 def test_image_scale(case, scale):
     loss, metrics, _ = case.loss(image_scale=scale)

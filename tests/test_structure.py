@@ -126,7 +126,7 @@ def test_a_wrong_arrow_is_caught(file, addition, fault):
 
 
 @pytest.mark.parametrize('library, allowed', [
-    ('flax.linen', {'networks'}), ('distrax', {'objective', 'measures'}),
+    ('flax.linen', {'networks'}), ('distrax', {'objective', 'measures'}), ('chex', {'objective'}),
     ('orbax', {'storage'}), ('optax', {'learner'}),
     ('dm_control', {'envs'}), ('mujoco', {'envs'}), ('tyro', {'cli'}),
     ('rich', {'cli'}), ('ray', {'sweeps'}),

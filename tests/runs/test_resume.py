@@ -2,6 +2,7 @@
 
 import json
 
+import chex
 import jax
 import numpy as np
 import pytest
@@ -10,11 +11,6 @@ from planet_jax import replay
 from planet_jax.runs.progress import RunProgress
 from planet_jax.runs.resume import skip
 from planet_jax.storage.run_folder import FolderError
-
-
-def assert_same(left, right):
-    assert jax.tree.structure(left) == jax.tree.structure(right)
-    jax.tree.map(np.testing.assert_array_equal, left, right)
 
 
 def remove(trainer, *numbers):
@@ -28,7 +24,7 @@ def test_episodes_that_the_replay_has_dropped_are_not_needed(world, run_to_end):
     remove(before, 0, 1, 2)
     again = world(capacity=3, episodes=8)
     assert again.state.replay[0].count.tolist() == [6]
-    assert_same(again.state, before.state)
+    chex.assert_trees_all_equal(again.state, before.state, strict=True)
     assert run_to_end(again)
     assert again.reporter.named('note') == [] and 'exact' not in json.loads(
         (again.seeds[0].folder.directory / 'config.json').read_text())

@@ -11,6 +11,7 @@ import shutil
 import tempfile
 import tracemalloc
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -85,7 +86,7 @@ def test_a_checkpoint_from_before_there_was_an_average_is_read(average, monkeypa
     else:
         restored, _ = checkpoint.restore(tmp_path / 'saved', state)
         assert restored.learner.average is None
-        jax.tree.map(np.testing.assert_array_equal, restored.learner, state.learner)
+        chex.assert_trees_all_equal(restored.learner, state.learner, strict=True)
 
 
 @pytest.mark.parametrize('settings', [{}, {'adam_epsilon_hat': True}], ids=['epsilon', 'epsilon_hat'])

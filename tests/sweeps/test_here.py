@@ -1,13 +1,20 @@
 """The command `sweep`: every seed equals the run of `train`, whatever is trained beside it."""
 
+import gc
 import json
 import shutil
+import types
+import weakref
 
+import jax
 import numpy as np
 import pytest
 
 from planet_jax.cli.commands.sweep import arguments_of_a_run
 from planet_jax.cli.main import main
+from planet_jax.runs.options import Options
+from planet_jax.runs.reporter import Reporter
+from planet_jax.sweeps import here
 from planet_jax.sweeps import on_ray as ray_launcher
 
 TOY = ['--task', 'toy_point', '--preset', 'debug', '--env.observation', 'state', '--replay.capacity', '6',
@@ -80,6 +87,30 @@ def test_another_run_in_one_folder_is_found_before_any_begins(toy_run, tmp_path,
     assert run('sweep', *TOY, '--logdir', tmp_path, '--seeds', '5:8') == 2
     assert 'belongs to a run with other settings' in capsys.readouterr().err
     assert [path.name for path in folder(tmp_path, 7).parent.iterdir()] == ['7']
+
+
+def test_a_round_is_freed_before_the_next_begins(tmp_path, monkeypatch):
+    begun = []
+
+    class Round:
+        """A training, whose parts refer to each other."""
+
+        def __init__(self, group, *others):
+            assert [earlier() for earlier in begun] == [None] * len(begun)
+            begun.append(weakref.ref(self))
+            self.itself, self.stop = self, types.SimpleNamespace(reason=None)
+
+        def main(self):
+            return 0
+
+    monkeypatch.setattr(here, 'Training', Round)
+    members = here.make_members(Options(preset='debug', logdir=tmp_path), ['toy_point'], range(3))
+    gc.disable()  # It would come at some time of its own.
+    try:
+        assert here.train(members, Options(preset='debug', logdir=tmp_path), Reporter(), 1) == 0
+    finally:
+        gc.enable()
+    assert len(begun) == -(-3 // len(jax.devices()))
 
 
 @pytest.mark.parametrize('seeds', ['', '3:3', '5:2', '0:', '1,1', '-1:2', 'a'])

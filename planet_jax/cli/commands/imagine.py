@@ -35,6 +35,7 @@ def run(command: Imagine, arguments: Sequence[str], console: Console) -> int:
     from planet_jax.pictures.video import write_picture
     from planet_jax.runs.searches import Search
     from planet_jax.runs.trained import Trained
+    from planet_jax.scores.numbers import significant
 
     del arguments
     trained = Trained.read(command.run, command.trust_task)
@@ -47,7 +48,7 @@ def run(command: Imagine, arguments: Sequence[str], console: Console) -> int:
     search = Search.of(trained, task, command.step)
     write_picture(path, search.draw())
     first, last = search.iterations[0], search.iterations[-1]
-    console.print(f'{path}: expected return of the elites {search.elite_return(first):.2f} in iteration 1, '
-                  f'{search.elite_return(last):.2f} in iteration {len(search.iterations)}; std of the plan '
-                  f'{first.std.mean():.2f}, then {last.std.mean():.2f}', highlight=False, markup=False, soft_wrap=True)
+    console.print(f'{path}: expected return of the elites {significant(search.elite_return(first))} in iteration 1, '
+                  f'{significant(search.elite_return(last))} in iteration {len(search.iterations)}; std of the plan '
+                  f'{first.std.mean():.3g}, then {last.std.mean():.3g}', highlight=False, markup=False, soft_wrap=True)
     return 0
