@@ -8,6 +8,8 @@ from typing import Any, Literal, get_args, get_origin
 ALWAYS = object()
 """Marks a field that every configuration has had."""
 BOUNDS = 'least', 'most', 'above', 'below'
+LARGEST_BOUND = 1e8
+"""Of an action. Simulators write 1e10, or the largest float, where there is none."""
 
 
 def setting(default: Any, *, then: Any = ALWAYS, least: float | None = None, most: float | None = None,

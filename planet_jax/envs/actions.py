@@ -8,8 +8,8 @@ import gymnasium
 import numpy as np
 from gymnasium.spaces import Box, Dict, Discrete, MultiBinary, MultiDiscrete, Tuple
 
-_LARGEST_BOUND = 1e8
-"""Of an action. Simulators write 1e10, or the largest float, where there is none."""
+from planet_jax.config.checks import LARGEST_BOUND
+
 _MOST_CATEGORIES = 1024
 """Of all choices together: each is an entry of the model's action."""
 
@@ -92,8 +92,8 @@ def _range(space: gymnasium.Space) -> tuple[np.ndarray, np.ndarray]:
 def _box(has: str, parts: list[gymnasium.Space]) -> Box:
     low, high = (np.concatenate([np.ravel(getattr(part, name)).astype(np.float64) for part in parts])
                  for name in ('low', 'high'))
-    if not all((np.abs(bound) <= _LARGEST_BOUND).all() for bound in (low, high)):
-        raise ValueError(f'{has} the planner needs finite bounds, of {_LARGEST_BOUND:.0e} at most: give it some, as '
+    if not all((np.abs(bound) <= LARGEST_BOUND).all() for bound in (low, high)):
+        raise ValueError(f'{has} the planner needs finite bounds, of {LARGEST_BOUND:.0e} at most: give it some, as '
                          f'gymnasium.wrappers.RescaleAction or TransformAction can.')
     return Box(low, high, dtype=np.float64)
 

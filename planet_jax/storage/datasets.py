@@ -13,6 +13,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from planet_jax.config import Spec
+from planet_jax.config.checks import LARGEST_BOUND
 from planet_jax.config.fitted import CHANNELS
 from planet_jax.storage.layout import Layout
 from planet_jax.types import Trajectory
@@ -183,6 +184,10 @@ def arrange(observation: np.ndarray, action: np.ndarray, reward: np.ndarray, lay
         raise ValueError('it has no step')
     action = np.reshape(action, (len(action), -1)) if np.ndim(action) else np.zeros((0, 1))
     reward = np.reshape(reward, -1)
+    if reward.dtype.kind not in 'biuf':
+        raise ValueError(f'its rewards are {reward.dtype}, but must be numbers')
+    with np.errstate(over='ignore'):  # They are kept as float32, in which a large one is infinite.
+        reward = reward.astype(np.float32)
     if not np.issubdtype(action.dtype, np.floating):
         raise ValueError(f'its actions are {action.dtype}, but must be real numbers')
     if observation.dtype == np.uint8 and observation.ndim == 4:
@@ -190,7 +195,8 @@ def arrange(observation: np.ndarray, action: np.ndarray, reward: np.ndarray, lay
             raise ValueError(f'its images are {observation.shape[1:]}, but must be (height, width, channels) with 1 to '
                              f'{CHANNELS} channels')
     elif observation.ndim in (1, 2) and observation.dtype.kind in 'fiu':
-        observation = observation.reshape(len(observation), -1).astype(np.float32)
+        with np.errstate(over='ignore'):
+            observation = observation.reshape(len(observation), -1).astype(np.float32)
     else:
         raise ValueError(f'its observations are {observation.dtype} {observation.shape}, but must be uint8 [rows, '
                          f'height, width, channels] or numbers [rows, n]')
@@ -199,7 +205,7 @@ def arrange(observation: np.ndarray, action: np.ndarray, reward: np.ndarray, lay
         raise ValueError(f'it has {count} observations, {len(action)} actions and {len(reward)} rewards, but there '
                          f'must be as many of each, or one action and reward fewer')
     if not all(np.isfinite(array).all() for array in (observation, action, reward)):
-        raise ValueError('a value is not a finite number')
+        raise ValueError('a value is not a finite number of float32')
     middle, half = (layout.action_high + layout.action_low) / 2, (layout.action_high - layout.action_low) / 2
     beyond = np.abs((action - middle) / half).max(initial=0)
     if beyond > 1.001:
@@ -216,7 +222,7 @@ def arrange(observation: np.ndarray, action: np.ndarray, reward: np.ndarray, lay
     else:
         action, reward = ([np.zeros_like(array[:1]), array[:count - 1]] for array in (action, reward))
         action, reward = map(np.concatenate, (action, reward))
-    return Trajectory(observation, action, reward.astype(np.float32), np.int32(count), np.bool_(terminated))
+    return Trajectory(observation, action, reward, np.int32(count), np.bool_(terminated))
 
 
 def _minari(source: str, folder: Path, layout: Layout) -> Iterator[tuple[str, Callable[[], Trajectory]]]:
@@ -239,8 +245,9 @@ def _minari(source: str, folder: Path, layout: Layout) -> Iterator[tuple[str, Ca
                          f'whole path, or fetch it by minari download {source}.') from error
     space = data.action_space
     low, high = (np.ravel(getattr(space, name, np.array([np.inf]))) for name in ('low', 'high'))
-    if not (np.isfinite(low).all() and np.isfinite(high).all()):
-        raise ValueError(f'The actions of {source} are {space}, but must be real numbers with bounds.')
+    if not ((low < high).all() and (np.maximum(-low, high) <= LARGEST_BOUND).all()):
+        raise ValueError(f'The actions of {source} are {space}, but must be real numbers with bounds, of '
+                         f'{LARGEST_BOUND:.0e} at most.')
 
     def episode(number):
         found = next(iter(data.iterate_episodes([number])))

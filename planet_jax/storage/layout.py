@@ -1,7 +1,9 @@
-"""How the files of a data set are laid out; a command line is parsed with it, so it imports nothing."""
+"""How the files of a data set are laid out; a command line is parsed with it, so it imports little."""
 
 from dataclasses import dataclass
 from typing import Literal
+
+from planet_jax.config.checks import LARGEST_BOUND
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,6 @@ class Layout:
     """Largest action, which becomes 1."""
 
     def __post_init__(self):
-        if not self.action_low < self.action_high:
+        if not -LARGEST_BOUND <= self.action_low < self.action_high <= LARGEST_BOUND:
             raise ValueError(f'The actions are to go from {self.action_low} to {self.action_high}, but the former must '
-                             f'be below the latter.')
+                             f'be below the latter, and both {LARGEST_BOUND:.0e} at most.')

@@ -1,5 +1,8 @@
 """Given episodes are read into this package's layout, and unusable ones are named before anything is made."""
 
+import sys
+import types
+
 import numpy as np
 import pytest
 
@@ -74,6 +77,9 @@ def test_this_packages_episodes_are_what_they_were(tmp_path):
     ({'observation': np.zeros((0, 3)), 'action': np.zeros((0, 2)), 'reward': np.zeros(0)}, 'it has no step'),
     ({'action': np.zeros((5, 2), int)}, 'actions are int64'),
     ({'reward': np.full(5, np.nan)}, 'not a finite number'),
+    ({'reward': np.full(5, 1e39)}, 'not a finite number of float32'),
+    ({'observation': np.full((6, 3), 1e39)}, 'not a finite number of float32'),
+    ({'reward': np.array(['a'] * 5)}, 'rewards are <U1, but must be numbers'),
     ({'reward': np.zeros(4)}, '6 observations, 5 actions and 4 rewards'),
     ({'observation': np.zeros((6, 8, 9, 13), np.uint8)}, 'with 1 to 12 channels'),
     ({'observation': np.zeros((6, 8, 8, 3))}, 'float64'),
@@ -110,6 +116,21 @@ def test_a_share_is_held_out(count, share, expected):
     assert datasets.split(count, share, 0) == (training, held)
     with pytest.raises(ValueError, match='at least 2'):
         datasets.split(1, share, 0)
+
+
+@pytest.mark.parametrize('low, high', [(0, 0), (1, -1), (-1, np.inf), (-1e10, 1e10), (np.nan, 1)])
+def test_bounds_that_no_action_can_be_scaled_by_are_refused(low, high):
+    with pytest.raises(ValueError, match=r'must be below the latter, and both 1e\+08 at most'):
+        Layout(action_low=low, action_high=high)
+
+
+@pytest.mark.parametrize('low, high', [(-1e10, 1e10), (-np.inf, 1), (0, 0)])
+def test_a_minari_data_set_without_bounds_is_refused(low, high, monkeypatch):
+    gymnasium = pytest.importorskip('gymnasium')
+    unbounded = types.SimpleNamespace(action_space=gymnasium.spaces.Box(low, high, (2,)))
+    monkeypatch.setitem(sys.modules, 'minari', types.SimpleNamespace(load_dataset=lambda name: unbounded))
+    with pytest.raises(ValueError, match=r'The actions of walker/none-v0 are Box.* with bounds, of 1e\+08 at most'):
+        datasets.read('walker/none-v0', Layout())
 
 
 def test_a_minari_data_set_is_read(tmp_path, monkeypatch):
