@@ -12,19 +12,19 @@ from planet_jax import config, planning, world_model
 from planet_jax.types import Act, Belief, Latent, Params, Trajectory, WorldModel
 
 Plan = Callable[[Params, jax.Array, Latent, Any], tuple[jax.Array, jax.Array, Any]]
-"""(params, key, latent, state) -> (action [A], expected return [], state): an action, what the model expects of it in
-H steps, and what the next plan begins from, a `planning.PlanState` or none."""
+"""(params, key, latent, state) -> (action [A], expected return over H steps [], state). The next plan starts at the
+state, a `planning.PlanState` or None."""
 
 
 Explore = Callable[[jax.Array, jax.Array], jax.Array]
-"""(key, action [A]) -> action [A]: what collection makes of a planned action."""
+"""(key, action [A]) -> action [A]: exploration during collection."""
 
 
 class PlannerInModel(NamedTuple):
     """A planner inside the world model, as a pair of pure functions.
 
     Attributes:
-        init: () -> the state that an episode's first plan begins from; none where plans hand nothing on
+        init: () -> the state at which an episode's first plan starts; None if plans carry no state
         plan: one plan
     """
 
@@ -33,19 +33,19 @@ class PlannerInModel(NamedTuple):
 
 
 def begin(model: WorldModel, action_size: int, planners: Sequence[PlannerInModel] = ()) -> Belief:
-    """The belief before an episode's first observation: a zero latent, a zero action, and no plan before."""
+    """The belief before an episode's first observation: zero latent, zero action, initial states of the planners."""
     return Belief(model.initial(), jnp.zeros(action_size), jnp.zeros(()), tuple(made.init() for made in planners))
 
 
 def filter(model: WorldModel, params: Params, key: jax.Array, belief: Belief, observation: jax.Array) -> Latent:
-    """Updates the latent state by the action taken and what it led to (equation 3's posterior, one step).
+    """The latent state after an action and the observation that followed (the posterior of equation 3, one step).
 
     Args:
         model: the world model.
         params: its parameters.
         key: a random key.
-        belief: of the step before.
-        observation: as the environment gave it.
+        belief: of the previous step.
+        observation: as the environment returned it.
     """
     prepare_key, prior_key, posterior_key = jax.random.split(key, 3)
     embedding = model.encode(params, model.prepare(prepare_key, observation))
@@ -54,7 +54,7 @@ def filter(model: WorldModel, params: Params, key: jax.Array, belief: Belief, ob
 
 
 def planners_of(settings: config.Config) -> tuple[tuple[config.Planner, ...], tuple[int, int]]:
-    """The distinct planners of an agent, and which of them collection and evaluation take: their plans' places."""
+    """The distinct planners of an agent, and the indices of those that collection and evaluation use."""
     both = settings.planner, settings.evaluation_planner.over(settings.planner)
     distinct = tuple(dict.fromkeys(both))
     return distinct, (distinct.index(both[0]), distinct.index(both[1]))
@@ -62,15 +62,15 @@ def planners_of(settings: config.Config) -> tuple[tuple[config.Planner, ...], tu
 
 def make_method(settings: config.Planner, action_size: int, colour: float = 2.0, choices: Sequence[int] = (),
                 ) -> planning.Planner:
-    """The planner of the settings, over any score. A method takes the settings that it has parameters for.
+    """The planner that the settings describe, for any score. A method gets the settings that it has parameters for.
 
-    Choices are searched for by the categorical cross-entropy method: `cem` begins each plan anew, `icem` begins at the
-    last plan moved by one step, and `random_shooting` is one iteration with one elite.
+    Choices are planned by the categorical cross-entropy method: `cem` starts each plan at uniform probabilities, `icem`
+    at the last plan moved by one step, and `random_shooting` is one iteration with one elite.
 
     Args:
         settings: of the planner.
         action_size: A.
-        colour: of the noise, where the settings name none.
+        colour: of the noise, unless the settings set it.
         choices: categories of each choice; empty where actions are real numbers.
 
     Raises:
@@ -81,7 +81,7 @@ def make_method(settings: config.Planner, action_size: int, colour: float = 2.0,
     make = planning.METHODS[settings.method]
     if choices:
         if settings.method == 'mppi':
-            raise ValueError('planner.method is mppi, which weighs real numbers, but the actions of this task are '
+            raise ValueError('planner.method is mppi, which averages real numbers, but the actions of this task are '
                              'choices: set it to cem, icem or random_shooting.')
         make, options['warm_start'] = planning.make_categorical, settings.method == 'icem'
         if settings.method == 'random_shooting':
@@ -90,7 +90,7 @@ def make_method(settings: config.Planner, action_size: int, colour: float = 2.0,
 
 
 def rollout_arguments(model: WorldModel, settings: config.Planner, latent: Latent) -> tuple[tuple[Any, ...], dict]:
-    """What `planning.rollouts` is given after the parameters."""
+    """The arguments of `planning.rollouts` after the parameters: positional, and by name."""
     sample_root = model.resample if settings.start == 'per_candidate' else None
     if settings.rollout == 'mean' and sample_root is None:
         latent = latent.replace(stochastic=latent.mean)
@@ -104,14 +104,14 @@ def make_planner(model: WorldModel, settings: config.Planner, action_size: int, 
                  choices: Sequence[int] = ()) -> PlannerInModel:
     """A sampling planner inside the world model.
 
-    Its action is the first of the sequence that its method carries out; its expected return is the mean of the last
-    elites over H steps; with `terminal_value`, over all steps to come, discounted.
+    It takes the first action of the planned sequence. The expected return is the mean over the last elites: of H steps,
+    or, with `terminal_value`, of all later steps, discounted.
 
     Args:
         model: the world model.
         settings: of the planner.
         action_size: A.
-        colour: of the noise, where the settings name none.
+        colour: of the noise, unless the settings set it.
         choices: see `make_method`.
 
     Raises:
@@ -129,21 +129,21 @@ def make_planner(model: WorldModel, settings: config.Planner, action_size: int, 
 
 
 def action_change(episode: Trajectory) -> float:
-    """How far an action is from the one before it, to tell whether plans contradict each other from step to step.
+    """The mean change of the action from step to step, which is large if consecutive plans contradict each other.
 
     Args:
         episode: NumPy arrays [T+1, ...].
 
     Returns:
-        the mean of the absolute differences over steps and dimensions, 0 to 2, exploration noise included; 0 for an
-        episode of one step.
+        the mean absolute difference over steps and dimensions, 0 to 2, exploration noise included; 0 for an episode of
+        one step.
     """
     actions = np.asarray(episode.action, float)[1:int(episode.length)]
     return float(np.abs(np.diff(actions, axis=0)).mean()) if len(actions) > 1 else 0.0
 
 
 def add_noise(std: float) -> Explore:
-    """Exploration of real numbers: Gaussian noise of this standard deviation, clipped to [-1, 1]."""
+    """Exploration with real numbers: Gaussian noise with this standard deviation, then clipping to [-1, 1]."""
 
     def explore(key, action):
         return jnp.clip(action + std * jax.random.normal(key, action.shape), -1, 1)
@@ -152,10 +152,10 @@ def add_noise(std: float) -> Explore:
 
 
 def replace_choices(share: float, choices: Sequence[int]) -> Explore:
-    """Exploration of choices: each is replaced by a uniform one with this probability, whatever becomes of the others.
+    """Exploration with choices: each is independently replaced by a uniform one with a probability.
 
     Args:
-        share: that probability, 0 to 1.
+        share: the probability, 0 to 1.
         choices: categories of each choice.
     """
 
@@ -170,7 +170,7 @@ def replace_choices(share: float, choices: Sequence[int]) -> Explore:
 
 
 def exploration(settings: config.Collector, choices: Sequence[int] = ()) -> Explore | None:
-    """What collection makes of planned actions, as the settings have it; none: nothing.
+    """The exploration that the settings ask for. None if actions stay as planned.
 
     Args:
         settings: of the collector.
@@ -187,8 +187,8 @@ def make_act(model: WorldModel, plan: Plan, explore: Explore | None = None, inde
     Args:
         model: the world model that filters.
         plan: chooses the action, from `make_planner`.
-        explore: what becomes of the planned action, from `exploration`; none: it stays.
-        index: of the planner's state in the belief.
+        explore: changes the planned action, from `exploration`. Default: no exploration.
+        index: of the planner's state in `Belief.plans`.
     """
 
     def act(params, key, belief, observation):
@@ -204,11 +204,11 @@ def make_act(model: WorldModel, plan: Plan, explore: Explore | None = None, inde
 
 
 def uniform(action_size: int, choices: Sequence[int] = ()) -> Act:
-    """The agent of the seed episodes: actions uniform in [-1, 1], whatever it sees (algorithm 1, line 1).
+    """The agent of the seed episodes: uniform actions in [-1, 1] (algorithm 1, line 1).
 
     Args:
         action_size: A.
-        choices: categories of each choice, where every category is as likely; empty where actions are real numbers.
+        choices: categories of each choice, all with equal probability; empty where actions are real numbers.
     """
 
     def act(params, key, belief, observation):
@@ -223,7 +223,7 @@ def uniform(action_size: int, choices: Sequence[int] = ()) -> Act:
 
 
 def normal(action_size: int) -> Act:
-    """The same with actions from Normal(0, 1), clipped to [-1, 1], as in the released code: a third are at a bound."""
+    """The same with actions from Normal(0, 1), clipped to [-1, 1] (released code). A third of them are at a bound."""
 
     def act(params, key, belief, observation):
         del params, observation
@@ -233,6 +233,6 @@ def normal(action_size: int) -> Act:
 
 
 def zero(params: Params, key: jax.Array, belief: Belief, observation: jax.Array) -> Belief:
-    """An agent whose actions are all zero, to compare with; of a choice that is the first category."""
+    """An agent for comparison whose actions are all zero: of each choice the first category."""
     del params, key, observation
     return belief.replace(action=jnp.zeros_like(belief.action))

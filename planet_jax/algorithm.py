@@ -42,7 +42,7 @@ def make_steps(config: Config, spec: Spec, *, slots: int, updates_per_call: int,
         colour: of the planners' noise, unless the configuration sets it.
 
     Raises:
-        ValueError: the planner's method is not for such actions.
+        ValueError: the planner's method does not support the actions.
         RuntimeError: JAX is in a mode that changes every number, see `keys.check_modes`.
     """
     keys.check_modes()
@@ -166,7 +166,7 @@ def episode_keys(state: TrainState, purpose: str, environments: int, counter: ja
         state: with [P] in front.
         purpose: the stream, 'collect' or 'evaluate'.
         environments: E.
-        counter: [P]; the number of episodes so far if none is given.
+        counter: [P]; by default the number of episodes so far.
 
     Returns:
         keys [P, E, 2].

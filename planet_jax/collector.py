@@ -53,7 +53,7 @@ def collect(act: Act, begin: Callable[[Params], Belief], envs: gymnasium.vector.
         steps, [P, E].
 
     Raises:
-        ValueError: the environments are not as many as the keys.
+        ValueError: the number of environments is not P * E.
         EnvironmentFailure: the environments failed at every attempt.
     """
     for attempt in range(ATTEMPTS):
@@ -102,7 +102,7 @@ def _collect(act, begin, envs, params, keys, report):
 
 
 def _copied(split, observation):
-    """A copy, for the environments write into the same arrays again; a Dict as a dict."""
+    """A copy, since the environments reuse their arrays; a dict for a Dict."""
     if isinstance(observation, dict):
         return {name: split(part).copy() for name, part in observation.items()}
     return split(observation).copy()

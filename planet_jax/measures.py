@@ -170,7 +170,6 @@ def of_episodes(model: WorldModel, params: Params, key: jax.Array, episodes: Tra
         numbers by name, scalars [] but for those marked. X is each of observation, moving and reward.
 
         - `filtering/X`, `filtering_mean/X`: squared error of the filter after the context, and of the data's mean.
-          (Predicting no change is no baseline for filtering.)
         - `open_loop/X`, `still/X`, `mean/X`: [H], squared error by steps ahead, and that of the baselines.
         - `r2`: see `r2`, of the sum of the H rewards after each start.
         - `calibration/predicted`, `calibration/true`: [10], see `calibration`, of the same sums.
@@ -235,7 +234,7 @@ def r2(predicted: jax.Array, true: jax.Array, valid: jax.Array | None = None) ->
     Args:
         predicted: any shape.
         true: the same.
-        valid: the same; entries that count, all of them if none are given.
+        valid: the same; entries that count; by default all.
     """
     weights = jnp.ones(true.shape) if valid is None else valid.astype(jnp.float32)
     spread = (weights * jnp.square(true - _mean(true, weights))).sum()
@@ -253,7 +252,7 @@ def calibration(predicted: jax.Array, true: jax.Array, valid: jax.Array | None =
     Args:
         predicted: any shape.
         true: the same.
-        valid: the same; entries that count, all of them if none are given.
+        valid: the same; entries that count; by default all.
         groups: their number.
 
     Returns:
@@ -281,7 +280,7 @@ def under(kl: jax.Array, free_nats: float, valid: jax.Array | None = None) -> ja
     Args:
         kl: of each row, any shape, nats.
         free_nats: KL below which the loss has no penalty.
-        valid: the same shape; rows that count, all of them if none are given.
+        valid: the same shape; rows that count; by default all.
     """
     return _mean((kl < free_nats).astype(jnp.float32), jnp.ones(kl.shape) if valid is None else valid)
 
@@ -294,7 +293,7 @@ def active(means: jax.Array, valid: jax.Array | None = None, threshold: float = 
 
     Args:
         means: [..., Z], of posteriors.
-        valid: [...]; rows that count, all of them if none are given.
+        valid: [...]; rows that count; by default all.
         threshold: variance above which a dimension is in use.
     """
     weights = jnp.ones(means.shape[:-1]) if valid is None else valid

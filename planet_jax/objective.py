@@ -18,7 +18,7 @@ from planet_jax.types import Latent, Metrics, Params, Trajectory, WorldModel
 TRACE = 0.95
 """Lambda of the targets of values (Hafner et al., 2020)."""
 _OBSERVATION_BYTES = 2.5e6
-"""Of the observations that a CPU decodes at a time: 50 images of 64 x 64."""
+"""Bytes of observations that a CPU decodes at a time: 50 images of 64 x 64."""
 
 
 def _distribution(latent: Latent) -> distrax.MultivariateNormalDiag:
@@ -29,14 +29,16 @@ def loss(model: WorldModel, params: Params, key: jax.Array, chunk: Trajectory, c
          ) -> tuple[jax.Array, Metrics]:
     """The negative bound for one chunk, without the constants of the Gaussian likelihoods.
 
-    The sum over the valid rows of
-    image_scale / 2 |x - x^|^2 + reward_scale / 2 (r - r^)^2 + kl_scale max(0, KL(q || p) - free_nats), divided
-    by L. With `kl_balance` b the divergence has the same value and another gradient: b of it goes to the prior and
-    1 - b to the posterior (Hafner et al., 2021, algorithm 2), each beyond the free nats only. Where the model predicts
-    whether the episode goes on, end_scale times the negative log-likelihood of that is added: it does not after the
-    last row of a chunk that ends with a termination, and does after every other. Where the model learns values,
-    reward_scale / 2 (g - v)^2 is added, with g the TD(lambda) target of the value v, both as the mean of the discounted
-    rewards that come; it trains the head of values alone.
+    It is the sum over the valid rows of
+    image_scale / 2 |x - x^|^2 + reward_scale / 2 (r - r^)^2 + kl_scale max(0, KL(q || p) - free_nats), divided by L.
+
+    - With `kl_balance` b the KL has the same value and another gradient: b of it goes to the prior and 1 - b to the
+      posterior (Hafner et al., 2021, algorithm 2), each only beyond the free nats.
+    - If the model predicts whether the episode goes on, end_scale times the negative log-likelihood of this is added.
+      The label is false at the last row of a chunk that ends with a termination, and true at all other rows.
+    - If the model learns values, reward_scale / 2 (g - v)^2 is added, with g the TD(lambda) target of the value v. Both
+      are discounted returns times 1 - discount, on the scale of a reward. This term trains the value head alone.
+
     The latent state before the first row is zero, as before an episode, and the first row is trained like the others
     (released code). The noisy image is the encoder's input and the decoder's target.
 
@@ -48,11 +50,10 @@ def loss(model: WorldModel, params: Params, key: jax.Array, chunk: Trajectory, c
         config: scales and free nats.
 
     Returns:
-        the loss [], and what it is made of: `image_loss` and `reward_loss` (scaled), `kl` (unscaled and
-        unclipped, in nats), `prior_entropy` and `posterior_entropy`, each summed over valid rows and divided by L, and
-        so are `end_loss` where ends are predicted and `value_loss` where values are (both scaled);
-        `free_rows`, the share of the valid rows whose divergence is below the free nats; where they are asked for, also
-        `overshooting_kl`, the mean over distances 2 to O, and `global_kl`.
+        the loss [] and metrics. `image_loss` and `reward_loss` (scaled), `kl` (unscaled and unclipped, in nats),
+        `prior_entropy`, `posterior_entropy`, and with these heads `end_loss` and `value_loss` (scaled), are sums over
+        the valid rows divided by L. `free_rows` is the share of the valid rows whose KL is below the free nats. If
+        asked for, `overshooting_kl` is the mean over distances 2 to O, and `global_kl` the KL to a standard normal.
     """
     terms, metrics, images = _without_images(model, params, key, chunk, config.resolve())
     return _with_images(sum(terms.values()), metrics, _total_image_loss(model, params, *images, most=math.inf))
@@ -60,11 +61,10 @@ def loss(model: WorldModel, params: Params, key: jax.Array, chunk: Trajectory, c
 
 def batch_loss(model: WorldModel, params: Params, key: jax.Array, batch: Trajectory, config: Objective,
                ) -> tuple[jax.Array, Metrics]:
-    """The mean of `loss` over the chunks of a batch, and of its metrics, with the least memory for the images.
+    """The means of `loss` and of its metrics over the chunks of a batch, with little memory for the images.
 
-    The images of all chunks are decoded together. On a CPU it is a few at a time, each few with their gradient, so
-    that what is between the decoder's layers is never there for all of them. Derivatives are of the first order and in
-    reverse mode only.
+    The images of all chunks are decoded together. A CPU decodes them in slices, each with its gradient, so that the
+    decoder's intermediates exist for one slice at a time. Only first derivatives in reverse mode are supported.
 
     Args:
         model: the world model.
@@ -79,7 +79,7 @@ def batch_loss(model: WorldModel, params: Params, key: jax.Array, batch: Traject
 
 def term_gradients(model: WorldModel, params: Params, key: jax.Array, batch: Trajectory, config: Objective,
                    ) -> dict[str, Params]:
-    """The gradient of each term of `batch_loss`, to see which of them the parameters follow.
+    """The gradient of each term of `batch_loss`, to see which term dominates.
 
     Args:
         model: the world model.
@@ -89,9 +89,8 @@ def term_gradients(model: WorldModel, params: Params, key: jax.Array, batch: Tra
         config: scales and free nats.
 
     Returns:
-        by the names `image`, `reward` and `kl`, and `end` and `value` where these are predicted: a pytree like the
-        parameters. They are scaled, and add up to the gradient of the loss; the KL comes with overshooting and
-        the global prior, if they are asked for.
+        pytrees like the parameters, named `image`, `reward` and `kl`, and with these heads `end` and `value`. They are
+        scaled and add up to the gradient of the loss. `kl` includes overshooting and the global prior.
     """
 
     def terms(params):
@@ -103,7 +102,7 @@ def term_gradients(model: WorldModel, params: Params, key: jax.Array, batch: Tra
 
 def _batch_terms(model: WorldModel, params: Params, key: jax.Array, batch: Trajectory, config: Objective,
                  ) -> tuple[dict[str, jax.Array], Metrics, jax.Array]:
-    """Terms of each chunk [B] as in `_without_images`, and the mean over the batch of metrics and of the image term."""
+    """The terms of each chunk [B] as in `_without_images`, and the batch's means of the metrics and the image term."""
     config = config.resolve()
     terms, metrics, images = jax.vmap(lambda key, chunk: _without_images(model, params, key, chunk, config))(
         jax.random.split(key, len(batch.length)), batch)
@@ -119,7 +118,7 @@ def _with_images(total: jax.Array, metrics: Metrics, image_loss: jax.Array) -> t
 
 def _total_image_loss(model: WorldModel, params: Params, features: jax.Array, target: Any, weights: Any, *, most: float,
                       ) -> jax.Array:
-    """The sum over the parts of an observation, each decoded by itself, so many bytes at a time."""
+    """The sum over the parts of an observation, each decoded separately, in slices of at most `most` bytes."""
     losses = []
     for name in target if isinstance(target, dict) else (None,):
         data = (target, weights) if name is None else (target[name], weights[name])
@@ -135,13 +134,13 @@ def _image_loss(model: WorldModel, part: str | None, params: Params, features: j
     image = jax.vmap(model.decode, (None, 0))(params, features)
     image = image if part is None else image[part]
     chex.assert_equal_shape((target, image))
-    # No product of vectors, which an accelerator would compute as imprecisely as the model's matrix products may be.
+    # No dot product, which an accelerator computes at the reduced precision of matrix products.
     return (weights * 0.5 * jnp.square(target - image).sum(range(1, image.ndim))).sum()
 
 
 def _without_images(model: WorldModel, params: Params, key: jax.Array, chunk: Trajectory, config: Objective,
                     ) -> tuple[dict[str, jax.Array], Metrics, tuple[jax.Array, Any, Any]]:
-    """Terms by name and metrics of a chunk but for its images, and the arguments of `_total_image_loss`."""
+    """The terms by name and metrics of a chunk without its images, and the arguments of `_total_image_loss`."""
     prepare_key, observe_key = jax.random.split(key)
     target = model.prepare(prepare_key, chunk.observation)
     embeddings = jax.vmap(model.encode, (None, 0))(params, target)
@@ -199,7 +198,7 @@ def _without_images(model: WorldModel, params: Params, key: jax.Array, chunk: Tr
 
 
 def _balanced(priors: Latent, posteriors: Latent, share: float) -> jax.Array:
-    """KL(q || p) [L] of which the share goes to the prior's gradient and the rest to the posterior's."""
+    """KL(q || p) [L] whose gradient goes to the prior by `share` and to the posterior by the rest."""
     stop = jax.lax.stop_gradient
     to_prior = _distribution(stop(posteriors)).kl_divergence(_distribution(priors))
     to_posterior = _distribution(posteriors).kl_divergence(_distribution(stop(priors)))
@@ -210,14 +209,13 @@ def _overshooting(model: WorldModel, params: Params, key: jax.Array, posteriors:
                   valid: jax.Array, config: Objective) -> tuple[jax.Array, Metrics, jax.Array]:
     """Latent overshooting at distances 2 to O (equation 7).
 
-    The posteriors that are predicted are stopped, the samples that a rollout starts from are not. Entries that would
-    start before the chunk, or end past its valid rows, count nothing. A distance's sum over the others is divided by L,
-    as the divergence itself is, so that each entry weighs the same, however few a distance has (equation 7).
+    No gradient flows into the posteriors that are targets; it does into the samples from which rollouts start. Entries
+    that would start before the chunk, or end after its valid rows, are left out. The sum of a distance is divided by L,
+    as the KL itself is, so that all entries have equal weight (equation 7).
 
     Returns:
-        the weighted mean over distances of the divergence beyond the free nats; the mean divergence of the entries that
-        count, without weights and free nats, as a metric; and the loss of the rewards predicted on the way, zero if
-        they are not asked for.
+        the weighted mean over distances of the KL beyond the free nats; the mean KL of the entries, without weights and
+        free nats, as a metric; and the loss of the rewards predicted on the way, zero unless asked for.
     """
     priors, mask = world_model.overshoot(model, params, key, posteriors, chunk.action, config.overshooting_distance)
     priors, counted = jax.tree.map(lambda rows: rows[1:], priors), mask[1:] & valid

@@ -116,12 +116,12 @@ def cut(replays: Sequence[Replay], draws: Draw) -> Trajectory:
     """Cuts the drawn chunks, padded to L rows.
 
     Args:
-        replays: of which they were drawn; those of NumPy arrays are cut by NumPy.
+        replays: those of the draws. NumPy arrays are cut by NumPy.
         draws: with leading [B], or any leading axes for NumPy arrays.
 
     Returns:
-        a Trajectory with leading [B, L] and length [B]; terminated are those whose last row is the last of an episode
-        that was.
+        a Trajectory with leading [B, L] and length [B]. A chunk is terminated if it ends with the last row of an
+        episode that is.
 
     Raises:
         ValueError: the chunks are longer than a slot.
@@ -152,7 +152,7 @@ def cut(replays: Sequence[Replay], draws: Draw) -> Trajectory:
 
 
 def _of_each(which: jax.Array, options: Sequence[Any]) -> Any:
-    """Of what each replay offers, [B, ...], that of the replay of the number `which` [B]."""
+    """Selects from the replays' results, [B, ...] each, the result of replay `which` [B]."""
     chosen = options[0]
     for number, option in enumerate(options[1:], 1):
         chosen = jax.tree.map(functools.partial(jax.vmap(jnp.where), which == number), option, chosen)

@@ -1,4 +1,4 @@
-"""The records that flow through jitted functions, and the symbols of every docstring.
+"""The records that flow through jitted functions, and the symbols of all docstrings.
 
 | symbol | meaning |                                  | symbol | meaning |
 |---|---|---                                           |---|---|
@@ -34,7 +34,7 @@ class Record:
 
     if TYPE_CHECKING:
         def replace(self, **changes: Any) -> Self:
-            """A copy with other values."""
+            """A copy with these fields changed."""
 
 
 @struct.dataclass
@@ -45,7 +45,7 @@ class Latent(Record):
 
     Attributes:
         mean: [Z]
-        std: [Z], positive (zero in the initial state, which is known)
+        std: [Z], positive; zero in the initial state, which is known
         stochastic: [Z], drawn from Normal(mean, std)
         deterministic: [D]
     """
@@ -66,16 +66,16 @@ class Trajectory(Record):
     """An episode, or a chunk of one (then L rows instead of T + 1).
 
     Row t holds the action that LED to observation t and the reward received on arriving there. Row 0 is the reset: zero
-    action, zero reward. No index is ever shifted after this.
+    action, zero reward. So no code shifts an index.
 
     Attributes:
-        observation: [T+1, ...], uint8 images or float32 vectors, or a dict of both by the names of the parts; what the
-            model makes of it is such a dict too
+        observation: [T+1, ...], uint8 images or float32 vectors, or a dict of both by the names of the parts; the
+            model's reconstruction is then a dict too
         action: [T+1, A], float32 in [-1, 1]
         reward: [T+1], float32, summed over the action repeat
         length: [], int32: number of valid rows; the rows after them are zero
-        terminated: [], bool: whether the task itself ended after the last valid row, so that nothing could follow;
-            false where the time was over, or where a chunk stops before; none for tasks that cannot end so
+        terminated: [], bool: whether the episode terminated at the last valid row; false for a time limit, and for a
+            chunk that stops before the end; None for tasks that cannot terminate
     """
 
     observation: jax.Array
@@ -92,10 +92,8 @@ class Belief(Record):
     Attributes:
         latent: the filtered state
         action: [A], the action chosen in it, in [-1, 1]
-        expected_return: [], what the planner expects of it: the mean return of the last elites, over H steps; 0 without
-            a planner
-        plans: what each planner of the agent hands to its next plan, a `planning.PlanState` or none; as many as there
-            are planners, the collection's first
+        expected_return: [], the planner's: the mean return of the last elites, over H steps; 0 without a planner
+        plans: the state of each planner of the agent, a `planning.PlanState` or None, the collection's planner first
     """
 
     latent: Latent
@@ -119,7 +117,7 @@ class Replay(Record):
 
 @struct.dataclass
 class Draw(Record):
-    """Which chunk of which episode is learned from; batches have leading axes.
+    """The place of a chunk in the replays. Batches have leading axes.
 
     Attributes:
         replay: [], int32: index of the replay
@@ -144,7 +142,7 @@ class LearnerState(Record):
         params: the model's parameters
         opt_state: the optimizer's state
         updates: [], int32: updates done
-        average: of the parameters over the updates, like `params`; none: there is no such average
+        average: average of the parameters over the updates, like `params`; None if the settings ask for no average
     """
 
     params: Params
@@ -154,16 +152,16 @@ class LearnerState(Record):
 
     @property
     def acting(self) -> Params:
-        """The parameters to filter and to plan with: the average, where there is one."""
+        """The parameters to filter and to plan with: the average, if there is one."""
         return self.params if self.average is None else self.average
 
 
 @struct.dataclass
 class TrainState(Record):
-    """All that a run is: the one pytree, every leaf with a leading [P] outside of jitted steps.
+    """The whole state of a run as one pytree. Outside of jitted steps every leaf has a leading [P].
 
     Attributes:
-        learner: parameters, optimizer and the number of updates
+        learner: parameters, optimizer state and number of updates
         replay: the episodes, in a `Replay` for each distinct T of the run's tasks
         key: the seed's root key, which never changes; see `keys.py`
     """
@@ -181,10 +179,10 @@ class Init(Protocol):
 
 
 class Prepare(Protocol):
-    """An observation as the encoder takes it and the decoder makes it."""
+    """Preprocesses an observation: the encoder's input and the decoder's target."""
 
     def __call__(self, key: jax.Array, observation: jax.Array) -> jax.Array:
-        """[..., *shape] -> [..., *shape] float32; the key's noise fills the colour bits that are left out."""
+        """[..., *shape] -> [..., *shape] float32; noise from the key replaces the colour bits that are left out."""
 
 
 class Encode(Protocol):
@@ -202,14 +200,14 @@ class Prior(Protocol):
 
 
 class Posterior(Protocol):
-    """What the prior of a step becomes by what was seen in it."""
+    """The prior of a step, updated by the observation of this step."""
 
     def __call__(self, params: Params, key: jax.Array, prior: Latent, embedding: jax.Array) -> Latent:
         """Prior and embedding [M] of the same step -> Latent."""
 
 
 class Resample(Protocol):
-    """The same belief with another sample of its stochastic part."""
+    """The same Gaussian with a new sample of the stochastic part."""
 
     def __call__(self, key: jax.Array, latent: Latent) -> Latent:
         """Latent -> Latent."""
@@ -219,7 +217,7 @@ class Head(Protocol):
     """A prediction from the latent state."""
 
     def __call__(self, params: Params, features: jax.Array) -> jax.Array:
-        """[F] -> the mean of what is predicted."""
+        """[F] -> the mean of the prediction."""
 
 
 class WorldModel(NamedTuple):
@@ -228,19 +226,19 @@ class WorldModel(NamedTuple):
     Attributes:
         init: key -> params
         initial: () -> Latent: the known state before an episode, all zero
-        prepare: (key, observation [..., *shape]) -> [..., *shape] float32: as the encoder takes it and the decoder
-            makes it; adds the noise that fills the colour bits left out
+        prepare: (key, observation [..., *shape]) -> [..., *shape] float32: the encoder's input and the decoder's
+            target, with noise in place of the colour bits that are left out
         encode: (params, prepared [*shape]) -> embedding [M]
         prior: (params, key, latent, action [A]) -> Latent: one step ahead, without an observation
-        posterior: (params, key, prior Latent, embedding [M]) -> Latent: the prior of that step and what was seen
-        resample: (key, latent) -> Latent: the same belief with another sample of its stochastic part
+        posterior: (params, key, prior Latent, embedding [M]) -> Latent: the prior of a step, updated by its observation
+        resample: (key, latent) -> Latent: the same Gaussian with a new sample of the stochastic part
         decode: (params, features [F]) -> mean of the observation [*shape]
         reward: (params, features [F]) -> mean of the reward []
-        goes_on: (params, features [F]) -> logit [] of the probability that the episode goes on; none for tasks that
+        goes_on: (params, features [F]) -> logit [] of the probability that the episode goes on; None for tasks that
             cannot terminate
-        value: (params, features [F]) -> mean [] of the rewards that come after a state, discounted; none where it
+        value: (params, features [F]) -> discounted sum [] of the rewards after a state, times 1 - discount; None if it
             is not learned
-        discount: of a reward one agent step later, in `value`
+        discount: per agent step, in `value`
     """
 
     init: Init
@@ -258,14 +256,14 @@ class WorldModel(NamedTuple):
 
 
 class Act(Protocol):
-    """An agent: from a belief and an observation to the belief one agent step later, which holds the action."""
+    """One step of an agent: from a belief and the next observation to the next belief, which holds the action."""
 
     def __call__(self, params: Params, key: jax.Array, belief: Belief, observation: jax.Array) -> Belief:
         """Belief and the observation that its action led to -> Belief."""
 
 
 class DrawChunks(Protocol):
-    """The chunks of the next call of `learn`; of the replays, only counts and lengths are used."""
+    """Draws the chunks of the next call of `learn`. It reads only counts and lengths of the replays."""
 
     def __call__(self, state: TrainState, updates: int | None = None) -> Draw:
         """State -> Draw with leading [updates, B]."""
@@ -276,14 +274,14 @@ class Learn(Protocol):
 
     def __call__(self, state: TrainState, batches: Trajectory | None = None, updates: int | None = None,
                  ) -> tuple[TrainState, Metrics]:
-        """State, and batches [updates, B, L] where they are not to be cut out of the replays -> state, metrics."""
+        """State and batches [updates, B, L], by default cut out of the replays -> state, metrics [updates]."""
 
 
 class Shares(Protocol):
     """The share of each term of the objective in the gradient's norm, on the next update's batch."""
 
     def __call__(self, state: TrainState, batch: Trajectory | None = None) -> Metrics:
-        """State, and the batch [B, L] where it is not to be cut out of the replays -> metrics."""
+        """State and batch [B, L], by default cut out of the replays -> metrics."""
 
 
 class Add(Protocol):
@@ -294,22 +292,22 @@ class Add(Protocol):
 
 
 class Steps(NamedTuple):
-    """An agent and its learning as pure functions, without batch axes; `seeds.over_seeds` adds them.
+    """An agent and its learning as pure functions without batch axes, which `seeds.over_seeds` adds.
 
     Attributes:
         init: key -> TrainState
         begin: params -> Belief: zero latent, zero action
         random, act, evaluate: (params, key, belief, observation) -> Belief: random actions for the seed episodes;
-            the collection's planner with exploration noise; the evaluation's planner
-        draw: (state, updates) -> Draw with leading [updates, B]: the chunks of the next call of `learn`; of the
-            replays, only counts and lengths are used
-        learn: (state, batches, updates) -> (state, metrics [updates]): that many updates, `updates_per_call` if none
-            are given. Batches, with leading [updates, B, L], are the chunks of `draw`; where none are given, they are
-            cut out of the replays
+            collection's planner with exploration noise; evaluation's planner
+        draw: (state, updates) -> Draw with leading [updates, B]: the chunks of the next call of `learn`. It reads only
+            counts and lengths of the replays
+        learn: (state, batches, updates) -> (state, metrics [updates]): this many updates, by default
+            `updates_per_call`. Batches, with leading [updates, B, L], are the chunks of `draw`; by default they are cut
+            out of the replays
         shares: (state, batch) -> metrics: the share of each term of the objective in the gradient's norm, on the next
-            update's batch, with leading [B, L]; where none is given, it is cut out of the replays
+            update's batch, with leading [B, L]; by default it is cut out of the replays
         add: (state, episodes [E]) -> state: one episode of each task, in the order of the tasks
-        updates_per_call: updates in a call of `learn`, but for the last one before an episode, which may be shorter
+        updates_per_call: updates in a call of `learn`; the last call before an episode may have fewer
     """
 
     init: Callable[[jax.Array], TrainState]

@@ -115,7 +115,7 @@ def overshoot(model: WorldModel, params: Params, key: jax.Array, posteriors: Lat
 
     def advance(latent, key):
         predicted = step(params, jax.random.split(key, length), latent, actions)
-        # The state predicted for row t goes on to row t + 1; what enters at row 0 is masked.
+        # The state predicted for row t moves to row t + 1. The mask removes what enters at row 0.
         return jax.tree.map(lambda rows: jnp.roll(rows, 1, 0), predicted), predicted
 
     priors = jax.lax.scan(advance, before, jax.random.split(key, distance))[1]
@@ -124,14 +124,22 @@ def overshoot(model: WorldModel, params: Params, key: jax.Array, posteriors: Lat
 
 
 def alive(model: WorldModel) -> Callable[[Params, Latent], jax.Array] | None:
-    """The probability that the episode goes on after a latent state, as the planner takes it; none: it always does."""
+    """The model's prediction whether the episode goes on, in the form that `planning.rollouts` takes.
+
+    Returns:
+        (params, Latent) -> probability []; None if the model does not predict it.
+    """
     if (goes_on := model.goes_on) is None:
         return None
     return lambda params, latent: jax.nn.sigmoid(goes_on(params, latent.features))
 
 
 def terminal_value(model: WorldModel) -> Callable[[Params, Latent], jax.Array]:
-    """The discounted sum of the rewards after a latent state, as the planner takes it, of a model that learns it."""
+    """The model's value, in the form that `planning.rollouts` takes. The model must learn values.
+
+    Returns:
+        (params, Latent) -> discounted sum [] of the rewards after the state.
+    """
     value = model.value
     assert value is not None, 'model.value_discount is not set'
     return lambda params, latent: value(params, latent.features) / (1 - model.discount)

@@ -14,7 +14,7 @@ class Layer(NamedTuple):
     """A convolution, or a transposed one.
 
     Attributes:
-        channels: of its output; 0: those of the image
+        channels: of its output; 0 for those of the image
         kernel: height and width
         stride: in both directions
     """
@@ -43,18 +43,18 @@ class Fitted(NamedTuple):
 
 
 def fit(model: Model, height: int, width: int) -> Fitted:
-    """The networks for images of a size: those of the settings where these make such images, else fitted ones.
+    """The networks for images of a size: those of the settings if they fit, else fitted ones.
 
-    The encoder repeats its last convolution, or leaves the last out, so that it has as many as leave a map of at least
-    2 x 2. The decoder has as many transposed convolutions, or fewer if the image is used up. It is found backward from
-    the image: each kernel is the least of the settings, or by so much larger that what the layer before makes is whole.
-    Its first channels are repeated or left out, and its dense layer has as few more units as fill the start's map. At
-    64 x 64 these are the paper's networks.
+    The encoder repeats its last convolution, or leaves it out, as long as the last map is at least 2 x 2. The decoder
+    has the same number of transposed convolutions, or fewer if no further one fits. It is built backward from the
+    image: each kernel is the smallest of the settings, or just large enough that the layer's input has whole sides. The
+    first channels are repeated or left out, and the dense layer's units are rounded up to fill the first map. At 64 x
+    64 these are the paper's networks.
 
     Args:
         model: the settings.
         height: of the image, in pixels.
-        width: of it.
+        width: of the image, in pixels.
 
     Raises:
         ValueError: a side is not from 16 to 256 pixels, or no such convolution fits.

@@ -25,11 +25,11 @@ class Spec(NamedTuple):
         observation_dtype: 'uint8' for images, 'float32' for vectors.
         action_size: A, the number of action dimensions; each lies in [-1, 1].
         steps: T, agent steps in an episode.
-        choices: categories of each choice, where actions are choices of one of several: one-hot vectors, one after the
-            other, A entries in all. Empty where they are real numbers.
-        ends: whether the task can terminate before T, so that nothing follows.
-        parts: name, shape and dtype of each part, where an observation is a dict of several; the shape is () then, and
-            the dtype empty.
+        choices: categories of each choice, if actions are choices: concatenated one-hot vectors with A entries in all.
+            Empty if actions are real numbers.
+        ends: whether the task can terminate before T.
+        parts: name, shape and dtype of each part, if an observation is a dict of several. Then the observation's own
+            shape is (), and its dtype empty.
     """
 
     observation_shape: tuple[int, ...]
@@ -48,12 +48,11 @@ class Env:
     observation: Literal['pixels', 'state'] = 'pixels'
     """Camera images, or the task's own vector observations for quick work."""
     image: Literal['square', 'own'] = setting('square', then='square')
-    """`square`: pictures are stretched to `size` x `size` and have three colours. `own`: images that an environment of
-    gymnasium observes stay as they are, 16 to 256 pixels high and wide, with 1 to 12 channels. Encoder and decoder are
-    fitted to any size."""
+    """`square`: images are stretched to `size` x `size` and are RGB. `own`: images that a gymnasium environment
+    observes keep their size, 16 to 256 pixels a side, and their 1 to 12 channels; encoder and decoder fit any size."""
     keys: tuple[str, ...] = setting((), then=())
-    """Parts of a Dict of an environment of gymnasium that are seen. With `pixels` images stay images, all else is a
-    vector, and each part has an encoder, a decoder and a likelihood of its own; with `state` all is one vector."""
+    """Parts that are observed, of a gymnasium environment's Dict. With `pixels` images stay images, other parts are
+    vectors, and each part has its own encoder, decoder and likelihood; with `state` all parts form one vector."""
     size: int = setting(64, least=8)
     """Height and width of an image that is not `own`, in pixels."""
     supersample: int = setting(1, least=1)
@@ -128,8 +127,8 @@ class Objective:
     def observation_scale(self, shape: Sequence[int]) -> float:
         """The factor of the log-likelihood of observations of a shape: `image_scale`, or the default for the shape.
 
-        The paper's images have 12,288 entries, most of which never change. The entries of a vector all change, and by
-        more, so 1,000 of them weigh about as much.
+        The paper's images have 12,288 entries, most of which never change. All entries of a vector change, and by more,
+        so 1,000 of them weigh about as much.
         """
         if self.image_scale is not None:
             return self.image_scale
@@ -173,7 +172,7 @@ class Replay:
     """The memory of episodes that chunks are drawn from."""
 
     capacity: int | None = setting(None, least=1)
-    """N, episodes in memory, of which the oldest are dropped; by default all of the run."""
+    """N, episodes in memory; the oldest are dropped. By default all of the run."""
     placement: Literal['auto', 'device', 'host'] = setting('auto', then='auto')
     """On the computing device, or in the host's memory, from where chunks are sent during updates; `auto`: on the
     device if the episodes take at most half of its memory. No number depends on it."""
@@ -210,7 +209,7 @@ class Collector:
     """Random actions: uniform in their bounds (paper), or Normal(0, 1) clipped to them (released code). Choices are
     always uniform."""
     random_share: float = setting(0.1, then=0.1, least=0, most=1)
-    """Share of planned choices that are replaced by random ones, for actions that are choices of one of several."""
+    """Probability with which a planned choice is replaced by a random one, for actions that are choices."""
 
     def __post_init__(self):
         check('collector', self)
@@ -308,8 +307,7 @@ class Config:
     def resolve(self) -> 'Config':
         """The same settings with every default filled in that depends on other fields.
 
-        The factor of vectors and of an environment's own images follows from their shape, so it stays none where that
-        is what it is.
+        `image_scale` may stay None for vectors and for an environment's own images: it follows from their shape.
         """
         traits = self.model.traits
         objective = self.objective.resolve(traits.kl_scale, traits.free_nats)

@@ -57,10 +57,11 @@ class Model:
     reward_units: int = setting(300, least=1)
     """Units of these layers (paper: 200; released code: 300)."""
     end_head: bool = setting(True, then=False)
-    """Predict whether the episode goes on, with as many layers and units, and let the planner count no reward after its
-    end; only for tasks that can terminate, as gymnasium's."""
+    """Predict whether the episode goes on, with a head of this size, so that the planner counts no reward after the
+    end; only for tasks that can terminate, such as gymnasium's."""
     value_discount: float | None = setting(None, then=None, least=0, below=1)
-    """Discount of an agent step in a head for values, see `planner.terminal_value`; none: no head (paper)."""
+    """Discount per agent step of the value head, see `planner.terminal_value`; by default there is no such head
+    (paper)."""
     precision: Literal['default', 'bfloat16', 'tensorfloat32', 'float32'] = 'default'
     """Precision of matrix products and convolutions, also in planning. `default` is the device's: float32 on a CPU,
     TF32 on a recent NVIDIA GPU. `bfloat16`, for accelerators, includes the activations between products."""
@@ -95,7 +96,7 @@ class Model:
                         self.encoder_strides or (2,) * layers, strict=True))
 
     def encoded_size(self, size: int) -> int:
-        """Height and width of the encoder's last feature map for an image of `size` pixels; 0 if none is left."""
+        """Height and width of the encoder's last feature map for an image of `size` pixels; 0 if there is none."""
         for _, kernel, stride in self.encoder_layers():
             size = (size - kernel) // stride + 1 if size >= kernel else 0
         return size

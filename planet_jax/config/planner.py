@@ -58,7 +58,7 @@ class Planner:
 
 
 def _each_or_none(kind: Any) -> Any:
-    """Makes a class a dataclass with the fields of its base, each of which may be None, which is the default."""
+    """Makes a class a dataclass with the fields of its base. Each may be None, which is the default."""
     for entry in dataclasses.fields(kind):
         entry_type: Any = entry.type
         kind.__annotations__[entry.name] = entry_type | None

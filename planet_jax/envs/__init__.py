@@ -1,4 +1,4 @@
-"""Environments as `gymnasium`'s, with actions in [-1, 1] or one-hot: dm_control's suite, a toy, one's own tasks.
+"""Environments as `gymnasium`'s, with actions in [-1, 1] or one-hot: dm_control's suite, a toy task, the user's own.
 
 Importing this package leaves jax and dm_control unimported and sets no environment variable. Images of the suite need
 OpenGL: on Linux set `MUJOCO_GL=egl` before the first environment is made.
@@ -35,14 +35,14 @@ def make(task_name: str, config: Env, shared: Spec | None = None, blind: bool = 
     """A task whose episodes last exactly T agent steps.
 
     `reset(seed=...)` begins an episode that depends on the seed only. Rewards are finite floats, summed over the action
-    repeat; `info['length']` counts the steps simulated so far (see `FixedLength`). Its frames are what the task gives
-    when it is made alone, also beside other renderers in this process, if these draw with EGL (`MUJOCO_GL=egl`).
+    repeat; `info['length']` counts the steps simulated so far (see `FixedLength`). Other renderers in this process do
+    not change the frames, if these renderers draw with EGL (`MUJOCO_GL=egl`).
 
     Args:
         task_name: see `resolve`.
         config: what is observed.
-        shared: the `spec` of several tasks, whose actions and T this one takes; none: its own.
-        blind: observe nothing, float32 [0]: no renderer is needed, and no observation can be wrong.
+        shared: the `spec` of several tasks, whose action size and T this one takes. Default: its own.
+        blind: make observations empty, float32 [0], so that no renderer is needed.
 
     Raises:
         ValueError: there is no such task, it has no such camera, or it does not fit `shared`.
@@ -60,23 +60,23 @@ def spec(task_names: str | Sequence[str], config: Env) -> Spec:
     """What the model must know of a task, or of several at once. It needs no OpenGL.
 
     Args:
-        task_names: one name, or several: then the actions and T are the largest of all.
+        task_names: one name or several. Action size and T are the largest of all.
         config: what is observed.
 
     Raises:
-        ValueError: there is no such task, none is given, the vectors of several tasks have different sizes, or some of
-            them have choices for actions and others real numbers.
+        ValueError: a task does not exist, no task is given, the observations of several tasks have different shapes, or
+            the actions are choices in some tasks and real numbers in others.
     """
     names = [task_names] if isinstance(task_names, str) else list(dict.fromkeys(task_names))
     if not names:
         raise ValueError('No task is given: name at least one.')
     pixels = config.observation == 'pixels'
-    envs = [_bare(name, config, blind=pixels) for name in names]  # The shape of pictures is known without a renderer.
+    envs = [_bare(name, config, blind=pixels) for name in names]  # Shapes of images need no renderer.
     observed = {_observed(env, config) for env in envs}
     if len(observed) > 1:
         if any(parts for *_, parts in observed):
-            raise ValueError(f'The parts {", ".join(config.keys)} of {", ".join(names)} are not the same in all of '
-                             f'them, so one agent cannot learn them together.')
+            raise ValueError(f'One agent cannot learn {", ".join(names)} together: the shapes or types of '
+                             f'{", ".join(config.keys)} differ between them.')
         if pixels:
             raise ValueError(f'The images of {", ".join(names)} have different shapes: set env.image to square to '
                              f'learn them together.')
@@ -85,8 +85,8 @@ def spec(task_names: str | Sequence[str], config: Env) -> Spec:
     if len({bool(env.choices) for env in envs}) > 1:
         discrete = [name for name, env in zip(names, envs) if env.choices]
         raise ValueError(f'The actions of {", ".join(discrete)} are choices, and those of '
-                         f'{", ".join(name for name in names if name not in discrete)} real numbers: one agent plans '
-                         f'one kind, so train them apart.')
+                         f'{", ".join(name for name in names if name not in discrete)} are real numbers: train one '
+                         f'agent for each kind.')
     choices = shared_choices([env.choices for env in envs])
     action_size = sum(choices) or max(env.action_space.shape[0] for env in envs)
     steps = max(env.steps for env in envs)
@@ -100,19 +100,18 @@ def make_vector(task_names: Sequence[str], config: Env, workers: int | None = No
                 blind: bool = False) -> VectorEnv:
     """One environment for each name, side by side, all with the same T and action size.
 
-    Observations are copies, [E, ...]. Nothing resets by itself: all environments truncate at step T together, and every
-    episode begins with `reset(seed=[...])`, one int for each. `infos['length']`, int [E], counts the steps that were
-    simulated. A fault makes the vector useless; see `RestartingVectorEnv`.
+    Observations are copies, [E, ...]. There is no automatic reset: all environments truncate at step T together, and
+    every episode begins with `reset(seed=[...])`, one int for each. `infos['length']`, int [E], counts the steps that
+    were simulated. After an error the vector cannot be used any more; see `RestartingVectorEnv`.
 
     Args:
-        task_names: E names, also the same one several times.
+        task_names: E names, which may repeat.
         config: what is observed.
-        workers: processes: 0, all environments in this one, or E, one for each; none: E, but 0 up to two environments
-            and where there are fewer cores than environments. Pictures that environments draw themselves are always
-            drawn in processes of their own where not EGL draws them. They are spawned, never forked, inherit
-            `MUJOCO_GL`, and leave Ctrl-C to this process. A program that starts them guards its entry with
-            `if __name__ == '__main__'`.
-        shared: whose T and action size all take; none: that of `spec(task_names, config)`.
+        workers: number of processes: 0 (all environments in this one) or E (one for each). Default: 0 for up to two
+            environments and on fewer than E cores, else E; always E for images of the user's own environments if they
+            are not drawn with EGL. Workers are spawned, never forked, inherit `MUJOCO_GL`, and ignore Ctrl-C. A program
+            that starts them guards its entry with `if __name__ == '__main__'`.
+        shared: the `spec` whose T and action size all take. Default: `spec(task_names, config)`.
         blind: see `make`.
 
     Raises:
@@ -125,7 +124,7 @@ def make_vector(task_names: Sequence[str], config: Env, workers: int | None = No
             resolve(name).is_own for name in task_names)
         workers = count if alone or 2 < count <= cores() else 0
     if workers not in (0, count):
-        raise ValueError(f'{workers} workers were asked for, but {count} environments run in 0 or {count} of them.')
+        raise ValueError(f'workers is {workers}, but must be 0 or {count}, the number of environments.')
     shared = shared or spec(task_names, config)
     makers = [functools.partial(_make_in_worker, name, config, shared, blind) for name in task_names]
     if workers == 0:
@@ -151,8 +150,8 @@ def _observed(env, config):
 def _bare(task_name, config, blind):
     task = resolve(task_name)
     if config.keys and not task.is_own:
-        raise ValueError(f'env.keys is {", ".join(config.keys)}, but {task_name} is no environment of gymnasium, and '
-                         f'its observations have no names.')
+        raise ValueError(f'env.keys is {", ".join(config.keys)}, but the observations of {task_name} have no named '
+                         f'parts: leave env.keys empty.')
     return AgentSteps(task, config, family_of(task).make, blind)
 
 

@@ -1,4 +1,4 @@
-"""Actions of any space as one flat vector: real numbers, or choices of one of several."""
+"""Actions of any space as one flat vector: real numbers, or choices among categories."""
 
 import math
 from collections.abc import Iterator
@@ -11,36 +11,35 @@ from gymnasium.spaces import Box, Dict, Discrete, MultiBinary, MultiDiscrete, Tu
 from planet_jax.config.checks import LARGEST_BOUND
 
 _MOST_CATEGORIES = 1024
-"""Of all choices together: each is an entry of the model's action."""
+"""Of all choices together: each category is an entry of the model's action."""
 
 
 class Flat:
-    """A space of actions as a flat one, in the order of its parts.
+    """A space of actions, flattened in the order of its parts.
 
     Attributes:
         space: a Box, float64 [A] with finite bounds, or a MultiDiscrete of the choices
     """
 
     def __init__(self, name: str, space: gymnasium.Space):
-        """Take the space apart.
+        """Flatten the space.
 
         Args:
             name: of the task, for messages.
             space: Box, Discrete, MultiDiscrete or MultiBinary, or a Dict or Tuple of these.
 
         Raises:
-            ValueError: a part cannot be planned, or some are real numbers and others choices.
+            ValueError: a part has actions that cannot be planned, or some are real numbers and others choices.
         """
         self._space = space
         has = f'{name} has the action space {space}, but'
         parts = list(_parts(space))
         if unknown := [part for part in parts if not isinstance(part, (Box, Discrete, MultiDiscrete, MultiBinary))]:
-            raise ValueError(f'{has} actions are made of Box, Discrete, MultiDiscrete and MultiBinary, and of a Dict '
-                             f'or Tuple of these: make one of them of {unknown[0]} by '
-                             f'gymnasium.wrappers.TransformAction.')
+            raise ValueError(f'{has} actions must be Box, Discrete, MultiDiscrete or MultiBinary, or a Dict or Tuple '
+                             f'of these: convert {unknown[0]} by gymnasium.wrappers.TransformAction.')
         parts = [part for part in parts if math.prod(part.shape)]
         if not parts:
-            raise ValueError(f'{has} a task needs at least one number to act with.')
+            raise ValueError(f'{has} an action needs at least one number.')
         real = {isinstance(part, Box) and np.issubdtype(part.dtype, np.floating) for part in parts}
         if len(real) > 1:
             raise ValueError(f'{has} real numbers and choices cannot be planned together: make all of them real '
@@ -48,16 +47,16 @@ class Flat:
         self.space: Box | MultiDiscrete = _box(has, parts) if real.pop() else _choices(has, parts)
 
     def native(self, action: np.ndarray) -> Any:
-        """An action of the flat space as the task's own takes it.
+        """The action of the task's own space for an action of the flat space.
 
         Args:
-            action: float64 [A] within the bounds, or an int of each choice.
+            action: float64 [A] within the bounds, or one int for each choice.
         """
         return _native(self._space, iter(action))
 
 
 def _parts(space: gymnasium.Space) -> Iterator[gymnasium.Space]:
-    """The space itself, or all that a Dict or Tuple is made of."""
+    """The space itself, or all parts of a Dict or Tuple."""
     if isinstance(space, (Dict, Tuple)):
         for part in space.spaces.values() if isinstance(space, Dict) else space.spaces:
             yield from _parts(part)
@@ -66,7 +65,7 @@ def _parts(space: gymnasium.Space) -> Iterator[gymnasium.Space]:
 
 
 def _native(space: gymnasium.Space, entries: Iterator[Any]) -> Any:
-    """Takes as many entries as a space has, and arranges them."""
+    """An action of a space, made from the next entries."""
     if isinstance(space, Dict):
         return {name: _native(part, entries) for name, part in space.spaces.items()}
     if isinstance(space, Tuple):
@@ -79,7 +78,7 @@ def _native(space: gymnasium.Space, entries: Iterator[Any]) -> Any:
 
 
 def _range(space: gymnasium.Space) -> tuple[np.ndarray, np.ndarray]:
-    """The first value of each choice, and how many there are, int64 or float64 where there is no bound."""
+    """The first value of each choice, and the number of its categories."""
     if isinstance(space, MultiBinary):
         return np.zeros(math.prod(space.shape), np.int64), np.full(math.prod(space.shape), 2)
     if isinstance(space, Box):
@@ -93,14 +92,14 @@ def _box(has: str, parts: list[gymnasium.Space]) -> Box:
     low, high = (np.concatenate([np.ravel(getattr(part, name)).astype(np.float64) for part in parts])
                  for name in ('low', 'high'))
     if not all((np.abs(bound) <= LARGEST_BOUND).all() for bound in (low, high)):
-        raise ValueError(f'{has} the planner needs finite bounds, of {LARGEST_BOUND:.0e} at most: give it some, as '
-                         f'gymnasium.wrappers.RescaleAction or TransformAction can.')
+        raise ValueError(f'{has} the planner needs finite bounds, {LARGEST_BOUND:.0e} at most: set them by '
+                         f'gymnasium.wrappers.RescaleAction or TransformAction.')
     return Box(low, high, dtype=np.float64)
 
 
 def _choices(has: str, parts: list[gymnasium.Space]) -> MultiDiscrete:
     sizes = [int(size) for part in parts for size in _range(part)[1]]
     if sum(sizes) > _MOST_CATEGORIES:
-        raise ValueError(f'{has} its choices have {sum(sizes)} categories, and the planner takes {_MOST_CATEGORIES} at '
-                         f'most: offer fewer by gymnasium.wrappers.TransformAction, or real numbers.')
+        raise ValueError(f'{has} its choices have {sum(sizes)} categories in all, more than {_MOST_CATEGORIES}: use '
+                         f'fewer, or real numbers, by gymnasium.wrappers.TransformAction.')
     return MultiDiscrete(sizes)

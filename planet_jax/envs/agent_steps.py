@@ -13,18 +13,17 @@ _LARGEST = float(np.finfo(np.float32).max)
 
 
 class AgentSteps(gymnasium.Wrapper):
-    """What an agent steps: actions [A], R environment steps for each, one observation after them.
+    """An environment in agent steps: an action [A] is repeated for R environment steps and followed by one observation.
 
-    Actions are real numbers in [-1, 1], or choices: one-hot vectors, one after the other, of which the largest entry is
-    taken.
+    Actions are real numbers in [-1, 1], or choices: concatenated one-hot vectors, whose largest entry is taken.
 
-    It draws in an OpenGL context of its own, whoever else draws in this process (`opengl.Context`).
+    It draws in its own OpenGL context, apart from other renderers in this process (`opengl.Context`).
 
     Attributes:
         task: which task
         action_repeat: R, environment steps per agent step
         steps: T, agent steps in an episode
-        metadata: the environment's own, with `render_fps`, agent steps in a second
+        metadata: the environment's own, with `render_fps`, agent steps per second
         choices: categories of each choice; empty where actions are real numbers
     """
 
@@ -34,11 +33,11 @@ class AgentSteps(gymnasium.Wrapper):
         Args:
             task: which task.
             config: what is observed; the action repeat and the length of an episode, if not the task's own.
-            make: of the task's family.
-            blind: observe nothing: float32 [0].
+            make: makes environments of the task's family.
+            blind: make observations empty, float32 [0].
 
         Raises:
-            ValueError: as `make`, or the action repeat or the length does not fit an episode.
+            ValueError: as `make`, or the action repeat or the length is more than an episode has.
             RuntimeError: as `make`.
         """
         self.task = task
@@ -64,8 +63,8 @@ class AgentSteps(gymnasium.Wrapper):
         """Begin an episode: (observation, {}).
 
         Args:
-            seed: in 0 .. 2**32 - 1, the episode follows from it, whatever came before; none: it goes on drawing.
-            options: as the environment takes them.
+            seed: 0 to 2**32 - 1; it decides the episode. None: the environment's generator continues.
+            options: handed to the environment.
 
         Raises:
             ValueError: the seed is out of range.
@@ -79,7 +78,7 @@ class AgentSteps(gymnasium.Wrapper):
     def step(self, action):
         """One agent step, R environment steps: (observation, summed reward, terminated, truncated, {}).
 
-        The repeat stops early where the environment ends the episode, which is truncated at step T at the latest.
+        The repeat stops early if the environment ends the episode. The episode is truncated at step T.
 
         Raises:
             ValueError: the action is not [A] within [-1, 1].
@@ -104,7 +103,7 @@ class AgentSteps(gymnasium.Wrapper):
             return self._observe(raw), reward, bool(terminated), bool(truncated), {}
 
     def render(self):
-        """What the environment draws by itself, as it is."""
+        """The image that the environment renders, unchanged."""
         with self._context:
             return self.env.render()
 
@@ -116,7 +115,7 @@ class AgentSteps(gymnasium.Wrapper):
                 self.env.close()
 
     def __del__(self):
-        # What a renderer leaves to the garbage collector would be freed in whatever context is current then.
+        # The garbage collector would free a renderer's objects in another context, the one current at that time.
         with contextlib.suppress(Exception):
             self.close()
 

@@ -1,7 +1,7 @@
-"""A task that is known by its episodes alone: data_32x32x3_a1_t125 has such images, one action and 125 steps.
+"""The task of a data set without an environment: data_32x32x3_a1_t125 has images of 32 x 32 x 3, A = 1 and T = 125.
 
-A model that was fitted to somebody's data belongs to such a task where no other was named. All that must be known of a
-task is in its name; there is no simulator, and whoever asks for one is told so.
+`fit` gives this task to a model if no other is named. The name says all that the model must know. There is no
+simulator: `reset` raises.
 """
 
 import math
@@ -17,7 +17,7 @@ NAME = re.compile(r'data_(\d+(?:x\d+x\d+)?)_a([1-9]\d*)_t([1-9]\d*)')
 
 
 def task_name(spec: Spec) -> str:
-    """The name of the task of episodes of a kind."""
+    """The name of the task of episodes with these shapes."""
     return f'data_{"x".join(map(str, spec.observation_shape))}_a{spec.action_size}_t{spec.steps}'
 
 
@@ -27,11 +27,11 @@ def resolve(name: str) -> Task | None:
 
 
 class DataAlone(gymnasium.Env):
-    """The spaces of episodes, and nothing that could make more of them. It is a `family.Simulator`.
+    """A `family.Simulator` with the spaces of the episodes, which cannot be stepped.
 
     Attributes:
         steps: of the longest episode
-        metadata: with `render_fps`, which nobody has told: 20
+        metadata: with `render_fps`, 20, since the data do not say it
     """
 
     metadata = {'render_fps': 20}
@@ -46,26 +46,26 @@ class DataAlone(gymnasium.Env):
         shape = tuple(map(int, shape.split('x')))
         wanted = (config.size,) * 2 + (3,) if config.observation == 'pixels' and config.image == 'square' else shape
         if wanted != shape or (len(shape) == 3) != (config.observation == 'pixels'):
-            raise ValueError(f'The observations of {task.name} are {shape}, but env.observation is '
+            raise ValueError(f'The observations of {task.name} have shape {shape}, but env.observation is '
                              f'{config.observation} and env.size {config.size}.')
         self.steps = int(steps)
         self.action_space = spaces.actions(int(actions))
         self.observation_space = spaces.images(shape) if len(shape) == 3 else spaces.vectors(math.prod(shape))
 
     def reset(self, *, seed=None, options=None):
-        """There is nothing to reset.
+        """Raises, since there is no environment.
 
         Raises:
             ValueError: always.
         """
-        raise ValueError('This model was fitted to episodes without a task, so there is no environment to act in: name '
-                         'one by --task when it is fitted.')
+        raise ValueError('This model was fitted to data without a task, so there is no environment to act in: name '
+                         'the task by --task when you fit it.')
 
 
 def names() -> tuple[str, ...]:
-    """None: they follow from data."""
+    """Empty: names follow from the data."""
     return ()
 
 
 FAMILY = Family(resolve, names, DataAlone)
-"""Tasks that are data alone."""
+"""Tasks of data sets without an environment."""

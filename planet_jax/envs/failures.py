@@ -1,4 +1,4 @@
-"""What went wrong in an environment of the user's own, told with the task, the method and the line of their file."""
+"""Errors of the user's own environments, with the task, the method and the line of their file."""
 
 import contextlib
 import inspect
@@ -20,16 +20,16 @@ _RULES = {
 
 
 class TaskFailure(RuntimeError):
-    """An environment raised an error, or gave what it must not."""
+    """An environment raised an error, or returned something invalid."""
 
     def __init__(self, told: str, trace: str = ''):
-        """Make it.
+        """Make the error.
 
         Args:
             told: what happened and where.
             trace: the traceback.
         """
-        if isinstance(told, TaskFailure):  # Gymnasium's workers hand an error on inside another of its type.
+        if isinstance(told, TaskFailure):  # Gymnasium's workers wrap an error in another of its type.
             told, trace = told.args
         super().__init__(told, trace)
 
@@ -38,46 +38,46 @@ class TaskFailure(RuntimeError):
 
     @property
     def trace(self) -> str:
-        """The traceback, of the user's code too; empty where nothing was raised."""
+        """The traceback, the user's code included; empty if nothing was raised."""
         return self.args[1]
 
 
 @contextlib.contextmanager
 def located(task: Task, method: str, env: gymnasium.Env, known: tuple[type[Exception], ...] = ()) -> Iterator[None]:
-    """Make a `TaskFailure` of any error.
+    """Turn any error into a `TaskFailure`.
 
     Args:
-        task: whose environment it is.
-        method: that is called, such as 'step'.
+        task: the environment's.
+        method: the one that is called, such as 'step'.
         env: the environment.
-        known: errors that stay what they are.
+        known: types of errors that are raised unchanged.
     """
     try:
         yield
-    except Exception as error:  # Somebody else's code may raise anything.
+    except Exception as error:  # The user's code may raise anything.
         if isinstance(error, (TaskFailure, *known)):
             raise
         raise TaskFailure(_told(task, method, env, error), ''.join(traceback.format_exception(error))) from error
 
 
 def located_error(task: Task, doing: str, error: Exception, hint: str = '') -> ValueError:
-    """The sentence of an environment that could not be made.
+    """The error to raise if an environment cannot be made.
 
     Args:
-        task: whose environment it is.
+        task: the environment's.
         doing: 'import' or 'making'.
         error: what was raised.
-        hint: what may help.
+        hint: what may help, a sentence.
     """
     return ValueError(f'{_told(task, doing, None, error)}.{hint}')
 
 
 def wrong(task: Task, method: str, env: gymnasium.Env, what: str) -> TaskFailure:
-    """The failure of a method that raised nothing, but gave what it must not.
+    """The failure of a method that raised no error but returned something invalid.
 
     Args:
-        task: whose environment it is.
-        method: that gave it.
+        task: the environment's.
+        method: the one that returned it.
         env: the environment.
         what: a sentence without its full stop.
     """
@@ -91,23 +91,23 @@ def _told(task, method, env, error):
 
 
 def _place(task, method, env, line):
-    """The method of the task, and the line of its file: where it was raised, or else where the method begins."""
+    """The method of the task and a line of its file: where the error was raised, or else where the method begins."""
     if line is None and env is not None:
-        with contextlib.suppress(Exception):  # Of a builtin, or of code without a file, there is none.
+        with contextlib.suppress(Exception):  # A builtin has no line, and neither has code without a file.
             code = inspect.unwrap(getattr(type(env.unwrapped), method)).__code__
             line = f'{code.co_filename}:{code.co_firstlineno}'
     return f'{method} of {task.name}' + (f', {line}' if line else '')
 
 
 def _line(task, env, error):
-    """The innermost line of the user's own code that led to an error; none: there is none among them."""
+    """The innermost line of the user's code in the traceback. None if only libraries are in it."""
     own = _own_code(task, env)
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if own(frame.filename)]
     return f'{frames[-1].filename}:{frames[-1].lineno}' if frames else None
 
 
 def _own_code(task, env):
-    """Whether a file is the user's: of the module that makes the task, or of no library."""
+    """A function that says whether a file is the user's: the module that makes the task, or not in a library."""
     names = {task.domain} | ({type(env.unwrapped).__module__} if env is not None else set())
     files, folders = set(), set()
     for name in names:

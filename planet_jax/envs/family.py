@@ -1,4 +1,4 @@
-"""What a family of environments is: dm_control's suite is one, gymnasium's another. `tasks.py` has the table."""
+"""Families of environments, such as dm_control's suite and gymnasium's environments. `tasks.py` has the table."""
 
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
@@ -11,14 +11,14 @@ from planet_jax.config import Env
 
 @dataclass(frozen=True)
 class Task:
-    """A task and the action repeat that goes with it.
+    """A task with its default action repeat and noise colour.
 
     Attributes:
-        name: as it is written in a command.
+        name: as in a command.
         domain: of `dm_control.suite`; 'toy' for the built-in task; the module of a task of the user's own.
-        task: of that domain; what is behind the colon of a task of the user's own.
-        action_repeat: R, environment steps per agent step, where the configuration asks for none.
-        colour: exponent of the planner's noise, where the configuration asks for none.
+        task: of that domain; for a task of the user's own, the part behind the colon.
+        action_repeat: R, environment steps per agent step, unless the configuration sets it.
+        colour: exponent of the planner's noise, unless the configuration sets it.
     """
 
     name: str
@@ -29,20 +29,20 @@ class Task:
 
     @property
     def is_own(self) -> bool:
-        """Whether it is of the user's own, and not built in."""
+        """Whether it is the user's own, not built in."""
         return ':' in self.name
 
 
 class Simulator(Protocol):
-    """An environment as its family makes it: a `gymnasium.Env` of environment steps, with its own bounds.
+    """An environment as its family makes it: a `gymnasium.Env` of single environment steps, with its own bounds.
 
-    `AgentSteps` makes agent steps of it. So a family has no repeat, no sum of rewards, no length and no scaling.
+    `AgentSteps` adds the action repeat, the sum of rewards, the length and the scale of actions for every family.
 
     Attributes:
         steps: environment steps in an episode
-        metadata: with `render_fps`, environment steps in a second
-        action_space: a Box of real numbers [A] with finite bounds, or a MultiDiscrete: choices of one of several
-        observation_space: of what `observe` gives; it is not asked for where the environment was made blind
+        metadata: with `render_fps`, environment steps per second
+        action_space: a Box of real numbers [A] with finite bounds, or a MultiDiscrete
+        observation_space: of what `observe` returns; not read if the environment is blind
     """
 
     steps: int
@@ -57,39 +57,39 @@ class Simulator(Protocol):
         """One environment step: (what `observe` takes, reward, terminated, truncated, {}).
 
         Args:
-            action: float64 [A] within the bounds, or an int of each choice.
+            action: float64 [A] within the bounds, or one int for each choice.
         """
 
     def observe(self, raw: Any) -> np.ndarray:
-        """The observation after the last reset or step. It is asked for once per agent step, since pictures cost time.
+        """The observation after the last reset or step. Called once per agent step, since rendering is slow.
 
         Args:
-            raw: what that reset or step gave.
+            raw: what that reset or step returned.
         """
 
     def close(self) -> None:
-        """Free what it holds. A second call does nothing."""
+        """Free its resources. A second call does nothing."""
 
 
 class Resolve(Protocol):
     """Finds the task of a name."""
 
     def __call__(self, name: str) -> Task | None:
-        """The task of a name; none: the name belongs to another family."""
+        """The task of a name. None if the name is not of this family."""
 
 
 class Names(Protocol):
     """Lists the names of a family."""
 
     def __call__(self) -> tuple[str, ...]:
-        """The names to list and to suggest; none where they cannot be listed."""
+        """The names to list and to suggest; empty if they cannot be listed."""
 
 
 class Make(Protocol):
     """Makes the environment of a task."""
 
     def __call__(self, task: Task, config: Env, blind: bool) -> Simulator:
-        """The environment; where it is blind, nothing will be observed, so that it needs no renderer."""
+        """The environment. A blind one is never observed, so it needs no renderer."""
 
 
 class Family(NamedTuple):
@@ -99,7 +99,7 @@ class Family(NamedTuple):
         resolve: finds the task of a name
         names: lists the names
         make: makes the environment
-        ends: whether episodes can terminate before their time, so that the model learns to predict it
+        ends: whether episodes can terminate, so that the model learns to predict it
     """
 
     resolve: Resolve

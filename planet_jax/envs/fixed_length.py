@@ -1,4 +1,4 @@
-"""Episodes of one length, so that environments side by side begin and end together."""
+"""Episodes of equal length, so that a vector of environments begins and ends together."""
 
 import gymnasium
 
@@ -6,10 +6,10 @@ import gymnasium
 class FixedLength(gymnasium.Wrapper):
     """Makes every episode last exactly `steps` agent steps.
 
-    After the environment's own end (terminated or truncated alike) the last observation is repeated with reward 0 and
-    nothing is simulated. `info['length']`, at the reset and at every step, is the number of agent steps simulated so
-    far in this episode: the number of valid steps. `terminated` is never true; `truncated` is true at step `steps`.
-    Whether the environment terminated is in `info['terminated']`, for tasks that can.
+    After the environment's own end, terminated or truncated, the last observation is repeated with reward 0 and nothing
+    is simulated. `info['length']`, at the reset and at every step, is the number of agent steps simulated so far in
+    this episode: the number of valid steps. `terminated` is never true; `truncated` is true at step `steps`. For tasks
+    that can terminate, `info['terminated']` says whether the environment has.
     """
 
     def __init__(self, env: gymnasium.Env, steps: int, ends: bool = False):
@@ -57,7 +57,7 @@ class FixedLength(gymnasium.Wrapper):
         return self._seen(), reward, False, left == 0, {**info, **self._told()}
 
     def _seen(self):
-        """A copy, since it may be repeated; a Dict has its parts copied."""
+        """A copy of the last observation, which may be returned again."""
         if isinstance(self._observation, dict):
             return {name: part.copy() for name, part in self._observation.items()}
         return self._observation.copy()

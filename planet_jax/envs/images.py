@@ -1,4 +1,4 @@
-"""Observations that are images, whatever their layout, as uint8 [height, width, channels]."""
+"""Image observations of any layout as uint8 [height, width, channels]."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -9,11 +9,11 @@ import numpy as np
 from planet_jax.config.fitted import CHANNELS
 
 _SMALLEST = 8
-"""Pixels of the shorter side; what is smaller is a matrix of numbers."""
+"""Pixels of the shorter side. A smaller array is not an image."""
 
 
 class Images(NamedTuple):
-    """How a space's images are taken.
+    """How the images of a space are converted.
 
     Attributes:
         shape: height, width and channels
@@ -25,17 +25,17 @@ class Images(NamedTuple):
 
 
 def is_rgb(space: gymnasium.Space) -> bool:
-    """Whether a space is of uint8 [height, width, 3], which is taken as it is."""
+    """Whether a space is uint8 [height, width, 3], which needs no conversion."""
     return isinstance(space, gymnasium.spaces.Box) and space.dtype == np.uint8 and len(space.shape) == 3 and (
         space.shape[2] == 3)
 
 
 def of_space(space: gymnasium.Space) -> Images | None:
-    """How the images of a space are taken; none: it holds no images.
+    """How the images of a space are converted. None if the space holds no images.
 
     Images are [height, width], [height, width, C] or [C, height, width] with 1 to 12 channels, or stacks of frames,
-    [N, height, width, C], whose channels are joined, 12 at most. Where both are possible, the channels come last.
-    Numbers are uint8, or real in a stated, finite range that is one for all pixels, which becomes 0 to 255.
+    [N, height, width, C], which become N C channels, 12 at most. If first and last axis could both be channels, the
+    last is. Numbers are uint8, or real with finite bounds that are equal for all pixels; these become 0 and 255.
     """
     if not isinstance(space, gymnasium.spaces.Box):
         return None
@@ -59,7 +59,7 @@ def of_space(space: gymnasium.Space) -> Images | None:
 
 
 def converter(space: gymnasium.Space) -> Callable[[np.ndarray], np.ndarray] | None:
-    """A function that makes uint8 [height, width, 3] of a space's images; none: they are neither gray nor in colours.
+    """A function from a space's images to uint8 [height, width, 3]. None if they are neither gray nor RGB.
 
     Gray becomes three equal channels.
     """
@@ -75,7 +75,7 @@ def converter(space: gymnasium.Space) -> Callable[[np.ndarray], np.ndarray] | No
 
 
 def _layout(shape):
-    """A function to [height, width, channels]; none: the shape is not that of an image."""
+    """A function to [height, width, channels]. None if the shape is not that of an image."""
     if len(shape) == 2 and min(shape) >= _SMALLEST:
         return lambda image: image[..., None]
     if len(shape) == 3 and 1 <= shape[2] <= CHANNELS and min(shape[:2]) > max(shape[2], _SMALLEST - 1):

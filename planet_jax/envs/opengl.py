@@ -1,9 +1,9 @@
 """Several renderers in one process: each draws into its own OpenGL context.
 
-A thread has one current context, and renderers differ in how they treat it: dm_control remembers which one it made
-current last, gymnasium's MuJoCo renderer makes its own current once and never again. Beside each other they draw into,
-and free, what belongs to the other. `Context` gives each environment a current context of its own, as an operating
-system gives each process its registers.
+A thread has one current context, and renderers treat it differently: dm_control remembers which one it made current
+last, gymnasium's MuJoCo renderer makes its own current only once. In one thread each would draw into, and free, the
+other's objects. `Context` gives each environment its own current context, as an operating system gives each process its
+registers.
 """
 
 import ctypes
@@ -17,12 +17,12 @@ _DRAW, _READ = 0x3059, 0x305A  # EGL_DRAW, EGL_READ
 class Context:
     """Restores the OpenGL context that was current when the block was last left; afterwards the caller's is restored.
 
-    It handles contexts of EGL, if `mixes` is true, and costs some microseconds. Where no EGL is loaded it does
-    nothing. It cannot be entered twice at a time.
+    It handles EGL contexts, if `mixes` is true, and costs some microseconds. Without EGL it does nothing. It cannot be
+    nested.
     """
 
     def __init__(self):
-        """Begin without a context, as a renderer that has drawn nothing yet."""
+        """Start without a context."""
         self._egl = None
         self._own = self._callers = (None, None, None, None)
 
@@ -44,7 +44,7 @@ class Context:
         setattr(self, keep, (context, display, *surfaces))
         if context == to[0]:
             return
-        # A context that was destroyed meanwhile is refused; then none is current.
+        # EGL refuses a context that was destroyed meanwhile; then there is no current context.
         if not to[0] or not self._egl.eglMakeCurrent(to[1], to[2], to[3], to[0]):
             if display:
                 self._egl.eglMakeCurrent(display, None, None, None)
@@ -64,7 +64,7 @@ def _let_dm_control_forget():
 
 
 def _loaded_egl():
-    """The EGL library, if anybody has loaded it in this process."""
+    """The EGL library, if it is loaded in this process."""
     if sys.platform != 'linux':
         return None
     try:

@@ -1,4 +1,4 @@
-"""Tasks of the user's own: any `gymnasium.Env` with actions to be planned, by import path or registered name."""
+"""Tasks of the user's own: any `gymnasium.Env`, by import path or registered name."""
 
 import importlib
 import math
@@ -18,32 +18,36 @@ from planet_jax.envs.family import Family, Task
 GYMNASIUM = 'gymnasium'
 """The module in front of names that are registered with gymnasium already."""
 
-# ASCII, and nothing that a folder's name could not hold, but for the slash behind a namespace.
+# ASCII characters that a folder's name can hold, and the slash behind a namespace.
 _NAME = re.compile(r'([a-z_]\w*(?:\.[a-z_]\w*)*):((?:[\w-]+/)?[\w.-]+)', re.ASCII | re.IGNORECASE)
 
 _SPEED = 20
-"""Environment steps in a second, where an environment tells none."""
+"""Environment steps per second, where the metadata do not say."""
 
 
 class OwnTask(gymnasium.Wrapper):
     """A `gymnasium.Env` as a `family.Simulator`.
 
-    Observations are uint8 [size, size, 3]: the environment's own if they are uint8 [height, width, 3], else what it
-    renders with `render_mode='rgb_array'`, else its own if they are other images (`images.converter`); each is
-    stretched to a square by averaging areas. With `config.image` own they are its own images, uint8 [height, width,
-    channels], whatever it can render. Or they are float32 [n]: its own, flattened; the parts of a Dict are
-    joined in the order of its space, and what is discrete is one-hot. Or they are a dict of both, see `config.keys`.
+    Observations depend on `config`:
 
-    What it tells in `info` is dropped. An episode follows from its seed if the environment draws from nothing but
-    `self.np_random` and keeps nothing of earlier episodes.
+    - pixels: uint8 [size, size, 3]. The environment's own images if they are uint8 [height, width, 3], else what it
+      renders with `render_mode='rgb_array'`, else its own images of another kind (`images.converter`); stretched to a
+      square by averaging areas.
+    - pixels with `image` own: the environment's own images, uint8 [height, width, channels], even if it can render.
+    - state: float32 [n], the environment's own, flattened. The parts of a Dict are joined in the order of its space,
+      and discrete values are one-hot.
+    - `keys`: a dict of images and vectors.
+
+    `info` is dropped. An episode depends on its seed only if all randomness comes from `self.np_random` and no state is
+    left of earlier episodes.
 
     Attributes:
         steps: environment steps in an episode
-        metadata: the environment's own, with `render_fps`, environment steps in a second; 20 where it tells none
+        metadata: the environment's own, with `render_fps`, environment steps per second (20 where it does not say)
     """
 
     def __init__(self, task: Task, config: Env, blind: bool = False):
-        """Import and make the environment; the code of its module runs.
+        """Import the module, which runs its code, and make the environment.
 
         Args:
             task: which task.
@@ -51,14 +55,14 @@ class OwnTask(gymnasium.Wrapper):
             blind: whether nothing is observed.
 
         Raises:
-            ValueError: there is no such module or environment, it cannot be made, it tells no length, its spaces do not
-                fit, or it has no pictures where these are asked for.
+            ValueError: the module or the environment does not exist, making it fails, the length of its episodes is not
+                known, its spaces are not supported, or images are asked for and it has none.
         """
         self._task = task
         env = _make(task, config)
         steps = config.steps or _limit(env)
         if steps is None:
-            raise ValueError(f'{task.name} does not tell how long its episodes may be: set --env.steps, register it '
+            raise ValueError(f'{task.name} does not say how long its episodes may be: set --env.steps, register it '
                              f'with max_episode_steps, or wrap it in gymnasium.wrappers.TimeLimit.')
         space = env.observation_space
         renders = 'rgb_array' in ((env.metadata or {}).get('render_modes') or ())
@@ -92,10 +96,10 @@ class OwnTask(gymnasium.Wrapper):
         """One environment step: (observation, reward, terminated, truncated, {}).
 
         Args:
-            action: of the flat space.
+            action: an element of `action_space`, which is flat.
 
         Raises:
-            TaskFailure: the environment failed, or its reward is not one number.
+            TaskFailure: the environment failed, or its reward is not one finite number.
         """
         with located(self._task, 'step', self.env):
             observation, gained, terminated, truncated, info = self.env.step(self._actions.native(action))
@@ -112,11 +116,11 @@ class OwnTask(gymnasium.Wrapper):
         return observation, float(reward.item()), *ends, {}
 
     def observe(self, raw):
-        """The observation of the last reset or step, or the picture after it.
+        """The observation of the last reset or step, or the image rendered after it.
 
         Raises:
-            TaskFailure: it is not finite, or not what the space says.
-            RuntimeError: pictures cannot be rendered here.
+            TaskFailure: it is not finite, or does not fit the space.
+            RuntimeError: images cannot be rendered here.
         """
         if self._seen is None:
             return seen.square(self._render(), self._size)
@@ -130,7 +134,7 @@ class OwnTask(gymnasium.Wrapper):
         """Free what it holds."""
         self.env.close()
         renderer = getattr(self.env.unwrapped, 'mujoco_renderer', None)
-        if hasattr(renderer, '_viewers'):  # It keeps viewers that are of no use any more, and would draw with them.
+        if hasattr(renderer, '_viewers'):  # It keeps closed viewers, and would draw with them.
             renderer.viewer, renderer._viewers = None, {}
 
     def _render(self):
@@ -138,13 +142,13 @@ class OwnTask(gymnasium.Wrapper):
             picture = self.env.render()
         except Exception as error:  # each renderer fails in its own way
             mujoco = hasattr(self.env.unwrapped, 'mujoco_renderer')
-            raise RuntimeError(f'Pictures of {self._task.name} cannot be rendered here ({error}): '
+            raise RuntimeError(f'Images of {self._task.name} cannot be rendered here ({error}): '
                                f'{rendering.remedy() if mujoco else "install what it says is missing"}, or train with '
                                f'--env.observation state.') from error
         if not (isinstance(picture, np.ndarray) and picture.dtype == np.uint8 and picture.shape[2:] == (3,)):
             raise wrong(self._task, 'render', self.env, f'{self._task.name} renders {type(picture).__name__} '
-                                                        f'{np.shape(picture)}, but pictures are uint8 (height, width, '
-                                                        f'3): set --env.observation state')
+                                                        f'{np.shape(picture)}, but images must be uint8 (height, '
+                                                        f'width, 3): set --env.observation state')
         return picture
 
 
@@ -156,11 +160,11 @@ def _make(task, config, **options):
     """
     folder = os.getcwd()
     if task.domain != GYMNASIUM and folder not in sys.path:
-        sys.path.append(folder)  # As `python -m` has it; last, so that nothing there stands in for a library.
+        sys.path.append(folder)  # As `python -m` does, but last, so that no file there shadows a library.
     try:
         env = _call(task, config, options)
     except Exception:
-        # Where the renderer that MUJOCO_GL names is missing, MuJoCo cannot be imported at all, but without one it can.
+        # MuJoCo cannot be imported if the renderer that MUJOCO_GL names is missing; without MUJOCO_GL it can.
         if rendering.library()[1] is None:
             raise
         env = _call(task, config, options)
@@ -175,7 +179,7 @@ def _call(task, config, options):
     except ImportError as error:
         raise ValueError(f'The task {task.name!r} cannot be made, since {task.domain} cannot be imported here: '
                          f'{error}.') from error
-    except Exception as error:  # whatever a module may raise
+    except Exception as error:  # a module may raise anything
         raise located_error(task, 'import', error) from error
     registered = task.domain == GYMNASIUM or not task.task.isidentifier()
     if not registered and not hasattr(module, task.task):
@@ -186,16 +190,16 @@ def _call(task, config, options):
         return getattr(module, task.task)(**options)
     except (gymnasium.error.Error, ImportError) as error:
         raise ValueError(f'The task {task.name!r} cannot be made: {error}') from error
-    except Exception as error:  # whatever somebody else's code may raise
-        hint = ' Pictures are made with render_mode="rgb_array": let it take that, or set --env.observation state.'
+    except Exception as error:  # the user's code may raise anything
+        hint = ' Images need render_mode="rgb_array": accept this argument, or set --env.observation state.'
         raise located_error(task, 'making', error, hint if options else '') from error
 
 
 def _aim_anew(env):
     """Point the camera of gymnasium's MuJoCo tasks as a new environment would.
 
-    Gymnasium points it once, at where the bodies are in the first frame it ever draws, so that an episode would look as
-    the first one's start decides.
+    Gymnasium points it once, at the bodies in the first frame that it ever draws. So the images of an episode would
+    depend on the first episode.
     """
     renderer = getattr(env.unwrapped, 'mujoco_renderer', None)
     viewer = getattr(renderer, 'viewer', None)
@@ -205,12 +209,12 @@ def _aim_anew(env):
 
 
 def _speed(told):
-    """Environment steps in a second, as the metadata tell them."""
+    """Environment steps per second, from `render_fps` of the metadata."""
     return told if isinstance(told, (int, float)) and math.isfinite(told) and told > 0 else _SPEED
 
 
 def _limit(env):
-    """Environment steps in an episode, as registered or as the wrapper `TimeLimit` has it; none if neither tells."""
+    """Environment steps in an episode, as registered or as the wrapper `TimeLimit` has it; None if not known."""
     if env.spec is not None and env.spec.max_episode_steps:
         return env.spec.max_episode_steps
     return env.get_wrapper_attr('_max_episode_steps') if env.has_wrapper_attr('_max_episode_steps') else None

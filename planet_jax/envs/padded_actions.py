@@ -10,19 +10,19 @@ from planet_jax.envs import spaces
 
 
 def shared_choices(several: Sequence[Sequence[int]]) -> tuple[int, ...]:
-    """Choices that hold those of every task: as many as the most, each with the most categories.
+    """Choices for several tasks: the largest number of choices, and for each the largest number of categories.
 
     Args:
-        several: the choices of each task.
+        several: the categories of each choice, for each task.
     """
     return tuple(map(max, itertools.zip_longest(*several, fillvalue=0)))
 
 
 class PaddedActions(gymnasium.ActionWrapper):
-    """Takes actions [A] of all tasks; the environment reads its own part.
+    """Takes actions [A] of the size that several tasks share, and gives the environment its part.
 
-    That is the first entries of real numbers, and of each choice the first categories: where another task's is chosen,
-    none of its own is larger than the others, so it takes the first.
+    The part is the first entries of real numbers, and the first categories of each choice. If a category is chosen that
+    the task does not have, all entries of the part are zero, so the task takes its first category.
     """
 
     def __init__(self, env: gymnasium.Env, action_size: int, choices: Sequence[int] = ()):
@@ -51,6 +51,6 @@ class PaddedActions(gymnasium.ActionWrapper):
         """The environment's own part of the action.
 
         Raises:
-            ValueError: the action has another shape, or a number is not within [-1, 1].
+            ValueError: the shape is not [A], or a number is not within [-1, 1].
         """
         return spaces.check_action(action, self.action_space.shape[0])[self._own]

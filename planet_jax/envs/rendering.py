@@ -13,8 +13,8 @@ import numpy as np
 from planet_jax.config import Env
 
 COARSE = (16, 8)
-"""Slices and stacks of a round shape, where MuJoCo has 28 and 16. A slack string has as many capsules as slices,
-each of slices times stacks facets, so that the string of cup_catch alone is two thirds of its frame's cost."""
+"""Slices and stacks of a round shape; MuJoCo's defaults are 28 and 16. A slack string consists of one capsule per
+slice, with slices times stacks facets each, so the string of cup_catch is two thirds of its frame's cost."""
 
 
 @functools.cache
@@ -22,10 +22,10 @@ def library():
     """Import dm_control once.
 
     dm_control cannot be imported if its renderer cannot be loaded. It is then imported without a renderer, so that
-    all that needs no picture still works. MuJoCo, which it imports first, is then without one for everybody.
+    everything without images still works. Other users of MuJoCo in this process then have no renderer either.
 
     Returns:
-        (the module `dm_control.suite`, why there is no renderer: a few words, or None if there is one)
+        (the module `dm_control.suite`, the reason why there is no renderer, or None if there is one)
     """
     names = ('MUJOCO_GL', 'PYOPENGL_PLATFORM')
     before = {name: os.environ[name] for name in names if name in os.environ}
@@ -100,7 +100,7 @@ def open_camera(name: str, physics, config: Env):
         config: size, supersample, camera and quality.
 
     Returns:
-        a `dm_control.mujoco.Camera`; what its `render()` gives is a view of a buffer it reuses.
+        a `dm_control.mujoco.Camera`; its `render()` returns a view of a buffer that it reuses.
 
     Raises:
         ValueError: the model has no such camera.

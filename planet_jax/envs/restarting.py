@@ -75,7 +75,7 @@ class RestartingVectorEnv(VectorWrapper):
     def _guard(self):
         try:
             yield
-        except Exception as error:  # whatever a simulator or a broken pipe may raise
+        except Exception as error:  # a simulator may raise anything
             if not self._worked:
                 raise
             self.faults, self._usable = self.faults + 1, False

@@ -1,4 +1,4 @@
-"""What is made of an environment's observations: a vector, an image, or a dict of both."""
+"""Conversion of an environment's observations to a vector, an image, or a dict of both."""
 
 import re
 from collections.abc import Callable
@@ -13,15 +13,15 @@ from planet_jax.envs import images, spaces
 
 
 class Mismatch(Exception):
-    """An observation is not what its space says: what it is, as a sentence goes on after 'An observation of NAME'."""
+    """An observation does not fit its space. The message continues the sentence 'An observation of NAME'."""
 
 
 class Seen(NamedTuple):
-    """How observations are taken.
+    """How observations are converted.
 
     Attributes:
-        space: of what is made of them
-        see: an observation -> what is made of it; raises `Mismatch`
+        space: of the converted observations
+        see: an observation -> the converted one; raises `Mismatch`
     """
 
     space: gymnasium.Space
@@ -29,21 +29,21 @@ class Seen(NamedTuple):
 
 
 def of_space(name: str, space: gymnasium.Space, config: Env, renders: bool) -> Seen | None:
-    """How observations of a space are taken; none: the environment is to be rendered instead.
+    """How observations of a space are converted. None if the environment must be rendered instead.
 
     Args:
         name: of the task, for messages.
         space: of the observations.
-        config: what is to be seen.
+        config: what the agent observes.
         renders: whether the environment can be rendered.
 
     Raises:
-        ValueError: the space does not hold what is to be seen.
+        ValueError: the space does not have the observations that `config` asks for.
     """
     if config.keys:
         chosen = _chosen(name, space, config.keys)
         if config.observation == 'state':
-            joined = _vector(name, Dict(list(chosen.items())))  # Of a dict, gymnasium would sort the names.
+            joined = _vector(name, Dict(list(chosen.items())))  # Gymnasium would sort the names of a dict.
             return Seen(joined.space, lambda raw: joined.see({key: raw[key] for key in chosen}))
         parts = {key: _part(name, part, config) for key, part in chosen.items()}
         if not any(len(part.space.shape) == 3 for part in parts.values()):
@@ -58,9 +58,9 @@ def of_space(name: str, space: gymnasium.Space, config: Env, renders: bool) -> S
         return _vector(name, space)
     if config.image == 'own':
         if (found := images.of_space(space)) is None:
-            raise ValueError(f'{name} has the observation space {space}, which are no images to be taken as they are: '
-                             f'these are a Box of uint8, or of real numbers in one stated range, (height, width) with '
-                             f'1 to 12 channels first, last or none. Set --env.image square to see what it renders.')
+            raise ValueError(f'{name} has the observation space {space}, but --env.image own needs a Box of images: '
+                             f'uint8, or real numbers with equal bounds for all pixels; (height, width) alone or with '
+                             f'1 to 12 channels first or last. Set --env.image square to render the environment.')
         return _image(space, found.shape, found.convert)
     if images.is_rgb(space) or not renders:
         convert = images.converter(space)
@@ -69,21 +69,21 @@ def of_space(name: str, space: gymnasium.Space, config: Env, renders: bool) -> S
 
 
 def square(image: np.ndarray, size: int) -> np.ndarray:
-    """uint8 [height, width, 3] as a new uint8 [size, size, 3], each pixel the mean of the area that it covers."""
+    """uint8 [height, width, 3] -> a new uint8 [size, size, 3], whose pixels are the means of the areas they cover."""
     from PIL import Image
     return np.array(Image.fromarray(image).resize((size, size), Image.Resampling.BOX))
 
 
 def _chosen(name: str, space: gymnasium.Space, keys: tuple[str, ...]) -> dict[str, gymnasium.Space]:
-    """The parts of a Dict that are to be seen, in the space's order."""
+    """The parts of a Dict that `keys` names, in the space's order."""
     if not isinstance(space, Dict):
-        raise ValueError(f'env.keys is {", ".join(keys)}, but the observations of {name} are {space}, and no Dict.')
+        raise ValueError(f'env.keys is {", ".join(keys)}, but the observations of {name} are {space}, not a Dict.')
     if missing := [key for key in keys if key not in space.spaces]:
         raise ValueError(f'env.keys names {missing[0]}, but the observations of {name} have the parts '
                          f'{", ".join(map(str, space.spaces))}.')
     if strange := [key for key in keys if not re.fullmatch(r'\w[\w-]*', key, re.ASCII)]:
-        raise ValueError(f'env.keys names {strange[0]!r}, but files and parameters are named by it, so it must be made '
-                         f'of letters, digits, _ and -.')
+        raise ValueError(f'env.keys names {strange[0]!r}, but the name of a part must consist of letters, digits, _ '
+                         f'and -, since files and parameters have it.')
     return {key: part for key, part in space.spaces.items() if key in keys}
 
 
@@ -102,7 +102,7 @@ def _image(space: gymnasium.Space, shape: int | tuple[int, int, int], convert: C
     def see(raw):
         image = np.asarray(raw)
         if image.shape != space.shape or image.dtype.kind not in kinds:
-            raise Mismatch(f'is {image.dtype} {image.shape}, but its space says {space.dtype} {space.shape}')
+            raise Mismatch(f'is {image.dtype} {image.shape}, but its space is {space.dtype} {space.shape}')
         image = convert(image.astype(space.dtype))
         return square(image, shape) if isinstance(shape, int) else image
 
@@ -111,9 +111,9 @@ def _image(space: gymnasium.Space, shape: int | tuple[int, int, int], convert: C
 
 def _vector(name: str, space: gymnasium.Space) -> Seen:
     if not _is_vector(space):
-        raise ValueError(f'{name} has the observation space {space}, but vectors are made of Box, Discrete, '
-                         f'MultiDiscrete and MultiBinary, and of a Dict or Tuple of these: set --env.observation '
-                         f'pixels, or leave the rest out, as --env.keys and gymnasium.wrappers.FilterObservation can.')
+        raise ValueError(f'{name} has the observation space {space}, but a vector is made from Box, Discrete, '
+                         f'MultiDiscrete and MultiBinary, or a Dict or Tuple of these: set --env.observation pixels, '
+                         f'or leave the rest out by --env.keys or gymnasium.wrappers.FilterObservation.')
     size = gymnasium.spaces.flatdim(space)
     if not size:
         raise ValueError(f'{name} has the observation space {space}, but a vector needs at least one number.')

@@ -1,9 +1,9 @@
 """Scores action sequences in the simulator of a task, for planning with the true dynamics (table 1).
 
-All sequences are stepped by `mujoco.rollout`, on several cores. Rewards are what the task's own `get_reward` says,
-which is asked state by state. For the tasks of `_AT_ONCE`, the paper's six among them, it is asked once, with a
-stand-in for its physics that answers for all states, in a hundredth of the time; where it takes no arrays, it is
-written anew.
+`mujoco.rollout` steps all sequences on several cores. Rewards come from the task's own `get_reward`, called state by
+state. For the tasks of `_AT_ONCE`, the paper's six among them, it is called once, with an object in place of the
+physics that holds all states, which takes a hundredth of the time. Rewards that do not work on arrays are written here
+again.
 """
 
 from types import SimpleNamespace
@@ -64,8 +64,8 @@ class Simulation:
             actions: [J, H, A] in [-1, 1].
 
         Returns:
-            float64 [J, H], each summed over the R environment steps of an agent step, as the environment's own. They go
-            on past the end of the episode. A sequence whose simulation diverges has no rewards: NaN.
+            float64 [J, H], summed over the R environment steps of an agent step, as in the environment. They continue
+            after the end of the episode. The rewards of a sequence whose simulation diverges are NaN.
         """
         states = self.simulate(actions)
         at_once = _AT_ONCE.get((self._suite.task.domain, self._suite.task.task))
@@ -83,7 +83,7 @@ class Simulation:
             the states after each environment step, n = H * R.
 
         Raises:
-            ValueError: the actions have another shape, or a number is not within [-1, 1].
+            ValueError: the actions have the wrong shape, or a number is not within [-1, 1].
         """
         from mujoco import mjtState
         space, size = self._suite.action_space, self._suite.action_space.shape[0]

@@ -1,4 +1,4 @@
-"""The spaces of observations and actions, and the check at the door of every `step`."""
+"""The spaces of observations and actions, and the check of every action."""
 
 from collections.abc import Sequence
 
@@ -7,7 +7,7 @@ import numpy as np
 
 
 def images(size: int | tuple[int, int, int]) -> gymnasium.spaces.Box:
-    """Images, uint8 [size, size, 3], or of a shape of their own."""
+    """Images, uint8 [size, size, 3] or of the given shape."""
     return gymnasium.spaces.Box(0, 255, (size, size, 3) if isinstance(size, int) else size, np.uint8)
 
 
@@ -22,7 +22,7 @@ def actions(size: int) -> gymnasium.spaces.Box:
 
 
 def one_hot(choices: Sequence[int]) -> gymnasium.spaces.Box:
-    """Choices, one after the other as one-hot vectors, float32 [A]."""
+    """Choices as concatenated one-hot vectors, float32 [A]."""
     return gymnasium.spaces.Box(0.0, 1.0, (sum(choices),), np.float32)
 
 
@@ -32,7 +32,7 @@ def choices(space: gymnasium.Space) -> tuple[int, ...]:
 
 
 def chosen(action: np.ndarray, choices: Sequence[int]) -> np.ndarray:
-    """The largest entry of each choice, int64 [choices], of an action [A]; the first of those that are alike."""
+    """The index of the largest entry of each choice, int64 [choices], of an action [A]; of equal entries the first."""
     return np.array([part.argmax() for part in np.split(action, np.cumsum(choices)[:-1])])
 
 
@@ -44,8 +44,7 @@ def check_action(action, size: int) -> np.ndarray:
         size: A
 
     Raises:
-        ValueError: its shape is another one, or a number is not within [-1, 1] (NaN is not). The simulator would take
-            the latter without a word.
+        ValueError: the shape is wrong, or a number is NaN or not within [-1, 1], which simulators accept silently.
     """
     action = np.asarray(action, np.float64)
     if action.shape != (size,):
@@ -57,15 +56,20 @@ def check_action(action, size: int) -> np.ndarray:
 
 def rescale(action: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
     """Actions [..., A] in [-1, 1] as float64 [..., A] from `low` [A] to `high` [A]."""
-    # Exact for the bounds -1 and 1; the clip takes away what rounding adds to others.
+    # Exact at -1 and 1. Elsewhere rounding may exceed the bounds, hence the clip.
     return np.clip((high + low) / 2 + action * (high - low) / 2, low, high)
 
 
 def episode_steps(steps: int, repeat: int, asked: int | None = None) -> int:
-    """T = steps // R, agent steps in an episode of `steps` environment steps, or of fewer if these are asked for.
+    """T = steps // R, agent steps in an episode.
+
+    Args:
+        steps: environment steps in an episode of the task.
+        repeat: R.
+        asked: environment steps that replace `steps`, if the configuration has any; not more than these.
 
     Raises:
-        ValueError: R is larger than the episode, or more steps are asked for.
+        ValueError: R is larger than the episode, or `asked` is larger than `steps`.
     """
     if asked is not None and asked > steps:
         raise ValueError(f'env.steps is {asked}, but an episode of this task has {steps} environment steps: the '

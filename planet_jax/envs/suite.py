@@ -34,13 +34,13 @@ class Suite(gymnasium.Env):
     `rendering.average`), or float32 [n]: the task's own observations, flattened and joined in their order. Vectors need
     no OpenGL, but for quadruped_escape, which hands its random terrain to the renderer at every reset.
 
-    Quality 'suite' renders as shipped, 'fast' without shadows and multisampling and into a buffer no larger than the
-    image, 'coarse' as that, with fewer facets of round shapes and slack strings (`rendering.COARSE`).
+    Quality 'suite' renders as dm_control ships it; 'fast' without shadows and multisampling and into a buffer no larger
+    than the image; 'coarse' also with fewer facets of round shapes and slack strings (`rendering.COARSE`).
 
     Attributes:
         task: the task
         steps: 1000, environment steps in an episode
-        metadata: with `render_fps`, environment steps in a second of the simulated time
+        metadata: with `render_fps`, environment steps per second of simulated time
         simulator: the `dm_control.rl.control.Environment`; others may read it, but not step it
     """
 
@@ -77,8 +77,8 @@ class Suite(gymnasium.Env):
     def reset(self, *, seed=None, options=None):
         """Begin an episode: (dm_control's observations, {}).
 
-        With a seed, in 0 .. 2**32 - 1, the episode is that of `suite.load(..., task_kwargs={'random': seed})`, whatever
-        came before; without one, it goes on drawing from the last.
+        With a seed, 0 to 2**32 - 1, the episode is that of `suite.load(..., task_kwargs={'random': seed})`; without
+        one, the generator continues.
 
         Raises:
             ValueError: the seed is out of range.

@@ -1,4 +1,4 @@
-"""Names of tasks, and what they stand for: the table of the families of environments."""
+"""Names of tasks, and the table of the families of environments."""
 
 import difflib
 import re
@@ -8,7 +8,7 @@ from planet_jax.envs.family import Family, Task
 from planet_jax.envs.suite_tasks import PAPER
 
 FAMILIES: dict[str, Family] = {'suite': suite.FAMILY, 'toy': toy.FAMILY, 'data': data.FAMILY, 'gymnasium': own.FAMILY}
-"""A new family is a file of its own and a row here. The first that knows a name makes the task."""
+"""A new family is a file and a row here. The first family that knows a name makes the task."""
 
 ALL = 'all'
 """Stands for the paper's six tasks, learned by one agent."""
@@ -26,7 +26,7 @@ def resolve_several(names: str) -> tuple[str, tuple[Task, ...]]:
         names: a name that `resolve` accepts, several with commas between them, or `all`.
 
     Returns:
-        the names as a run folder is called, and the tasks.
+        the names as in a run folder's path, and the tasks.
 
     Raises:
         ValueError: as `resolve`, or a task is named twice.
@@ -40,7 +40,7 @@ def resolve_several(names: str) -> tuple[str, tuple[Task, ...]]:
 
 
 def file_name(names: str) -> str:
-    """One or several tasks as a file or folder is called: gymnasium:space/Name-v0 has a plus for the slash."""
+    """One or several tasks as the name of a file or folder: a plus replaces the slash of gymnasium:space/Name-v0."""
     return names.replace('/', '+')
 
 
@@ -58,9 +58,9 @@ def resolve(name: str) -> Task:
 
     Args:
         name: a name of the paper's tasks (`cup_catch`), `domain_task` of the suite (`ball_in_cup_catch`,
-            `cartpole_balance_sparse`), or `toy_point`; or MODULE:NAME for a `gymnasium.Env`. If NAME is a name of
-            Python, it is a class or a function in MODULE that makes one; else it is registered with gymnasium, at the
-            latest by importing MODULE. `gymnasium:NAME` is always registered.
+            `cartpole_balance_sparse`), or `toy_point`; or MODULE:NAME for a `gymnasium.Env`. If NAME is a Python
+            identifier, it is a class or function in MODULE that makes one. Otherwise it is registered with gymnasium,
+            at the latest when MODULE is imported. `gymnasium:NAME` is always registered.
 
     Raises:
         ValueError: there is no such task, or it has neither action bounds nor an end (lqr).
@@ -78,5 +78,5 @@ def _find(name):
         if task := family.resolve(name):
             return family, task
     nearest = difflib.get_close_matches(name, task_names(), cutoff=0.0)
-    registered = f' A name of gymnasium is written gymnasium:{name}.' if re.search(r'-v\d+$', name) else ''
+    registered = f' For a task of gymnasium, write gymnasium:{name}.' if re.search(r'-v\d+$', name) else ''
     raise ValueError(f'There is no task {name!r}: the nearest names are {", ".join(nearest)}.{registered}')

@@ -23,11 +23,11 @@ _TARGET = np.array([30, 60, 200])
 
 
 class ToyPoint(gymnasium.Env):
-    """Bring a bright dot to the blue target in the middle of the picture.
+    """Move a bright dot to the blue target in the middle of the image.
 
     The dot starts anywhere in the square [-1, 1]^2 and moves by 0.2 times the action (A = 2), inside the square.
     At distance d from the middle, the reward of an environment step is (1 - d / sqrt(2))^2, which lies in [0, 1]. An
-    episode has 25 environment steps, R is 1 unless the configuration says otherwise, T = 25 // R.
+    episode has 25 environment steps; R is 1 unless the configuration sets it; T = 25 // R.
 
     Mean returns of 200 episodes, seeds 0 to 199, R = 1: the zero policy 6.3, the uniform policy 5.5, the best possible,
     which goes straight at the target, 23.8.
@@ -39,7 +39,7 @@ class ToyPoint(gymnasium.Env):
 
     Attributes:
         steps: 25, environment steps in an episode
-        metadata: with `render_fps`, environment steps in a second
+        metadata: with `render_fps`, environment steps per second
     """
 
     steps = STEPS
@@ -72,7 +72,7 @@ class ToyPoint(gymnasium.Env):
         return self._position, (1 - math.sqrt(self._position @ self._position / 2)) ** 2, False, False, {}
 
     def observe(self, raw):
-        """The picture, or the position as float32 [2]."""
+        """The image, or the position as float32 [2]."""
         if not self._pixels:
             return raw.astype(np.float32)
         image = _blend(self._background, _DOT, self._blob(raw, 0.4))

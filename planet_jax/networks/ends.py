@@ -8,14 +8,14 @@ from planet_jax.networks.heads import Mlp
 from planet_jax.types import Params
 
 CERTAIN = 1e4
-"""Logit of what goes on for sure: its probability is exactly 1 in float32, and no gradient comes of it."""
+"""Logit of a certain prediction: its probability is exactly 1 in float32, and its gradient 0."""
 
 
 class GoesOn(nn.Module):
-    """A Bernoulli head that is certain until an update has learned from a termination.
+    """A Bernoulli head that is certain that episodes go on until an update has learned from a termination.
 
-    Whether one has is an entry of the parameters, `seen`, so that whoever has these, a checkpoint or an exported agent,
-    knows it too. It has no gradient, and `mark` sets it.
+    The parameters have an entry `seen` that says whether one has, so checkpoints and exported agents have it too. It
+    has no gradient; `mark` sets it.
 
     Attributes:
         layers: number of hidden layers.

@@ -16,10 +16,10 @@ class Convolution(nn.Module):
 
     Attributes:
         channels: of the output.
-        kernel: its height and width; one number for both.
+        kernel: its height and width, or one number for both.
         stride: in both directions.
-        transposed: whether the image becomes larger. The kernel is then [k, k, output, input], as in TensorFlow, which
-            makes no difference to its initial scale.
+        transposed: whether this is the transpose, which enlarges the image. The kernel is then [k, k, output, input],
+            as in TensorFlow; its initial scale is the same.
         dtype: of the input and the output, see `heads.product_dtype`.
     """
 
@@ -43,13 +43,13 @@ class Convolution(nn.Module):
 
 
 class Encoder(nn.Module):
-    """Convolutions with ReLU, then flat.
+    """Convolutions with ReLU, flattened.
 
     Attributes:
-        channels: of each convolution; 32, 64, 128, 256 give 1024 values of a 64 x 64 image.
-        kernels: of each convolution; none: 4 each.
-        strides: of each convolution; none: 2 each.
-        dtype: see `heads.product_dtype`; also of the output.
+        channels: of each convolution; 32, 64, 128, 256 give 1024 values for a 64 x 64 image.
+        kernels: of each convolution. Default: 4.
+        strides: of each convolution. Default: 2.
+        dtype: of the products and the output, see `heads.product_dtype`.
     """
 
     channels: Sequence[int]
@@ -75,11 +75,11 @@ class Decoder(nn.Module):
         channels: of each transposed convolution but the last.
         kernels: of each transposed convolution.
         image_channels: of the last one.
-        strides: of each transposed convolution; none: 2 each.
-        start: height and width of the map that the dense layer makes; one number for both.
-        layers: hidden dense layers with ReLU before it (the paper has none).
-        hidden: units of each of these.
-        dtype: see `heads.product_dtype`; the image is float32.
+        strides: of each transposed convolution. Default: 2.
+        start: height and width of the map that the dense layer makes, or one number for both.
+        layers: hidden dense layers with ReLU before the dense layer (the paper has 0).
+        hidden: units of each hidden layer.
+        dtype: of the products, see `heads.product_dtype`; the image is float32.
     """
 
     units: int

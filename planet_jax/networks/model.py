@@ -1,4 +1,4 @@
-"""Puts encoder, cell, decoder and reward head together as one `WorldModel` of pure functions."""
+"""Builds a `WorldModel` of pure functions from encoder, cell, decoder and heads."""
 
 import math
 from typing import NamedTuple
@@ -17,14 +17,14 @@ from planet_jax.types import Latent, Prepare, WorldModel
 
 
 class Part(NamedTuple):
-    """The networks of one part of an observation, or of all of it.
+    """The networks of one part of an observation, or of the whole.
 
     Attributes:
-        encoder: of it
+        encoder: its encoder
         encoded: size of the encoder's output
-        decoder: of it
+        decoder: its decoder
         prepare: (key, observation) -> float32 [*shape]
-        shape: of the observation
+        shape: of this part
     """
 
     encoder: Encoder | Mlp
@@ -49,7 +49,7 @@ def _make_part(config: Model, shape: tuple[int, ...]) -> Part:
                     config.decoder_hidden), prepare, shape)
     if len(shape) == 1:
         def take(key, observation):
-            del key  # Vectors are taken as they are.
+            del key  # Vectors get no noise.
             return jnp.asarray(observation, jnp.float32)
 
         return Part(Mlp(config.vector_layers - 1, config.vector_units, (config.vector_units,), dtype),
@@ -61,10 +61,10 @@ def _make_part(config: Model, shape: tuple[int, ...]) -> Part:
 def make_world_model(config: Model, spec: Spec) -> WorldModel:
     """A latent dynamics model for the observations and actions of an environment.
 
-    Parameters are a dictionary with the entries 'encoder', 'cell', 'decoder' and 'reward', and where the settings ask
-    for these heads 'goes_on', if episodes can terminate, and 'value'. Where observations have several parts, encoder
-    and decoder have an entry for each, and the encoders' outputs are joined before the posterior. At the paper's size
-    with A = 6 the RSSM's are 690,144 + 557,320 + 3,795,555 + 250,201 = 5,293,220 numbers.
+    Parameters are a dictionary with the entries 'encoder', 'cell', 'decoder' and 'reward', and, if the settings ask for
+    these heads, 'goes_on' (only for episodes that can terminate) and 'value'. For observations in several parts, the
+    encoder and the decoder have an entry for each part, and the encoders' outputs are concatenated. At the paper's size
+    with A = 6 the RSSM has 690,144 + 557,320 + 3,795,555 + 250,201 = 5,293,220 parameters.
 
     Args:
         config: sizes and variants.
@@ -79,7 +79,7 @@ def make_world_model(config: Model, spec: Spec) -> WorldModel:
     encoded = part.encoded if part else sum(each.encoded for each in parts.values())
 
     def by_part(function, *trees):
-        """(part, leaves) -> result, for the whole observation or for each of its parts."""
+        """Applies function(part, *trees) to the whole observation, or to each of its parts by name."""
         if part:
             return function(part, *trees)
         return {name: function(each, *(tree[name] for tree in trees)) for name, each in parts.items()}
@@ -108,7 +108,7 @@ def make_world_model(config: Model, spec: Spec) -> WorldModel:
             'decoder': by_part(lambda part, key: part.decoder.init(key, features)['params'], keys_by_part(decoder_key)),
             'reward': reward.init(reward_key, features)['params'],
         }
-        # Optional heads have streams of their own, so that all else begins as without them.
+        # Optional heads have streams of their own, so that they do not change the other parameters.
         for name, head in (('goes_on', goes_on), ('value', value)):
             if head:
                 params[name] = head.init(keys.stream(key, name), features)['params']

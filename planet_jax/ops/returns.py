@@ -1,4 +1,4 @@
-"""Targets for predictions of what is to come."""
+"""Targets for predicted values."""
 
 import jax
 import jax.numpy as jnp
@@ -8,19 +8,19 @@ def lambda_returns(reward: jax.Array, value: jax.Array, discount: float, trace: 
                    terminated: jax.Array | bool = False) -> jax.Array:
     """TD(lambda) targets for the value of each row of a chunk (Sutton and Barto, 2018, equation 12.20).
 
-    Row t's is reward[t+1] + discount ((1 - trace) value[t+1] + trace target[t+1]). The last valid row has nothing after
-    it to learn from: its target is its own value, or 0 where the task ended there.
+    The target of row t is reward[t+1] + discount ((1 - trace) value[t+1] + trace target[t+1]). The target of the last
+    valid row is its own value, or 0 if the episode terminated there.
 
     Args:
         reward: [L], received on arriving at a row.
         value: [L], predicted sum of the discounted rewards after a row.
-        discount: of a reward one row later.
+        discount: per row.
         trace: lambda, 0 to 1: 0 looks one row ahead, 1 to the chunk's end.
         length: [], valid rows.
-        terminated: [], whether nothing follows the last valid row.
+        terminated: [], whether the episode terminated at the last valid row.
 
     Returns:
-        targets [L]; those of the rows after the valid ones mean nothing.
+        targets [L]; those after the valid rows are arbitrary.
     """
     last = jnp.arange(len(reward)) == length - 1
     value = jnp.where(last & terminated, 0.0, value)

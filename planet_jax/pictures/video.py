@@ -47,9 +47,8 @@ class Page:
         """Puts an image at a place, `size` pixels wide and high.
 
         Args:
-            image: uint8 [height, width, channels]; an image of another size is enlarged without smoothing, in the same
-                aspect. Of other channels than three the last is shown in gray, the newest of a stack of frames, or the
-                last three in colours.
+            image: uint8 [height, width, channels]; another size is scaled without smoothing and keeps its aspect
+                ratio. Of a stack of frames the newest is shown: the last channel in gray, or the last three in colour.
             left: pixels.
             top: pixels.
             size: pixels.

@@ -1,7 +1,7 @@
 """Planning by sampling, over any pure function.
 
-This folder needs jax and flax.struct only and knows nothing of the rest of the package: copy it into a project of your
-own. Shapes: H horizon, I iterations, J candidates, K elites, A action size. Batches of states come from `jax.vmap`.
+This folder needs only jax and flax.struct, not the rest of the package: you can copy it into your own project.
+Shapes: H horizon, I iterations, J candidates, K elites, A action size. Batches of states come from `jax.vmap`.
 
 A planner is a pair of pure functions, as optax's optimizers are:
 
@@ -9,12 +9,12 @@ A planner is a pair of pure functions, as optax's optimizers are:
     state = planner.init()
     plan, state = planner.step(key, rollouts(params, root, dynamics), state)
 
-What any of them can be asked for: `every` k actions a plan, `with_knots`, `with_proposals`, `with_callback`,
-`with_gradient`. What a score can be asked for: see `rollouts` and `risk`. Scores that no jitted function gives have
-`search_on_host`, control loops with a deadline `anytime`.
+Options of every planner: `every` (several actions per plan), `with_knots`, `with_proposals`, `with_callback`,
+`with_gradient`. Options of a score: see `rollouts` and `risk`. `search_on_host` plans with scores that cannot be
+jitted, and `anytime` with a deadline.
 
-`cem` and `search` are one plan of the cross-entropy method from nothing; `propose` and `refit` are one iteration's
-halves, for a loop of your own.
+`cem` and `search` make one plan of the cross-entropy method without a previous plan. `propose` and `refit` are the
+halves of an iteration, for your own loops.
 """
 
 from . import risk

@@ -1,4 +1,4 @@
-"""The planner for discrete actions."""
+"""The cross-entropy method for discrete actions."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -15,13 +15,13 @@ from .records import Planner, PlanState
 
 def draw_choices(key: jax.Array, probabilities: jax.Array, choices: Sequence[int], shape: tuple[int, ...] = (),
                  ) -> jax.Array:
-    """Draws each of several choices by itself, as one-hot vectors one after the other.
+    """Samples several choices independently, as concatenated one-hot vectors.
 
     Args:
         key: a random key.
-        probabilities: [..., A], of the categories of the first choice, then of the second.
-        choices: categories of each choice, A in all.
-        shape: of independent draws, in front.
+        probabilities: [..., A], of the categories of the first choice, then of the second, and so on.
+        choices: number of categories of each choice, A in all.
+        shape: leading axes of independent draws.
 
     Returns:
         [*shape, ..., A], float32.
@@ -33,29 +33,29 @@ def draw_choices(key: jax.Array, probabilities: jax.Array, choices: Sequence[int
 
 
 def uniform_choices(choices: Sequence[int]) -> np.ndarray:
-    """The probabilities of categories that are all alike, float32 [A]."""
+    """Uniform probabilities for each choice, float32 [A]."""
     return np.concatenate([np.full(size, 1 / size, np.float32) for size in choices])
 
 
 def make_categorical(*, categories: int | Sequence[int], horizon: int = 12, iterations: int = 5, candidates: int = 200,
                      elites: int = 20, probabilities: Any = None, smoothing: float = 0.05, warm_start: bool = False,
                      ) -> Planner:
-    """The cross-entropy method over probabilities, for actions that are one of several (Rubinstein, 1999).
+    """The cross-entropy method over categorical distributions, for discrete actions (Rubinstein, 1999).
 
-    Actions are one-hot vectors, so scores, records and plans have the shapes of the other planners with A categories.
-    The plan's `mean` has the probabilities, its `actions` the best candidate of the last iteration; a simulator takes
-    `plan.actions[0].argmax()`. Several choices at once are their one-hot vectors one after the other, and are proposed
-    each by itself.
+    Actions are one-hot vectors, so scores, records and plans have the shapes of the other planners, with A categories.
+    The plan's `mean` holds the probabilities, its `actions` the best candidate of the last iteration; a simulator takes
+    `plan.actions[0].argmax()`. For several choices the one-hot vectors are concatenated, and each choice is sampled
+    independently.
 
     Args:
-        categories: A, of which each action is one; or the categories of each of several choices, A in all.
+        categories: A, the number of categories; or the number for each of several choices, A in all.
         horizon: H.
         iterations: I.
         candidates: J.
         elites: K.
-        probabilities: of the first proposal, [A] or [H, A]; none: all alike.
-        smoothing: share of the uniform distribution in each fit, so that no category is lost for good.
-        warm_start: begin at the last plan's probabilities, moved by one step.
+        probabilities: of the first proposal, [A] or [H, A]. Default: uniform.
+        smoothing: weight of the uniform distribution in each fit, so that no probability becomes zero.
+        warm_start: start at the last plan's probabilities, moved by one step.
 
     Example:
         >>> planner = make_categorical(categories=3, horizon=2)
@@ -66,7 +66,7 @@ def make_categorical(*, categories: int | Sequence[int], horizon: int = 12, iter
 
     Raises:
         ValueError: a size is below one, there are more elites than candidates, the smoothing is not from 0 to 1, or the
-            probabilities have another shape.
+            probabilities have the wrong shape.
     """
     choices = (categories,) if isinstance(categories, int) else tuple(categories)
     if not choices or min(choices) < 1:

@@ -8,10 +8,10 @@ import jax
 
 @functools.cache
 def compiler_options(platform: str) -> dict[str, str]:
-    """Options of XLA for `jax.jit` that make plans faster, as far as this version has them.
+    """Options of XLA for `jax.jit` that make plans faster, if this version has them.
 
-    On a CPU the products of a thousand rows by a small matrix go to Eigen and not to YNNPACK, with which a plan took
-    15 to 20% more time. An update of the world model is faster without. What `XLA_FLAGS` says of it stays.
+    On a CPU they send products of a thousand rows with a small matrix to Eigen instead of YNNPACK, with which a plan
+    takes 15 to 20% longer. An update of the world model is slower with them. `XLA_FLAGS` have priority.
 
     Args:
         platform: of the device, such as 'cpu' or 'gpu'.

@@ -81,8 +81,8 @@ def with_knots(planner: Planner, horizon: int) -> Planner:
 def with_proposals(planner: Planner, draw: Callable[[jax.Array], jax.Array]) -> Planner:
     """Puts given action sequences among the candidates of every iteration, in place of the last ones.
 
-    They may come from a policy, as in TD-MPC2 (Hansen et al., 2024): make the planner where the current state is known,
-    inside the jitted function; a planner is only a few closures.
+    They may come from a policy, as in TD-MPC2 (Hansen et al., 2024): then make the planner inside the jitted function,
+    where the current state is known.
 
     Args:
         planner: any.
@@ -94,7 +94,7 @@ def with_proposals(planner: Planner, draw: Callable[[jax.Array], jax.Array]) -> 
         >>> planner = with_proposals(make_cem(action_size=2), still)
 
     Raises:
-        ValueError: when it plans, the sequences have another shape or are too many.
+        ValueError: while planning, if the sequences have the wrong shape or are too many.
     """
     parts = planner.parts
     kept = parts.begin(None).kept
@@ -138,15 +138,15 @@ def with_gradient(planner: Planner, *, steps: int = 5, rate: float = 0.1, candid
     """Ends a search by gradient ascent through the score, from the best candidates of the last iteration and the mean.
 
     The gradient step of Bharadhwaj et al. (2020, 'Model-Predictive Control via Cross-Entropy and Gradient-Based
-    Optimization', algorithm 1), at the end instead of in every iteration. The best sequence met on the way, the starts
-    included, becomes the plan's mean and its actions; all are compared with the same key, so none is lucky.
+    Optimization', algorithm 1), at the end instead of in every iteration. The best sequence of the ascent, the starts
+    included, becomes the plan's mean and its actions. All sequences are compared with the same key.
 
     Args:
         planner: any with actions of real numbers.
         steps: of the ascent.
-        rate: length of the first step, in halves of the bounds' width; it falls to nothing in a straight line. The
-            gradient's direction counts, not its size, so the rewards' unit does not matter.
-        candidates: that are refined, at most J; the mean is one more.
+        rate: length of the first step, in halves of the bounds' width; it decreases linearly to zero. Only the
+            direction of the gradient is used, so the rewards' unit does not matter.
+        candidates: number of candidates that are refined, at most J, besides the mean.
 
     Example:
         >>> from planet_jax.planning import make_cem
@@ -156,14 +156,14 @@ def with_gradient(planner: Planner, *, steps: int = 5, rate: float = 0.1, candid
         True
 
     Raises:
-        ValueError: a number is out of its range, or the planner has such an end already.
+        ValueError: a number is out of its range, or the planner has `with_gradient` already.
     """
     parts = planner.parts
     if not 1 <= candidates <= parts.sizes[-1]:
         raise ValueError(f'The last iteration has {parts.sizes[-1]} candidates, so 1 to {parts.sizes[-1]} can be '
                          f'refined, not {candidates}.')
     if steps < 1 or rate <= 0 or parts.ending:
-        raise ValueError(f'steps is {steps} and rate {rate}, but both must be above 0, and a planner ends so once.')
+        raise ValueError(f'steps is {steps} and rate {rate}, but both must be above 0, and with_gradient applies once.')
     half = (parts.high - parts.low) / 2
     reach = jnp.where(jnp.isfinite(half), half, 1.0)
 

@@ -1,4 +1,4 @@
-"""What several rollouts of a stochastic model are worth together: returns [S, J] -> returns [J], for `rollouts`."""
+"""Scores from several rollouts of a stochastic model: returns [S, J] -> returns [J], for `rollouts`."""
 
 from collections.abc import Callable
 
@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 Risk = Callable[[jax.Array], jax.Array]
-"""returns [S, J] -> returns [J]: of S rollouts of each candidate, what counts."""
+"""returns [S, J] of S rollouts of each candidate -> scores [J]."""
 
 
 def mean(returns: jax.Array) -> jax.Array:
@@ -39,7 +39,7 @@ def worst_share(share: float) -> Risk:
 
 
 def less_variance(weight: float) -> Risk:
-    """The mean, less a multiple of the variance of the rollouts.
+    """The mean minus a multiple of the variance of the rollouts.
 
     Args:
         weight: in one over the unit of the returns; a negative weight seeks uncertainty.

@@ -1,4 +1,4 @@
-"""From a dynamics function to a score of whole action sequences."""
+"""Scores of action sequences by rollouts of a dynamics function."""
 
 from collections.abc import Callable
 from typing import Any
@@ -11,9 +11,9 @@ from .records import Dynamics, Score
 from .risk import Risk, mean
 
 Constraint = Callable[[Any, jax.Array], jax.Array]
-"""(next state, action [A]) -> violation []: above 0 where the constraint is broken, and how much."""
+"""(next state, action [A]) -> violation []: by how much the constraint is broken; 0 or below if it holds."""
 Alive = Callable[[Any, Any], jax.Array]
-"""(params, state) -> probability [] that something follows the state."""
+"""(params, state) -> probability [] that the episode goes on after the state."""
 
 
 def rollouts(params: Any, root: Any, dynamics: Dynamics, *, sample_root: Callable[[jax.Array, Any], Any] | None = None,
@@ -25,17 +25,17 @@ def rollouts(params: Any, root: Any, dynamics: Dynamics, *, sample_root: Callabl
         params: handed to the dynamics.
         root: the state to plan from, any pytree.
         dynamics: (params, key, state, action [A]) -> (next state, reward []), pure and without batch axes.
-        sample_root: (key, root) -> state gives each candidate a start of its own, where the root is a belief; without
-            it the root is the start of all.
+        sample_root: (key, root) -> state, a start for each candidate, if the root is a belief. Default: all start at
+            the root.
         terminal_value: (params, state) -> value [] of the last state, added with the discount of H steps.
         discount: of a reward one step later, 0 to 1.
-        samples: S, rollouts of each candidate, where the dynamics are stochastic.
-        risk: what these are worth together, see `planning.risk`.
-        constraint: (next state, action [A]) -> violation [], of which what is above 0 is added up over the steps, and
-            averaged over the samples. Candidates that break it rank behind all others, those that break it least first
-            (Deb, 2000): their score is the worst return of the others, less their violation.
-        alive: (params, next state) -> probability [] that the task does not end there. What comes later counts by the
-            product of these; the root is taken to be alive.
+        samples: S, rollouts of each candidate, for stochastic dynamics.
+        risk: from the returns of these rollouts to a score, see `planning.risk`.
+        constraint: (next state, action [A]) -> violation []. Positive violations are summed over the steps and averaged
+            over the samples. Candidates that break the constraint rank behind all others, the smallest violation first
+            (Deb, 2000): their score is the worst return of the others minus their violation.
+        alive: (params, next state) -> probability [] that the episode goes on after this state. Later rewards and the
+            terminal value are weighted by the product of these probabilities. The root counts as alive.
 
     Example:
         >>> def dynamics(params, key, position, action):
@@ -46,7 +46,7 @@ def rollouts(params: Any, root: Any, dynamics: Dynamics, *, sample_root: Callabl
         [-1.75, -1.7999999523162842]
 
     Raises:
-        ValueError: there are no samples; when it scores, states or rewards change their shapes.
+        ValueError: `samples` is below 1. The score raises it if shapes of states or rewards change.
     """
     if samples < 1:
         raise ValueError(f'The samples must be at least 1, not {samples}.')
@@ -75,30 +75,31 @@ def by_rank(returns: jax.Array, violation: jax.Array) -> jax.Array:
 
     Args:
         returns: [J].
-        violation: [J]; what is not a number counts as an infinite one.
+        violation: [J]; NaN counts as infinite.
     """
     violation = jnp.nan_to_num(violation, nan=jnp.inf, posinf=jnp.inf)
     kept, numbers = violation <= 0, jnp.isfinite(returns)
     worst = jax.lax.stop_gradient(jnp.where(kept & numbers, returns, jnp.inf).min())
     worst = jnp.where(jnp.isfinite(worst), worst, 0.0)
-    # Below the worst even where a small difference would be lost in rounding.
+    # Below the worst even if rounding would lose a small violation.
     return jnp.where(kept, returns, jnp.minimum(worst - violation, jnp.nextafter(worst, -jnp.inf)))
 
 
 def visited(params: Any, root: Any, dynamics: Dynamics, *, sample_root: Callable[[jax.Array, Any], Any] | None = None,
             alive: Alive | None = None) -> Callable[[jax.Array, jax.Array], tuple[Any, jax.Array]]:
-    """What `rollouts` scores, to be looked at: (key, actions [J, H, A]) -> (states with [J, H], rewards [J, H]).
+    """The rollouts behind a score: (key, actions [J, H, A]) -> (states with leading [J, H], rewards [J, H]).
 
-    Args: see `rollouts`; with the same key every number is the same.
+    Args: see `rollouts`. The same key gives the same numbers as the score's.
     """
     roll = _make_roll(params, root, dynamics, sample_root, 1.0, alive=alive, visited=True)
     return lambda key, actions: jax.tree.map(lambda leaf: leaf.swapaxes(0, 1), roll(key, actions)[4])
 
 
 def _make_roll(params, root, dynamics, sample_root, discount, constraint=None, alive=None, visited=False):
-    """(key, actions [J, H, A]) -> last states, returns, violations, probabilities to be alive, and what was visited.
+    """(key, actions [J, H, A]) -> last states, returns, violations, probabilities to be alive, visited states.
 
-    The second to fourth are [J], the probabilities none where nobody tells them, and the last is [H, J], if asked for.
+    The second to fourth are [J]. The probabilities are None without `alive`. The visited states and their rewards have
+    leading [H, J]; None if not asked for.
     """
     step = jax.vmap(dynamics, (None, 0, 0, 0))
 
@@ -127,7 +128,7 @@ def _make_roll(params, root, dynamics, sample_root, discount, constraint=None, a
         inputs = jax.random.split(key, horizon), actions.swapaxes(0, 1)
         if discount != 1:
             inputs = *inputs, discount ** jnp.arange(horizon)
-        # By two, so that a CPU computes the reward of one step while it begins the next.
+        # Unrolled by two: a CPU computes the reward of one step while it begins the next.
         first = jax.tree.map(lambda leaf: leaf[0], inputs)
         begun = settle('The state of the dynamics', lambda carry: advance(carry, first)[0],
                        (start, jnp.zeros(candidates), jnp.zeros(candidates),
@@ -139,7 +140,7 @@ def _make_roll(params, root, dynamics, sample_root, discount, constraint=None, a
 
 
 def _one_number(name, values, candidates):
-    """Of each candidate, [J]; [J, 1] will do."""
+    """The values of the candidates, [J], given as [J] or [J, 1]."""
     if values.shape not in ((candidates,), (candidates, 1)):
         raise ValueError(f'The {name} must be one number, but its shape is {values.shape[1:]}.')
     return values.reshape(candidates)

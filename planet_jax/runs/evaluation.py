@@ -90,7 +90,7 @@ def _further(report: Callable[[int], None], done: int, steps: int) -> None:
 
 def evaluate_baseline(name: str, task: str, settings: Env, root: jax.Array, episodes: int,
                       report: Callable[[str], None] = lambda text: None) -> np.ndarray:
-    """The same evaluation for a baseline agent, for which nothing is observed or rendered.
+    """The same evaluation for a baseline agent, without observations and rendering.
 
     Args:
         name: 'zero' or 'uniform'.

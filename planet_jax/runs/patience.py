@@ -20,7 +20,7 @@ class Patience:
     """
 
     def __init__(self, most: int, seeds: int):
-        """Args: the skipped updates in a row that are too many, and P."""
+        """Args: the number of skipped updates in a row at which a seed is given up, and P."""
         self.most, self._skipped = most, [0] * seeds
 
     def count(self, skipped: np.ndarray) -> dict[int, int]:

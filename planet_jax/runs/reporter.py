@@ -49,7 +49,7 @@ class Opening(NamedTuple):
 
 
 class Reporter:
-    """Is told of every event. This base class says nothing. Episodes are counted for each task."""
+    """Receives every event. This base class ignores them. Episodes are counted for each task."""
 
     def note(self, sentence: str) -> None:
         """A sentence for the user, from the run folder, a sink or a picture."""

@@ -153,7 +153,7 @@ class Trained:
 
 
 def first_image(observation: Any) -> Any:
-    """Of an observation in several parts the first image, or the first part where none is one; else the observation."""
+    """What to draw of an observation: its first image, or else its first part; all of it if it has no parts."""
     if not isinstance(observation, dict):
         return observation
     return next((part for part in observation.values() if np.ndim(part) == 3), next(iter(observation.values())))

@@ -1,4 +1,4 @@
-"""The loop around algorithm 1: evaluations, checkpoints and reports between its units. It words nothing itself."""
+"""The loop around algorithm 1: evaluations, checkpoints and reports between its units. It prints nothing."""
 
 import time
 from collections.abc import Iterator, Sequence

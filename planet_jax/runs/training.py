@@ -146,7 +146,7 @@ class Training:
             self._begin_with(self.given)
 
     def _read_given(self) -> Trajectory | None:
-        """The episodes to start from; None if none are named.
+        """The episodes to start from; None without `begin_with`.
 
         Raises:
             ValueError: they cannot be used, or the run asks for fewer.

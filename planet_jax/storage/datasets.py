@@ -1,6 +1,6 @@
-"""Episodes that others have made, read as this package's: folders of .npz files, run folders, Minari data sets.
+"""Reads episodes from other sources: folders of .npz files, run folders, Minari data sets.
 
-All of them are read before anything is made of one, and each that cannot be used is named.
+All episodes are checked before any is used, and the message names each that is invalid.
 """
 
 import functools
@@ -19,17 +19,17 @@ from planet_jax.storage.layout import Layout
 from planet_jax.types import Trajectory
 
 MOST_TOLD = 8
-"""Files that a message names; of more, it tells how many."""
+"""Largest number of files that a message names."""
 
 
 class Data(NamedTuple):
-    """Episodes of one kind.
+    """Episodes with observations and actions of one kind.
 
     Attributes:
-        source: as it was named.
-        names: of the episodes, as a message tells them.
-        episodes: as NumPy arrays, each as long as it is.
-        spec: of them; T is that of the longest.
+        source: as in the command.
+        names: of the episodes, for messages.
+        episodes: as NumPy arrays, not padded.
+        spec: of all; T is that of the longest.
     """
 
     source: str
@@ -38,11 +38,11 @@ class Data(NamedTuple):
     spec: Spec
 
     def stacked(self, numbers: Sequence[int], spec: Spec) -> Trajectory:
-        """Some of them, padded with zeros to the T + 1 rows of a spec, with leading [E].
+        """Some of the episodes, padded with zeros to the T + 1 rows of a spec, with leading [E].
 
         Args:
-            numbers: which.
-            spec: whose T is at least that of these.
+            numbers: indices of the episodes.
+            spec: its T is at least that of these episodes.
         """
         def padded(leaf):
             return np.concatenate([leaf, np.zeros((spec.steps + 1 - len(leaf), *leaf.shape[1:]), leaf.dtype)])
@@ -62,7 +62,7 @@ def read(source: str, layout: Layout) -> Data:
         layout: of the files.
 
     Raises:
-        ValueError: there are none, or some cannot be used: the message names them, and says why.
+        ValueError: there are no episodes, or some are invalid. The message names them and says why.
     """
     folder = Path(source).expanduser()
     if (folder / 'data' / 'metadata.json').is_file() or not folder.exists():
@@ -77,8 +77,8 @@ def split(count: int, share: float, seed: int) -> tuple[list[int], list[int]]:
     """The numbers of the episodes to learn from, and of those to hold out, at least one of each.
 
     Args:
-        count: of all.
-        share: to hold out.
+        count: number of episodes.
+        share: share of them to hold out.
         seed: of the choice.
 
     Raises:
@@ -92,7 +92,7 @@ def split(count: int, share: float, seed: int) -> tuple[list[int], list[int]]:
 
 
 def check_fit(data: Data, spec: Spec, what: str) -> None:
-    """Whether episodes are such as an environment would give.
+    """Checks that episodes have the shapes and types of an environment.
 
     Args:
         data: the episodes.
@@ -100,7 +100,7 @@ def check_fit(data: Data, spec: Spec, what: str) -> None:
         what: the environment in words.
 
     Raises:
-        ValueError: they are not.
+        ValueError: they differ.
     """
     of_data, wanted = data.spec, spec
     if of_data[:3] != wanted[:3] or of_data.steps > wanted.steps:
@@ -108,7 +108,7 @@ def check_fit(data: Data, spec: Spec, what: str) -> None:
             return (f'{spec.observation_dtype} {spec.observation_shape}, {spec.action_size} actions, at most '
                     f'{spec.steps} steps')
         raise ValueError(f'The episodes of {data.source} do not fit {what}: they have {told(of_data)}, but it has '
-                         f'{told(wanted)}. Settings such as --env.size and --env.observation say what is seen.')
+                         f'{told(wanted)}. Set --env.size or --env.observation to match.')
 
 
 def _gather(source: str, readers: Iterator[tuple[str, Callable[[], Trajectory]]]) -> Data:
@@ -126,8 +126,8 @@ def _gather(source: str, readers: Iterator[tuple[str, Callable[[], Trajectory]]]
         found.append(episode)
     if faults:
         more = [f'and {len(faults) - MOST_TOLD} more'] * (len(faults) > MOST_TOLD)
-        raise ValueError(f'{len(faults)} of {len(faults) + len(found)} episodes cannot be used, and nothing was made '
-                         f'of the others. Mend or remove them:\n  ' + '\n  '.join([*faults[:MOST_TOLD], *more]))
+        raise ValueError(f'{len(faults)} of {len(faults) + len(found)} episodes are invalid, so no episode was used. '
+                         f'Repair or remove these:\n  ' + '\n  '.join([*faults[:MOST_TOLD], *more]))
     if not found:
         raise ValueError(f'{source} has no episodes.')
     first = found[0]
@@ -171,14 +171,14 @@ def arrange(observation: np.ndarray, action: np.ndarray, reward: np.ndarray, lay
 
     Args:
         observation: [rows, ...].
-        action: as many, or one fewer.
-        reward: as many as actions.
-        layout: whose bounds of actions are used.
+        action: [rows, A], or one row fewer.
+        reward: [rows], the same number as actions.
+        layout: its bounds of actions are used.
         rows: see `Layout.rows`.
-        terminated: whether the task itself ended, and not its time.
+        terminated: whether the episode terminated, not by a time limit.
 
     Raises:
-        ValueError: the arrays cannot be an episode.
+        ValueError: the arrays are not an episode.
     """
     if observation.ndim and len(observation) < 2:
         raise ValueError('it has no step')
@@ -213,8 +213,8 @@ def arrange(observation: np.ndarray, action: np.ndarray, reward: np.ndarray, lay
                          f'to {layout.action_high:g}: name their bounds')
     leading = count == len(action) and (rows == 'led' or rows == 'auto' and not action[0].any() and not reward[0])
     if count == len(action) and not leading and rows == 'auto':
-        raise ValueError('it has as many actions as observations, and the first is not zero: say whether row t has the '
-                         'action that led to observation t (led) or the one taken there (taken)')
+        raise ValueError('it has the same number of actions and observations, and the first action is not zero: say '
+                         'whether row t has the action that led to observation t (led) or the one taken there (taken)')
     first = action[:1] if leading else None
     action = np.clip((action - middle) / half, -1, 1).astype(np.float32)
     if leading:
@@ -226,7 +226,7 @@ def arrange(observation: np.ndarray, action: np.ndarray, reward: np.ndarray, lay
 
 
 def _minari(source: str, folder: Path, layout: Layout) -> Iterator[tuple[str, Callable[[], Trajectory]]]:
-    """The episodes of a Minari data set, whose action space says what becomes -1 and 1.
+    """The episodes of a Minari data set. The bounds of its action space become -1 and 1.
 
     Raises:
         ValueError: there is no such data set here, minari is not installed, or its actions have no bounds.

@@ -15,7 +15,7 @@ from planet_jax.types import Trajectory
 
 FIELDS = ('observation', 'action', 'reward', 'length')
 TERMINATED = 'terminated'
-"""Of tasks that can terminate; files of earlier versions are without it."""
+"""Member of the files of tasks that can terminate; earlier versions did not write it."""
 OVERHEAD = 2**14
 """Bytes that headers and the list of members may take, at most."""
 
@@ -40,7 +40,7 @@ def write(path: Path, episode: Trajectory) -> str:
 
 
 def named_parts(observation: Any) -> dict[str, Any]:
-    """The arrays of an observation, as the members of a file are called: observation, or observation.NAME of each."""
+    """The arrays of an observation by their names in a file: observation, or observation.NAME for each part."""
     if isinstance(observation, dict):
         return {f'observation.{name}': part for name, part in observation.items()}
     return {'observation': observation}
@@ -106,22 +106,22 @@ def read(path: Path, spec: Spec) -> Trajectory:
 
 
 def empty(spec: Spec) -> Trajectory:
-    """An episode with T + 1 rows of which none is valid: it fills a slot, and nothing is learned from it."""
+    """An episode with T + 1 invalid rows, which fills a slot without being learned from."""
     rows = spec.steps + 1
     return Trajectory(replay.zeros(spec, (rows,)), np.zeros((rows, spec.action_size), np.float32),
                       np.zeros(rows, np.float32), np.int32(0), np.bool_(False) if spec.ends else None)
 
 
 def _check_regular(path: Path) -> None:
-    """Before it is opened, for others may be endless; one that is absent passes."""
+    """Refuses links and special files before they are opened, since a special file may be endless."""
     if path.is_symlink() or path.exists() and not path.is_file():
         raise ValueError(f'{path} is a link or another special file, which no episode is.')
 
 
 def _array(archive: zipfile.ZipFile, name: str, shape: tuple[int, ...], dtype: str) -> np.ndarray:
-    """A member of the archive, once its header states this shape and dtype: only then is memory taken for it."""
+    """A member of the archive. Memory is allocated only if its header states this shape and dtype."""
     info, size = archive.getinfo(f'{name}.npy'), math.prod(shape) * np.dtype(dtype).itemsize
-    # Other methods of compression unpack without a limit; a header has its length in front, which NumPy believes.
+    # Other compression methods unpack without a limit, and NumPy trusts the length of a header.
     if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) or info.file_size > size + OVERHEAD:
         raise ValueError(f'its {name} is compressed by another method, or larger than {dtype} {shape}')
     with archive.open(info) as file:

@@ -134,12 +134,12 @@ def test_several_tasks_with_choices_share_the_most_of_each():
 
 
 def test_choices_and_real_numbers_are_not_one_agents():
-    with pytest.raises(ValueError, match=f'The actions of {HERE}:choices are choices, and those of toy_point real num'):
+    with pytest.raises(ValueError, match=f'The actions of {HERE}:choices are choices, and those of toy_point are real'):
         envs.spec([f'{HERE}:choices', 'toy_point'], STATE)
 
 
 @pytest.mark.parametrize('name, config, told', [
-    (f'{HERE}:Walk', STATE, 'does not tell how long its episodes may be: set --env.steps'),
+    (f'{HERE}:Walk', STATE, 'does not say how long its episodes may be: set --env.steps'),
     (f'{HERE}:mixed', STATE, 'real numbers and choices cannot be planned together'),
     (f'{HERE}:unbounded', STATE, 'needs finite bounds'),
     (f'{HERE}:number', STATE, 'makes a int, but a task must be a gymnasium.Env'),
@@ -155,7 +155,7 @@ def test_what_cannot_be_a_task(name, config, told):
 
 
 def test_without_pictures():
-    with pytest.raises(ValueError, match='render_mode.*making of test_own:joined.* let it take that, or set --env.obs'):
+    with pytest.raises(ValueError, match='render_mode.*making of test_own:joined.* accept this argument, or set --env'):
         envs.make(f'{HERE}:joined', Env(size=32))
 
 
@@ -311,13 +311,13 @@ def test_a_module_that_fails(tmp_path, monkeypatch):
 @pytest.mark.parametrize('low, high', [(-np.inf, np.inf), (0, np.inf), (-1e10, 1e10), (-1.7e308, 1.7e308)])
 def test_bounds_that_no_motor_has(low, high, monkeypatch):
     monkeypatch.setattr(sys.modules[HERE], 'choices', lambda: limited(actions=Box(low, high, (1,), np.float64)))
-    with pytest.raises(ValueError, match=r'needs finite bounds, of 1e\+08 at most'):
+    with pytest.raises(ValueError, match=r'needs finite bounds, 1e\+08 at most'):
         envs.spec(f'{HERE}:choices', STATE)
 
 
 def test_without_actions(monkeypatch):
     monkeypatch.setattr(sys.modules[HERE], 'choices', lambda: limited(actions=Box(-1, 1, (0,))))
-    with pytest.raises(ValueError, match='at least one number to act with'):
+    with pytest.raises(ValueError, match='an action needs at least one number'):
         envs.spec(f'{HERE}:choices', STATE)
 
 
@@ -337,7 +337,7 @@ def test_gymnasiums_mujoco_without_a_renderer(settings, remedy, fresh_python):
         'try: envs.make(task, Env()).reset(seed=0)\n'
         'except RuntimeError as error: print(error)\n', **settings).splitlines()
     assert printed[0] == '(4,) 1.0 1'
-    assert len(printed) == 2 and printed[1].startswith('Pictures of gymnasium:InvertedPendulum-v5 cannot be rendered')
+    assert len(printed) == 2 and printed[1].startswith('Images of gymnasium:InvertedPendulum-v5 cannot be rendered')
     assert remedy in printed[1]
 
 

@@ -43,7 +43,7 @@ def test_unknown_names_are_answered_with_the_nearest():
     assert str(caught.value).count('\n') == 0 and len(str(caught.value)) < 150
     with pytest.raises(ValueError, match='nearest names are .+, .+, .+'):
         envs.resolve('a; rm -rf x')
-    with pytest.raises(ValueError, match='is written gymnasium:Pendulum-v1'):
+    with pytest.raises(ValueError, match='write gymnasium:Pendulum-v1'):
         envs.resolve('Pendulum-v1')
 
 

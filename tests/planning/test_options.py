@@ -112,7 +112,7 @@ def test_a_gradient_makes_no_plan_worse(slope):
     (lambda planner: planning.with_knots(planning.every(planner, 2), 8), 'every.with_knots'),
     (lambda planner: planning.with_gradient(planner, candidates=21), '1 to 20 can be refined, not 21'),
     (lambda planner: planning.with_gradient(planner, steps=0), 'steps is 0'),
-    (lambda planner: planning.with_gradient(planning.with_gradient(planner)), 'ends so once'),
+    (lambda planner: planning.with_gradient(planning.with_gradient(planner)), 'with_gradient applies once'),
 ])
 def test_what_cannot_be_is_refused(change, message):
     with pytest.raises(ValueError, match=message):

@@ -43,7 +43,7 @@ def test_one_action_fewer_is_led_from_the_reset(tmp_path):
 def test_rows_of_equal_number_are_what_the_user_says(tmp_path):
     given = arrays(actions=6)
     source = folder(tmp_path, given)
-    with pytest.raises(ValueError, match=r'0\.npz: it has as many actions as observations.*led.*taken'):
+    with pytest.raises(ValueError, match=r'0\.npz: it has the same number of actions and obs.*led.*taken'):
         datasets.read(source, Layout())
     taken, led = (datasets.read(source, Layout(rows=rows)).episodes[0] for rows in ('taken', 'led'))
     np.testing.assert_allclose(taken.action[1:], given['action'][:-1], rtol=1e-6)
