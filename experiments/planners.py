@@ -22,6 +22,7 @@ from rich.console import Console
 from experiments import simulator_cem
 from experiments.simulator_cem import PAPER, Search, search_of
 from planet_jax import planning
+from planet_jax.cli.values import REGISTRY
 from planet_jax.machine import prepare_process
 from planet_jax.pictures import curves
 from planet_jax.storage import files
@@ -209,7 +210,7 @@ def picture(found: dict[tuple[str, int], dict[str, list[float]]], path: Path) ->
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line; returns 0 if all is well, 2 for an error that the user can fix, 130 after Ctrl-C."""
     prepare_process()
-    command = tyro.cli(Command, args=arguments)
+    command = tyro.cli(Command, args=arguments, registry=REGISTRY)
     try:
         if command.table:
             found = points(command.out)

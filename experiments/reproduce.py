@@ -19,6 +19,7 @@ import numpy as np
 import tyro
 
 from experiments import runs
+from planet_jax.cli.values import REGISTRY
 from planet_jax.config import PRESET_EPISODES
 from planet_jax.scores import shipped, statistics
 from planet_jax.scores.numbers import significant
@@ -98,7 +99,7 @@ def reproduce(command: Command, logdir: Path) -> int:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Reproduces; returns the exit status."""
     command = tyro.cli(Command, args=arguments, prog='python -m experiments.reproduce', description=__doc__,
-                       config=(tyro.conf.FlagCreatePairsOff,))
+                       config=(tyro.conf.FlagCreatePairsOff,), registry=REGISTRY)
     try:
         if not command.smoke:
             return reproduce(command, command.logdir)

@@ -12,6 +12,7 @@ from typing import Literal
 import tyro
 
 from planet_jax import envs
+from planet_jax.cli.values import REGISTRY
 from planet_jax.config import PRESET_EPISODES, Config, preset
 from planet_jax.pictures import curves as figures
 from planet_jax.runs.options import parse_seeds
@@ -219,7 +220,7 @@ def main(experiment: Experiment, arguments: Sequence[str] | None = None) -> int:
     """Runs and draws an experiment; returns the exit status."""
     status = 0
     options = tyro.cli(Options, args=arguments, prog=f'python -m experiments.{experiment.name}',
-                       description=experiment.purpose, config=(tyro.conf.FlagCreatePairsOff,))
+                       description=experiment.purpose, config=(tyro.conf.FlagCreatePairsOff,), registry=REGISTRY)
     try:
         sweeps = experiment.sweeps(options)
         if not options.render_only:

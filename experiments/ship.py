@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import tyro
 
+from planet_jax.cli.values import REGISTRY
 from planet_jax.runs.clock import phases
 from planet_jax.scores import shipped
 from planet_jax.storage import files, run_folder
@@ -57,7 +58,8 @@ def evaluations(directory: Path, cores: int) -> list[shipped.Evaluation]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Ships runs; returns the exit status."""
-    command = tyro.cli(Command, args=arguments, prog='python -m experiments.ship', description=__doc__)
+    command = tyro.cli(Command, args=arguments, prog='python -m experiments.ship', description=__doc__,
+                       registry=REGISTRY)
     try:
         kept = list(shipped.parse(files.read_text(CURVES)))
         for directory in command.runs:

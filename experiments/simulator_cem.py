@@ -24,6 +24,7 @@ from rich.console import Console
 
 from planet_jax import agent, envs, keys, machine, planning
 from planet_jax.cli.progress import Display
+from planet_jax.cli.values import REGISTRY
 from planet_jax.config import Env, Planner, saved
 from planet_jax.envs.simulation import Simulation
 from planet_jax.machine import prepare_process
@@ -269,7 +270,7 @@ def table(folder: Path) -> str:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line; returns 0 if all is well, 2 for an error that the user can fix, 130 after Ctrl-C."""
     prepare_process()
-    command = tyro.cli(Command, args=arguments)
+    command = tyro.cli(Command, args=arguments, registry=REGISTRY)
     try:
         if command.table is not None:
             files.write_text(TABLE, table(command.table))

@@ -29,6 +29,7 @@ from experiments import study_arms, study_data
 from experiments.study_arms import ARMS, BASE, PIXELS_ONLY
 from experiments.study_fit import HORIZON, OBSERVATIONS, load, run
 from planet_jax import measures
+from planet_jax.cli.values import REGISTRY
 from planet_jax.machine import prepare_process
 from planet_jax.storage import files, names
 
@@ -195,7 +196,7 @@ def _made(records):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line; returns 0 if all is well, 2 for an error that the user can fix, 130 after Ctrl-C."""
     prepare_process()
-    command = tyro.cli(Command, args=arguments)
+    command = tyro.cli(Command, args=arguments, registry=REGISTRY)
     try:
         if not command.table:
             _train(command)

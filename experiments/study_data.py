@@ -21,6 +21,7 @@ import numpy as np
 import tyro
 
 from planet_jax import envs
+from planet_jax.cli.values import REGISTRY
 from planet_jax.config import Env
 from planet_jax.envs.simulation import Simulation
 from planet_jax.machine import prepare_process
@@ -191,4 +192,4 @@ def main(task: str, out: Path = Path('logs/study_data'), seed: int = 0, count: i
 
 
 if __name__ == '__main__':
-    sys.exit(tyro.cli(main))
+    sys.exit(tyro.cli(main, registry=REGISTRY))

@@ -11,6 +11,7 @@ from experiments.bench import meter as meters
 from experiments.bench import results
 from experiments.bench.options import Options, Row
 from planet_jax import algorithm, collector, envs, keys, seeds
+from planet_jax.cli.values import REGISTRY
 from planet_jax.config import preset
 
 
@@ -96,4 +97,4 @@ def main(options: Collect) -> None:
 
 
 if __name__ == '__main__':
-    main(tyro.cli(Collect))
+    main(tyro.cli(Collect, registry=REGISTRY))

@@ -26,6 +26,7 @@ from experiments.bench.meter import Meter
 from experiments.bench.options import Options
 from planet_jax import envs, keys, networks
 from planet_jax.cli.main import main as planet_jax
+from planet_jax.cli.values import REGISTRY
 from planet_jax.config import preset
 from planet_jax.envs import spaces
 from planet_jax.runs import progress, training
@@ -121,4 +122,4 @@ def main(options: Guards) -> None:
 
 
 if __name__ == '__main__':
-    main(tyro.cli(Guards))
+    main(tyro.cli(Guards, registry=REGISTRY))

@@ -11,6 +11,7 @@ from experiments.bench import programs, results
 from experiments.bench.options import Options, Row
 from experiments.bench.update import spec_of
 from planet_jax import agent, keys, planning
+from planet_jax.cli.values import REGISTRY
 from planet_jax.config import Config, preset
 from planet_jax.networks import make_world_model
 
@@ -51,4 +52,4 @@ def main(options: Planner) -> None:
 
 
 if __name__ == '__main__':
-    main(tyro.cli(Planner))
+    main(tyro.cli(Planner, registry=REGISTRY))

@@ -10,6 +10,7 @@ from experiments.bench import results
 from experiments.bench.meter import Meter
 from experiments.bench.options import Options, Row
 from planet_jax import envs
+from planet_jax.cli.values import REGISTRY
 from planet_jax.config import preset
 from planet_jax.envs import rendering
 
@@ -50,4 +51,4 @@ def main(options: Render) -> None:
 
 
 if __name__ == '__main__':
-    main(tyro.cli(Render))
+    main(tyro.cli(Render, registry=REGISTRY))

@@ -17,6 +17,7 @@ from experiments.bench.goals import GOALS
 from experiments.bench.meter import Meter, peak_gigabytes
 from experiments.bench.options import Options, Row
 from planet_jax import machine
+from planet_jax.cli.values import REGISTRY
 from planet_jax.runs.devices import device_name
 from planet_jax.storage import files
 
@@ -108,4 +109,4 @@ def write_markdown(out: Path = Path('logs/bench')) -> None:
 
 
 if __name__ == '__main__':
-    tyro.cli(write_markdown)
+    tyro.cli(write_markdown, registry=REGISTRY)

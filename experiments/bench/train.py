@@ -19,6 +19,7 @@ from experiments.bench import results
 from experiments.bench.meter import Meter
 from experiments.bench.options import Options, Row
 from planet_jax import envs
+from planet_jax.cli.values import REGISTRY
 from planet_jax.config import preset
 
 EPISODES = 1000
@@ -109,4 +110,4 @@ def main(options: Train) -> None:
 
 
 if __name__ == '__main__':
-    main(tyro.cli(Train))
+    main(tyro.cli(Train, registry=REGISTRY))

@@ -11,6 +11,7 @@ from experiments.bench import meter as meters
 from experiments.bench import programs, results
 from experiments.bench.options import Options, Row
 from planet_jax import algorithm, keys
+from planet_jax.cli.values import REGISTRY
 from planet_jax.config import Config, Spec, preset
 from planet_jax.networks import make_world_model
 from planet_jax.runs.devices import memory_bytes
@@ -117,4 +118,4 @@ def main(options: Update) -> None:
 
 
 if __name__ == '__main__':
-    main(tyro.cli(Update))
+    main(tyro.cli(Update, registry=REGISTRY))

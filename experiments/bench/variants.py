@@ -15,6 +15,7 @@ from experiments.bench import results
 from experiments.bench.options import Options, Row
 from experiments.bench.update import spec_of
 from planet_jax import algorithm, keys
+from planet_jax.cli.values import REGISTRY
 from planet_jax.config import Config, preset
 from planet_jax.seeds import over_seeds
 from planet_jax.types import Trajectory
@@ -68,4 +69,4 @@ def main(options: Variants) -> None:
 
 
 if __name__ == '__main__':
-    main(tyro.cli(Variants))
+    main(tyro.cli(Variants, registry=REGISTRY))

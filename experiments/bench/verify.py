@@ -21,6 +21,7 @@ import tyro
 
 from experiments.bench import goals
 from planet_jax.cli.commands.verify import Verify
+from planet_jax.cli.values import REGISTRY
 from planet_jax.config import preset
 from planet_jax.machine import prepare_process
 from planet_jax.storage import files
@@ -225,4 +226,4 @@ def main(options: Verify) -> int:
 
 
 if __name__ == '__main__':
-    sys.exit(main(tyro.cli(Verify)))
+    sys.exit(main(tyro.cli(Verify, registry=REGISTRY)))

@@ -5,6 +5,8 @@ import math
 import os
 import re
 import sys
+import traceback
+import types
 
 import gymnasium
 import numpy as np
@@ -141,6 +143,7 @@ class OwnTask(gymnasium.Wrapper):
         try:
             picture = self.env.render()
         except Exception as error:  # each renderer fails in its own way
+            _let_it_go(error)
             mujoco = hasattr(self.env.unwrapped, 'mujoco_renderer')
             raise RuntimeError(f'Images of {self._task.name} cannot be rendered here ({error}): '
                                f'{rendering.remedy() if mujoco else "install what it says is missing"}, or train with '
@@ -193,6 +196,17 @@ def _call(task, config, options):
     except Exception as error:  # the user's code may raise anything
         hint = ' Images need render_mode="rgb_array": accept this argument, or set --env.observation state.'
         raise located_error(task, 'making', error, hint if options else '') from error
+
+
+def _let_it_go(error):
+    """Give a viewer of gymnasium's MuJoCo that could not be made something to free.
+
+    It would free the context that it has not got, and Python would print that as a traceback of its own.
+    """
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        viewer = frame.f_locals.get('self')
+        if type(viewer).__name__ == 'OffScreenViewer' and not hasattr(viewer, 'opengl_context'):
+            viewer.opengl_context = types.SimpleNamespace(free=lambda: None)
 
 
 def _aim_anew(env):

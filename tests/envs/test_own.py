@@ -330,12 +330,14 @@ def test_without_actions(monkeypatch):
 ])
 def test_gymnasiums_mujoco_without_a_renderer(settings, remedy, fresh_python):
     printed = fresh_python(
-        'import planet_jax.envs as envs; from planet_jax.config import Env\n'
+        'import gc, sys; import planet_jax.envs as envs; from planet_jax.config import Env\n'
+        'sys.unraisablehook = lambda left: print("Exception ignored in", left.object)\n'
         'task = "gymnasium:InvertedPendulum-v5"\n'
         'env = envs.make(task, Env(observation="state"))\n'
         'print(env.reset(seed=0)[0].shape, env.step([0.0])[1], envs.spec(task, Env()).action_size)\n'
         'try: envs.make(task, Env()).reset(seed=0)\n'
-        'except RuntimeError as error: print(error)\n', **settings).splitlines()
+        'except RuntimeError as error: print(error)\n'
+        'gc.collect()\n', **settings).splitlines()
     assert printed[0] == '(4,) 1.0 1'
     assert len(printed) == 2 and printed[1].startswith('Images of gymnasium:InvertedPendulum-v5 cannot be rendered')
     assert remedy in printed[1]

@@ -1,5 +1,6 @@
 """The runs that experiments declare, the ones that they start, and the figures that they draw."""
 
+import ast
 import importlib
 import signal
 import sys
@@ -9,6 +10,7 @@ import pytest
 import tyro
 
 from experiments import runs
+from planet_jax.cli.values import REGISTRY
 from planet_jax.config import PRESETS, Config, preset
 from planet_jax.scores import published
 
@@ -19,6 +21,24 @@ EXPERIMENTS = {name: importlib.import_module(f'experiments.{name}').EXPERIMENT
 
 def sweeps(name, **options):
     return EXPERIMENTS[name].sweeps(runs.Options(**{'size': 'cpu', **options}))
+
+
+def test_every_command_line_reads_numbers_and_paths_as_the_program_does():
+    calls = [node for path in [*ROOT.glob('experiments/**/*.py'), *ROOT.glob('planet_jax/**/*.py')]
+             for node in ast.walk(ast.parse(path.read_text()))
+             if isinstance(node, ast.Call) and ast.unparse(node.func) == 'tyro.cli']
+    assert len(calls) > 10
+    assert all('registry' in [keyword.arg for keyword in call.keywords] for call in calls)
+
+
+def test_paths_may_begin_with_the_home_folder_and_numbers_be_written_as_people_do(monkeypatch, capsys, tmp_path):
+    monkeypatch.setenv('HOME', str(tmp_path))
+    options = tyro.cli(runs.Options, args=['--size=debug', '--logdir=~/x', '--episodes', '1e3'], registry=REGISTRY)
+    assert (options.logdir, options.episodes) == (tmp_path / 'x', 1000)
+    with pytest.raises(SystemExit):
+        runs.main(EXPERIMENTS['figure4'], ['--size=debug', '--episodes', 'many'])
+    printed = ''.join(capsys.readouterr())
+    assert 'as in 1000, 1e3 or 1k' in ' '.join(printed.replace('│', ' ').split()) and 'instantiated' not in printed
 
 
 def test_every_experiment_is_here():
