@@ -1,6 +1,8 @@
 """What all tests share: the renderer, JAX on two CPU devices with one compilation cache, and processes of their own."""
 
+import contextlib
 import fcntl
+import gc
 import hashlib
 import importlib.metadata
 import json
@@ -39,7 +41,41 @@ def pytest_configure(config):
     import jax
 
     # Not by XLA_FLAGS, which processes would inherit: what they do must be what a user's single device does.
+    if os.environ['JAX_PLATFORMS'] == 'cpu':
+        with contextlib.suppress(ImportError, AttributeError):  # Else it takes longer.
+            _share_cache_with_processes()
     jax.config.update('jax_num_cpu_devices', 2)
+
+
+def _share_cache_with_processes():
+    """Lets a program for one device be found in the cache whether its process has one device or two.
+
+    The key tells all devices of a process. No public option leaves them out.
+    """
+    import jax
+    import numpy as np
+    from jax._src import cache_key, xla_bridge
+
+    jax.config.update('jax_num_cpu_devices', 1)
+    alone, tell = np.array(xla_bridge.make_cpu_client().devices()), cache_key._hash_accelerator_config
+    cache_key._hash_accelerator_config = lambda key, devices: tell(key, alone if devices.size == 1 else devices)
+
+
+def pytest_collection_finish():
+    # What is imported by now stays. Tracing makes so many objects that looking at all of them again and again is a
+    # twentieth of the time.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 10, 10)
+
+
+def _unoptimized():
+    import jax
+
+    before = jax.config.read('jax_disable_most_optimizations')
+    jax.config.update('jax_disable_most_optimizations', os.environ.get('JAX_DISABLE_MOST_OPTIMIZATIONS') == '1')
+    yield
+    jax.config.update('jax_disable_most_optimizations', before)
 
 
 def _optimized():
@@ -55,6 +91,8 @@ optimized = pytest.fixture(_optimized, name='optimized')
 """What is compiled in this test is optimized: it runs for long, or equals another program bit for bit."""
 optimized_module = pytest.fixture(_optimized, name='optimized_module', scope='module')
 """The same in all tests of a file."""
+quick = pytest.fixture(_unoptimized, name='quick')
+"""In such a file, what this test is the first to compile is compiled as in others: it is compared to rounding."""
 
 
 @pytest.fixture(scope='session')

@@ -149,6 +149,7 @@ def test_of_several_replays_every_episode_is_equally_likely():
     assert replay.episodes((filled(range(2)), short, empty)) == 3
 
 
+@pytest.mark.slow  # Of the world model it is tested always.
 def test_jit_changes_nothing():
     store = filled(range(3), e0=2)
     with jax.disable_jit():

@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
+from experiments.bench import results
 from experiments.bench.arithmetic import gigaflops
 from experiments.bench.programs import kernels
 
@@ -34,7 +35,8 @@ def run(name, *arguments):
     pytest.param('variants', ['--precisions', 'bfloat16'],
                  ['default, replay on the device', 'default, replay on the host', 'bfloat16, replay on the device'],
                  TIMED | {'image_loss', 'relative'}, marks=pytest.mark.slow),
-    ('planner', ['--states', 1, '--candidates', 20], ['states 1', 'candidates 20'], PROGRAM),
+    pytest.param('planner', ['--states', 1, '--candidates', 20], ['states 1', 'candidates 20'], PROGRAM,
+                 marks=pytest.mark.slow),
     pytest.param('collect', ['--tasks', 'toy_point', '--steps', 3],
                  ['toy_point, 1 side by side', 'toy_point, 2 side by side'],
                  TIMED | {'plan_seconds', 'simulate_and_render_seconds', 'rest_seconds', 'relative'},
@@ -63,7 +65,7 @@ def test_each_leaves_a_record(name, arguments, rows, fields, tmp_path):
             for number in value if isinstance(value, list) else [value] * (field != 'row'):
                 assert math.isfinite(number) and (number > 0 or field in ('from_cache', 'compile_seconds'))
 
-    run('results', '--out', tmp_path)
+    results.write_markdown(tmp_path)
     table = (tmp_path / 'results.md').read_text()
     assert f'**{name}, debug**' in table and all(f'| {row} |' in table for row in rows)
 

@@ -218,6 +218,7 @@ def test_many_states_at_once_are_many_plans():
     assert np.unique(alone.returns[:, -1, 0]).size > 1
 
 
+@pytest.mark.slow  # Of the world model it is tested always.
 def test_jit_changes_nothing():
     def plan():
         return planning.search(KEY, lambda key, actions: jnp.sign(actions).sum((1, 2)), action_size=1, horizon=3,
