@@ -2,6 +2,7 @@
 
 import argparse
 import dataclasses
+import re
 from collections.abc import Sequence
 from typing import Any, TypeVar
 
@@ -82,6 +83,7 @@ def starting_point(arguments: Sequence[str]) -> tuple[str, str, Config]:
     If the run folder exists, the settings come from its config.json, since the preset may have changed since.
     """
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    parser._negative_number_matcher = re.compile(rf'-{values.NUMBER.pattern}')  # Else -1e3 would be an option.
     parser.add_argument('--task', nargs='+')
     parser.add_argument('--logdir', type=values.folder, default='logs')
     parser.add_argument('--seed', type=lambda text: [values.number(text, int)], default=[0], dest='seeds')

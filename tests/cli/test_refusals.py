@@ -20,7 +20,7 @@ def refuse(tmp_path, monkeypatch, capsys):
         printed = ''.join(capsys.readouterr())
         assert status == 2, printed
         assert not list(tmp_path.iterdir())
-        assert 'Traceback' not in printed
+        assert 'Traceback' not in printed and 'Preset cpu: unused' not in printed
         return re.sub(r'[\s│─╭╮╰╯]+', ' ', printed)
     return run
 
@@ -48,6 +48,7 @@ TOY = ['train', '--task', 'toy_point', '--preset', 'debug']
     (['--episodes', '0'], ['episodes is 0', 'nearest valid value is 2']),
     (['--episodes', 'many'], ['episodes', 'many']),
     (['--seed', '-1'], ['seed is -1', 'nearest valid value is 0']),
+    (['--seed', '-1e3'], ['seed is -1000', 'nearest valid value is 0']),
     (['--seed', '4294967296'], ['seed is 4294967296', 'nearest valid value is 4294967295']),
     (['--time-limit', '0'], ['time limit is 0', 'above 0']),
     (['--time-limit', 'nan'], ['time limit is nan', 'above 0']),
@@ -99,7 +100,7 @@ def test_names_of_commands(command, refuse):
     (['sweep', '--task', 'toy_point', 'cup_cath', '--preset', 'debug'], 'cup_catch'),
     (['sweep', '--task', 'toy_point', '--preset', 'debug', '--seeds-per-device', '0'], 'nearest valid value is 1'),
     (['sweep', '--task', 'toy_point', 'no.such:Env', '--preset', 'debug'], "No module named 'no'"),
-    (['train', '--task', 'toy_point,gymnasium:CartPole-v1', '--preset', 'debug'], 'train them apart'),
+    (['train', '--task', 'toy_point,gymnasium:CartPole-v1', '--preset', 'debug'], 'train one agent for each kind'),
     (['evaluate', '--run', 'x', '--episodes', '0'], 'nearest valid value is 1'),
     (['evaluate', '--run', 'x', '--agent', 'best'], 'planet'),
     (['evaluate', '--run', 'x'], 'x is not a run folder: it has no config.json.'),

@@ -114,6 +114,7 @@ def test_bounds_of_any_scale_are_kept_and_searched(name, low, high, best):
     (dict(low=1.0, high=-1.0), 'low is 1.0 and high is -1.0, but low must not be above high'),
     (dict(low=[0.0, 1.0], high=[1.0, 0.0]), 'low must not be above'),
     (dict(low=-np.inf), 'without finite bounds'),
+    (dict(low=-3e38, high=3e38), 'without finite bounds of a finite width'),
     (dict(high=np.ones(3)), r'high must be a scalar or of the shape \[2\]')])
 def test_bounds_that_hold_no_action_are_refused(name, bounds, message):
     with pytest.raises(ValueError, match=message):
