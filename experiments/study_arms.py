@@ -13,6 +13,13 @@ BASE = ('objective.image_scale=none', 'objective.kl_balance=0.8', 'objective.fre
 """Settings of every arm, before its own, whatever the preset is today."""
 WHOLE = 'learner.chunk_length=128', 'learner.batch=4'
 """Whole episodes of cartpole, with as many rows per update as in `BASE`."""
+PATCHES = 'model.encoder_channels=[32,64]', 'model.encoder_kernels=[4,4]', 'model.encoder_strides=[4,4]'
+"""An encoder of patches that do not overlap."""
+PATCHES_BACK = ('model.decoder_units=512', 'model.decoder_start=2', 'model.decoder_channels=[32]',
+                'model.decoder_kernels=[4,4]', 'model.decoder_strides=[4,4]')
+"""A decoder of such patches."""
+HIDDEN = (*PATCHES, *PATCHES_BACK, 'model.decoder_layers=2')
+"""The networks of preset `cpu`: patches, with two hidden layers before the decoder's map."""
 ARMS: dict[str, tuple[str, ...]] = {
     'base': (),
     'former': ('objective.image_scale=1', 'objective.kl_balance=none'),
@@ -44,13 +51,16 @@ ARMS: dict[str, tuple[str, ...]] = {
     'rate-0.003': ('learner.learning_rate=0.003',),
     'clip-10': ('learner.clip_norm=10',),
     'decoder-512': ('model.decoder_units=512',),
-    'patches': ('model.encoder_channels=[32,64]', 'model.encoder_kernels=[4,4]', 'model.encoder_strides=[4,4]'),
-    'patches-both': ('model.encoder_channels=[32,64]', 'model.encoder_kernels=[4,4]', 'model.encoder_strides=[4,4]',
-                     'model.decoder_units=512', 'model.decoder_start=2', 'model.decoder_channels=[32]',
-                     'model.decoder_kernels=[4,4]', 'model.decoder_strides=[4,4]'),
-    'patches-hidden': ('model.encoder_channels=[32,64]', 'model.encoder_kernels=[4,4]', 'model.encoder_strides=[4,4]',
-                       'model.decoder_units=512', 'model.decoder_start=2', 'model.decoder_channels=[32]',
-                       'model.decoder_kernels=[4,4]', 'model.decoder_strides=[4,4]', 'model.decoder_layers=2'),
+    'patches': PATCHES,
+    'patches-both': (*PATCHES, *PATCHES_BACK),
+    'patches-hidden': HIDDEN,
+    'patches-hidden-image-1': (*HIDDEN, 'objective.image_scale=1'),
+    'patches-hidden-reward-160': (*HIDDEN, 'objective.reward_scale=160'),
+    'patches-hidden-rate-0.003': (*HIDDEN, 'learner.learning_rate=0.003'),
+    'patches-hidden-image-1-reward-40-rate-0.002': (
+        *HIDDEN, 'objective.image_scale=1', 'objective.reward_scale=40', 'learner.learning_rate=0.002'),
+    'patches-hidden-image-1-reward-160-rate-0.003': (
+        *HIDDEN, 'objective.image_scale=1', 'objective.reward_scale=160', 'learner.learning_rate=0.003'),
     'map-6': ('model.encoder_channels=[16,32]',),
     'shift-1': ('learner.image_shift=1',),
     'shift-2': ('learner.image_shift=2',),

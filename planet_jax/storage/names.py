@@ -27,7 +27,7 @@ def earlier(name: str, names: int) -> str:
 
 
 def today(values: Any) -> Any:
-    """JSON values with today's names in every dict, however deep."""
+    """JSON values with today's names in every dict, however deep in dicts and lists."""
     return _renamed(values, _TODAY)
 
 
@@ -44,4 +44,6 @@ def as_begun(values: Any, names: int) -> Any:
 def _renamed(values: Any, table: dict[str, str]) -> Any:
     if isinstance(values, dict):
         return {table.get(name, name): _renamed(value, table) for name, value in values.items()}
+    if isinstance(values, list):
+        return [_renamed(value, table) for value in values]
     return values

@@ -1,6 +1,7 @@
 """The study: its data, its arms, and a row from episodes to the table."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -136,6 +137,11 @@ def test_the_table_tells_what_the_files_say(done):
     assert '6 training and 2 held-out episodes; updates: 4; device: cpu' in text
     rows = [line for line in text.split('\n') if line.startswith('|')]
     assert len({line.count('|') for line in rows}) == 1
+
+
+def test_the_results_of_this_repository_are_read_whatever_version_made_them():
+    results = Path(study.__file__).parent / 'results/study'
+    assert study.table(results).strip() == (results / 'study.md').read_text().strip()
 
 
 def test_what_is_there_is_not_trained_again(data, done, monkeypatch, capsys):

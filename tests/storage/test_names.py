@@ -9,8 +9,10 @@ from planet_jax.storage.run_folder import RunFolder
 
 RECORD = {'task': 'toy_point', 'preset': 'debug', 'seed': 0, 'action_repeat': {'a': 1},
           'config': config.preset('debug')}
-OLD = {'episodes': 1, 'updates': 0, 'divergence': 2.5, 'elites_return': 3.0, 'held_out': {'divergence/by_step': [1, 2]}}
-NEW = {'episodes': 1, 'updates': 0, 'kl': 2.5, 'expected_return': 3.0, 'held_out': {'kl/by_step': [1, 2]}}
+OLD = {'episodes': 1, 'updates': 0, 'divergence': 2.5, 'elites_return': 3.0, 'held_out': {'divergence/by_step': [1, 2]},
+       'curve': [{'divergence': 1.5}]}
+NEW = {'episodes': 1, 'updates': 0, 'kl': 2.5, 'expected_return': 3.0, 'held_out': {'kl/by_step': [1, 2]},
+       'curve': [{'kl': 1.5}]}
 
 
 def test_today_and_as_begun_are_inverses():
