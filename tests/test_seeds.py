@@ -139,6 +139,7 @@ def test_two_seeds_on_two_devices_are_two_single_runs(two, singles):
     assert_same(both, jax.tree.map(lambda *leaves: np.concatenate(leaves), *singles))
 
 
+@pytest.mark.slow  # The tests before and after it hold it: each is the single run, which is the unbatched program.
 def test_seeds_on_devices_are_pmap_of_the_single_step_bit_for_bit(two, steps):
     roots, episodes = ROOTS, stacked([episodes_of(0), episodes_of(1)])
     devices = jax.devices()[:2]
@@ -147,7 +148,7 @@ def test_seeds_on_devices_are_pmap_of_the_single_step_bit_for_bit(two, steps):
     assert_same(jax.tree.map(np.array, two.learn(two.add(two.init(roots), episodes))), jax.tree.map(np.array, told))
 
 
-def test_two_seeds_on_one_device_are_two_single_runs_to_rounding(vmapped, one):
+def test_two_seeds_on_one_device_are_two_single_runs_to_rounding(vmapped, one, quick):
     both, episodes = vmapped.init(ROOTS), [episodes_of(0), episodes_of(1)]
     both, told = vmapped.learn(vmapped.add(both, stacked(episodes)))
     for seed in range(2):
@@ -181,10 +182,9 @@ def test_the_replay_is_never_copied(name, devices, count, request):
         assert [pointers(leaf) for replay in state.replay for leaf in jax.tree.leaves(replay.data)] == before
 
 
-@pytest.mark.parametrize('devices, count', [(1, 1), pytest.param(1, 2, marks=pytest.mark.slow)])
-def test_a_replay_on_the_host_gives_the_same_numbers_and_is_never_copied(devices, count, steps):
-    on_device = over_seeds(steps, jax.devices()[:devices], count)
-    on_host = over_seeds(steps, jax.devices()[:devices], count, 'host')
+@pytest.mark.parametrize('name, count', [('one', 1), pytest.param('vmapped', 2, marks=pytest.mark.slow)])
+def test_a_replay_on_the_host_gives_the_same_numbers_and_is_never_copied(name, count, steps, request):
+    on_device, on_host = request.getfixturevalue(name), over_seeds(steps, jax.devices()[:1], count, 'host')
     for first in (0, 5):  # Once more from the beginning: batches that were cut ahead are of another state.
         states = [made.init(ROOTS[:count]) for made in (on_device, on_host)]
         stored = [leaf.ctypes.data for replay in states[1].replay for leaf in jax.tree.leaves(replay.data)]
@@ -197,11 +197,15 @@ def test_a_replay_on_the_host_gives_the_same_numbers_and_is_never_copied(devices
                 pairs = [made.learn(state) for made, state in zip((on_device, on_host), states)]
                 assert_same(*jax.tree.map(np.array, pairs))
                 states = [state for state, _ in pairs]
-        shares = [jax.tree.map(np.array, made.shares(state)) for made, state in zip((on_device, on_host), states)]
-        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3), *shares)
-        np.testing.assert_allclose(sum(shares[0].values()), np.ones(count), rtol=1e-5)
         assert all(isinstance(leaf, np.ndarray) for leaf in jax.tree.leaves(states[1].replay))
         assert [leaf.ctypes.data for replay in states[1].replay for leaf in jax.tree.leaves(replay.data)] == stored
+
+
+def test_shares_of_a_replay_on_the_host_are_those_of_one_on_the_device(one, steps, quick):
+    both, new = (one, over_seeds(steps, jax.devices()[:1], placement='host')), stacked([episodes_of(0)])
+    shares = [jax.tree.map(np.array, made.shares(made.add(made.init(ROOTS[:1]), new))) for made in both]
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3), *shares)
+    np.testing.assert_allclose(sum(shares[0].values()), [1], rtol=1e-5)
 
 
 def test_there_must_be_a_device(steps):
@@ -251,7 +255,7 @@ def exported(step, key, belief):
 
 
 @pytest.mark.parametrize('way', [in_jit, in_scan, in_vmap, with_constants, exported])
-def test_a_step_is_a_part_of_any_program(one, way):
+def test_a_step_is_a_part_of_any_program(one, way, quick):
     # On every CPU there are options of the compiler, which XLA takes for a whole program only.
     assert planning.compiler_options('cpu')
     params = one.init(ROOTS[:1]).learner.params
