@@ -17,7 +17,7 @@ from planet_jax.config import PRESET_EPISODES, Config, preset
 from planet_jax.pictures import curves as figures
 from planet_jax.runs.options import parse_seeds
 from planet_jax.scores import published, reading, statistics, tables
-from planet_jax.storage.run_folder import FolderError, run_directory
+from planet_jax.storage.run_files import FolderError, run_directory
 
 SEEDS = {'debug': '0:2', 'cpu': '0:1', 'planet': '0:5', 'paper': '0:5'}
 """Default seeds of each size. On a CPU each seed takes an hour or more."""

@@ -16,9 +16,9 @@ import numpy as np
 import tyro
 
 from planet_jax.cli.values import REGISTRY
-from planet_jax.runs.clock import phases
+from planet_jax.runs.training.clock import phases
 from planet_jax.scores import shipped
-from planet_jax.storage import files, run_folder
+from planet_jax.storage import files, run_files
 
 RESULTS = Path(__file__).parent / 'results'
 CURVES = Path(shipped.__file__).parent / shipped.FILE
@@ -45,7 +45,7 @@ def evaluations(directory: Path, cores: int) -> list[shipped.Evaluation]:
         FolderError: the folder is no run folder.
         ValueError: the run has no evaluation.
     """
-    record = run_folder.read_config(directory)
+    record = run_files.read_config(directory)
     minutes = {line['episodes']: sum(phases(line['seconds']).values()) / 60
                for line in files.read_lines(directory / 'metrics.jsonl')}
     found = [shipped.Evaluation(record['task'], record['preset'], record['seed'], cores, line['episodes'],

@@ -26,10 +26,10 @@ from planet_jax import agent, envs, keys, machine, planning
 from planet_jax.cli.progress import Display
 from planet_jax.cli.values import REGISTRY
 from planet_jax.config import Env, Planner, saved
-from planet_jax.envs.simulation import Simulation
+from planet_jax.envs.suite.simulation import Simulation
 from planet_jax.machine import prepare_process
-from planet_jax.runs.clock import Clock
 from planet_jax.runs.duration import duration
+from planet_jax.runs.training.clock import Clock
 from planet_jax.scores import published
 from planet_jax.storage import files
 

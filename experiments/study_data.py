@@ -23,7 +23,7 @@ import tyro
 from planet_jax import envs
 from planet_jax.cli.values import REGISTRY
 from planet_jax.config import Env
-from planet_jax.envs.simulation import Simulation
+from planet_jax.envs.suite.simulation import Simulation
 from planet_jax.machine import prepare_process
 from planet_jax.scores import published
 from planet_jax.storage import episodes, files

@@ -15,7 +15,7 @@ _NAMES = {
     'propose': 'planning', 'refit': 'planning', 'rollouts': 'planning', 'search': 'planning',
     'make_world_model': 'networks', 'imagine': 'world_model', 'latent_dynamics': 'world_model',
     'observe': 'world_model', 'collect': 'collector', 'make_steps': 'algorithm', 'train': 'algorithm',
-    'over_seeds': 'seeds', 'load': 'runs.trained',
+    'over_seeds': 'seeds', 'load': 'runs.trained.agent',
 }
 
 __all__ = sorted(_NAMES)

@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -11,13 +11,19 @@ import numpy as np
 from planet_jax import config, planning, world_model
 from planet_jax.types import Act, Belief, Latent, Params, Trajectory, WorldModel
 
-Plan = Callable[[Params, jax.Array, Latent, Any], tuple[jax.Array, jax.Array, Any]]
-"""(params, key, latent, state) -> (action [A], expected return over H steps [], state). The next plan starts at the
-state, a `planning.PlanState` or None."""
+
+class Plan(Protocol):
+    """One plan in the world model."""
+
+    def __call__(self, params: Params, key: jax.Array, latent: Latent, state: Any) -> tuple[jax.Array, jax.Array, Any]:
+        """(action [A], expected return over H steps [], state of the next plan: a `planning.PlanState` or None)."""
 
 
-Explore = Callable[[jax.Array, jax.Array], jax.Array]
-"""(key, action [A]) -> action [A]: exploration during collection."""
+class Explore(Protocol):
+    """Exploration during collection."""
+
+    def __call__(self, key: jax.Array, action: jax.Array) -> jax.Array:
+        """Planned action [A] -> action [A]."""
 
 
 class PlannerInModel(NamedTuple):
@@ -64,8 +70,7 @@ def make_method(settings: config.Planner, action_size: int, colour: float = 2.0,
                 ) -> planning.Planner:
     """The planner that the settings describe, for any score. A method gets the settings that it has parameters for.
 
-    Choices are planned by the categorical cross-entropy method: `cem` starts each plan at uniform probabilities, `icem`
-    at the last plan moved by one step, and `random_shooting` is one iteration with one elite.
+    Choices are planned by the categorical cross-entropy method, with the settings in `planning.WITH_CHOICES`.
 
     Args:
         settings: of the planner.
@@ -74,18 +79,17 @@ def make_method(settings: config.Planner, action_size: int, colour: float = 2.0,
         choices: categories of each choice; empty where actions are real numbers.
 
     Raises:
-        ValueError: actions are choices, and the method is `mppi`.
+        ValueError: actions are choices, and the method plans real numbers only.
     """
     options = {**vars(settings), 'action_size': action_size, 'categories': tuple(choices)}
     options['colour'] = colour if settings.colour is None else settings.colour
     make = planning.METHODS[settings.method]
     if choices:
-        if settings.method == 'mppi':
-            raise ValueError('planner.method is mppi, which averages real numbers, but the actions of this task are '
-                             'choices: set it to cem, icem or random_shooting.')
-        make, options['warm_start'] = planning.make_categorical, settings.method == 'icem'
-        if settings.method == 'random_shooting':
-            options |= {'iterations': 1, 'elites': 1}
+        if settings.method not in planning.WITH_CHOICES:
+            *others, last = planning.WITH_CHOICES
+            raise ValueError(f'planner.method is {settings.method}, which plans real numbers, but the actions of this '
+                             f'task are choices: set it to {", ".join(others)} or {last}.')
+        make, options = planning.make_categorical, options | planning.WITH_CHOICES[settings.method]
     return make(**{name: options[name] for name in inspect.signature(make).parameters if name in options})
 
 

@@ -1,6 +1,6 @@
 """Gradient descent on the objective: one update, and a compiled call of several."""
 
-from collections.abc import Callable
+from typing import Protocol
 
 import jax
 import jax.numpy as jnp
@@ -10,8 +10,12 @@ from planet_jax import config, keys, networks, objective, replay
 from planet_jax.ops import images
 from planet_jax.types import Draw, DrawChunks, Learn, LearnerState, Metrics, Shares, TrainState, Trajectory, WorldModel
 
-Update = Callable[[LearnerState, jax.Array, Trajectory], tuple[LearnerState, Metrics]]
-"""(learner, key, batch with leading [B, L]) -> (learner, metrics)."""
+
+class Update(Protocol):
+    """One step of gradient descent."""
+
+    def __call__(self, learner: LearnerState, key: jax.Array, batch: Trajectory) -> tuple[LearnerState, Metrics]:
+        """Learner and batch with leading [B, L] -> learner, metrics."""
 
 
 def make_optimizer(settings: config.Learner) -> optax.GradientTransformation:

@@ -24,4 +24,4 @@ def test_the_site_builds_without_a_warning(tmp_path):
                          capture_output=True, text=True)
     assert ran.returncode == 0, ran.stderr
     api = (tmp_path / 'api' / 'index.html').read_text()
-    assert 'planet_jax.planning.cem' in api and 'planet_jax.runs.trained.load' in api
+    assert 'planet_jax.planning.cem' in api and 'planet_jax.runs.trained.agent.load' in api

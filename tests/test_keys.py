@@ -60,7 +60,8 @@ def test_flags_that_change_numbers_are_recorded(mode, monkeypatch):
 
 
 def test_a_run_that_goes_on_with_other_flags_says_so(tmp_path):
-    from planet_jax.storage.run_folder import RunFolder, read_config
+    from planet_jax.storage.run_files import read_config
+    from planet_jax.storage.run_folder import RunFolder
     record = {'task': 'toy_point', 'preset': 'debug', 'seed': 0, 'config': preset('debug'), 'action_repeat': {},
               'versions': {}, 'device': 'here', 'commit': None}
     for flags in ({}, {'flags': {'XLA_FLAGS': ''}}, {'flags': {'XLA_FLAGS': ''}}, {'flags': {'XLA_FLAGS': '--x'}}):

@@ -29,7 +29,8 @@ from planet_jax.cli.main import main as planet_jax
 from planet_jax.cli.values import REGISTRY
 from planet_jax.config import preset
 from planet_jax.envs import spaces
-from planet_jax.runs import progress, training
+from planet_jax.runs.training import process as training
+from planet_jax.runs.training import progress
 from planet_jax.storage import checkpoint, episodes, run_folder
 
 WATCHED = {

@@ -12,7 +12,7 @@ from experiments.bench.options import Options, Row
 from planet_jax import envs
 from planet_jax.cli.values import REGISTRY
 from planet_jax.config import preset
-from planet_jax.envs import rendering
+from planet_jax.envs.suite import rendering
 
 
 @dataclass(frozen=True)

@@ -107,7 +107,7 @@ def starting_point(arguments: Sequence[str]) -> tuple[str, str, Config]:
     name, why = (given.preset, 'as asked') if given.preset else _found_preset(given)
     method = given.method or f'{given.cell or preset(name).model.cell}-{name}'
     from planet_jax import envs
-    from planet_jax.storage.run_folder import read_config
+    from planet_jax.storage.run_files import read_config
     there = [path for task in given.task for seed in given.seeds
              if (path := given.logdir / envs.file_name(task) / method / str(seed) / 'config.json').exists()]
     begun = {record['config'] for record in (read_config(path.parent, trust_task=True) for path in there)
@@ -128,7 +128,7 @@ def _found_preset(given: argparse.Namespace) -> tuple[str, str]:
     found = [path for path in runs.glob('*/*/config.json')
              if path.parts[-2] in seeds and given.method in (None, path.parts[-3])]
     if len({path.parts[-3] for path in found}) == 1:
-        from planet_jax.storage.run_folder import read_config
+        from planet_jax.storage.run_files import read_config
         return read_config(found[0].parent, trust_task=True)['preset'], f'that of {found[0].parent}'
     from planet_jax.runs.devices import available_devices
     if available_devices()[0].platform == 'cpu':

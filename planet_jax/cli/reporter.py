@@ -9,7 +9,7 @@ from rich.console import Console
 
 from planet_jax.cli.progress import Display
 from planet_jax.runs.duration import duration
-from planet_jax.runs.reporter import Opening, Reporter, TimeLeft, Work
+from planet_jax.runs.training.reporter import Opening, Reporter, TimeLeft, Work
 from planet_jax.scores import published, shipped
 from planet_jax.scores.numbers import significant
 

@@ -13,17 +13,17 @@ import gymnasium
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv, VectorEnv
 
 from planet_jax.config import Env, Spec
-from planet_jax.envs import opengl
-from planet_jax.envs.agent_steps import AgentSteps
-from planet_jax.envs.failures import TaskFailure
 from planet_jax.envs.family import Task
-from planet_jax.envs.fixed_length import FixedLength
-from planet_jax.envs.own import OwnTask
-from planet_jax.envs.padded_actions import PaddedActions, shared_choices
-from planet_jax.envs.restarting import EnvironmentFailure, RestartingVectorEnv
-from planet_jax.envs.suite import Suite
+from planet_jax.envs.own.environment import OwnTask
+from planet_jax.envs.own.failures import TaskFailure
+from planet_jax.envs.suite.environment import Suite
 from planet_jax.envs.tasks import ALL, family_of, file_name, foreign_modules, resolve, resolve_several, task_names
 from planet_jax.envs.toy import ToyPoint
+from planet_jax.envs.wrappers import opengl
+from planet_jax.envs.wrappers.agent_steps import AgentSteps
+from planet_jax.envs.wrappers.fixed_length import FixedLength
+from planet_jax.envs.wrappers.padded_actions import PaddedActions, shared_choices
+from planet_jax.envs.wrappers.restarting import EnvironmentFailure, RestartingVectorEnv
 from planet_jax.machine import cores
 
 __all__ = ['ALL', 'AgentSteps', 'EnvironmentFailure', 'FixedLength', 'OwnTask', 'PaddedActions',

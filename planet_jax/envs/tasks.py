@@ -3,9 +3,11 @@
 import difflib
 import re
 
-from planet_jax.envs import data, own, suite, toy
+from planet_jax.envs import data, toy
 from planet_jax.envs.family import Family, Task
-from planet_jax.envs.suite_tasks import PAPER
+from planet_jax.envs.own import environment as own
+from planet_jax.envs.suite import environment as suite
+from planet_jax.envs.suite.tasks import PAPER
 
 FAMILIES: dict[str, Family] = {'suite': suite.FAMILY, 'toy': toy.FAMILY, 'data': data.FAMILY, 'gymnasium': own.FAMILY}
 """A new family is a file and a row here. The first family that knows a name makes the task."""

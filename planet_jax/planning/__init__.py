@@ -23,14 +23,15 @@ from .compiling import compiler_options
 from .distributions import coloured, propose, refit
 from .host import Anytime, anytime, search_on_host
 from .loop import make_planner
-from .methods import METHODS, make_cem, make_icem, make_mppi, make_random_shooting
+from .methods import METHODS, WITH_CHOICES, make_cem, make_icem, make_mppi, make_random_shooting
 from .options import every, with_callback, with_gradient, with_knots, with_proposals
 from .records import Dynamics, Iteration, Parts, Plan, Planner, PlanState, Score
 from .rollouts import rollouts, visited
 from .searching import cem, search
 
 __all__ = [
-    'METHODS', 'Anytime', 'Dynamics', 'Iteration', 'Parts', 'Plan', 'PlanState', 'Planner', 'Score', 'anytime', 'cem',
+    'METHODS', 'WITH_CHOICES', 'Anytime', 'Dynamics', 'Iteration', 'Parts', 'Plan', 'PlanState', 'Planner', 'Score',
+    'anytime', 'cem',
     'coloured', 'compiler_options', 'draw_choices', 'every', 'make_categorical', 'make_cem', 'make_icem', 'make_mppi',
     'make_planner', 'make_random_shooting', 'propose', 'refit', 'risk', 'rollouts', 'search', 'search_on_host',
     'uniform_choices', 'visited', 'with_callback', 'with_gradient', 'with_knots', 'with_proposals']

@@ -1,5 +1,6 @@
 """The loop of every planner: propose, score, update."""
 
+import dataclasses
 import functools
 from typing import Any, Literal
 
@@ -9,7 +10,7 @@ import jax.numpy as jnp
 from .bounds import Box
 from .carries import settle, within_shard_map
 from .distributions import as_returns
-from .records import Iteration, Parts, Plan, Planner, PlanState
+from .records import Finish, Iteration, Parts, Plan, Planner, PlanState, Propose, Update
 
 
 def shifted(sequences: jax.Array) -> jax.Array:
@@ -17,8 +18,8 @@ def shifted(sequences: jax.Array) -> jax.Array:
     return jnp.concatenate([sequences[..., 1:, :], sequences[..., -1:, :]], -2)
 
 
-def build(box: Box, sizes: tuple[int, ...], propose: Any, update: Any, *, keep: int = 0, warm_start: bool = False,
-          execute: Literal['mean', 'best'] = 'mean') -> Planner:
+def build(box: Box, sizes: tuple[int, ...], propose: Propose, update: Update, *, keep: int = 0,
+          warm_start: bool = False, execute: Literal['mean', 'best'] = 'mean') -> Planner:
     """Makes a planner from its two halves.
 
     Args:
@@ -100,7 +101,7 @@ def make_planner(parts: Parts) -> Planner:
     return Planner(lambda: parts.begin(None) if parts.warm_start else None, step, parts)
 
 
-def finished(finish: Any, shift: Any, expand: Any, state: PlanState, best: jax.Array | None, returns: jax.Array,
+def finished(finish: Finish, shift: Any, expand: Any, state: PlanState, best: jax.Array | None, returns: jax.Array,
              ) -> tuple[Plan, PlanState | None]:
     """The plan of a finished search, in actions, and the state for the next plan, in searched sequences.
 
@@ -114,7 +115,7 @@ def finished(finish: Any, shift: Any, expand: Any, state: PlanState, best: jax.A
     """
     plan, left = finish(state, best, returns, shift)
     if expand:
-        plan = plan.replace(mean=expand(plan.mean), std=expand(plan.std), actions=expand(plan.actions))
+        plan = dataclasses.replace(plan, mean=expand(plan.mean), std=expand(plan.std), actions=expand(plan.actions))
     return plan, left
 
 

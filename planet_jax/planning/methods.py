@@ -219,3 +219,10 @@ METHODS: dict[str, Callable[..., Planner]] = {
     'random_shooting': make_random_shooting,
 }
 """The planners by name. Each takes action_size, horizon, candidates and bounds, and its own settings as keywords."""
+
+WITH_CHOICES: dict[str, dict[str, Any]] = {
+    'cem': {},
+    'icem': {'warm_start': True},
+    'random_shooting': {'iterations': 1, 'elites': 1},
+}
+"""Settings of `make_categorical` that stand for a method if actions are choices. Other methods need real numbers."""

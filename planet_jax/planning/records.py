@@ -6,10 +6,19 @@ from typing import Any, NamedTuple, Protocol
 import jax
 from flax import struct
 
-Dynamics = Callable[[Any, jax.Array, Any, jax.Array], tuple[Any, jax.Array]]
-"""(params, key, state, action [A]) -> (next state, reward []); the state is any pytree."""
-Score = Callable[[jax.Array, jax.Array], jax.Array]
-"""(key, actions [J, H, A]) -> returns [J]."""
+
+class Dynamics(Protocol):
+    """A model to plan in. The names of your function's arguments may differ."""
+
+    def __call__(self, params: Any, key: jax.Array, state: Any, action: jax.Array, /) -> tuple[Any, jax.Array]:
+        """(params, key, state, action [A]) -> (next state, reward []); the state is any pytree."""
+
+
+class Score(Protocol):
+    """What a plan maximises. The names of your function's arguments may differ."""
+
+    def __call__(self, key: jax.Array, actions: jax.Array, /) -> jax.Array:
+        """(key, actions [J, H, A]) -> returns [J]."""
 
 
 @struct.dataclass
@@ -78,37 +87,65 @@ class Step(Protocol):
         """
 
 
+class Propose(Protocol):
+    """Draws the candidates of an iteration."""
+
+    def __call__(self, key: jax.Array, state: PlanState, candidates: int, last: Any, /) -> jax.Array:
+        """(key, state, J, whether it is the last iteration) -> actions [J, H, A], inside the bounds."""
+
+
+class Update(Protocol):
+    """Fits the state of a search to the scored candidates of an iteration."""
+
+    def __call__(self, state: PlanState, actions: jax.Array, returns: jax.Array, /,
+                 ) -> tuple[PlanState, jax.Array | None, jax.Array]:
+        """(state, actions [J, H, A], returns [J]) -> (state, best candidate [H, A] or None, elites' returns [K])."""
+
+
+class Finish(Protocol):
+    """Makes the plan after the last iteration."""
+
+    def __call__(self, state: PlanState, best: jax.Array | None, returns: jax.Array,
+                 shift: Callable[[jax.Array], jax.Array], /) -> tuple[Plan, PlanState | None]:
+        """(state, best candidate or None, returns [I, K], shift) -> (plan, state for the next plan or None)."""
+
+
+class Ending(Protocol):
+    """Improves a search after the last iteration, see `with_gradient`."""
+
+    def __call__(self, key: jax.Array, score: Score, state: PlanState, last: Iteration, /,
+                 ) -> tuple[PlanState, jax.Array]:
+        """(key, score, state, last iteration) -> (state, best candidate [H, A])."""
+
+
 class Parts(NamedTuple):
     """The parts of an iteration, for loops of your own.
 
     Attributes:
         sizes: J of each iteration, [I]
         begin: (state of the last plan, or None) -> PlanState
-        propose: (key, PlanState, J, whether it is the last iteration) -> actions [J, H, A], inside the bounds
-        update: (PlanState, actions [J, H, A], returns [J]) -> (PlanState, best candidate [H, A] or None, the elites'
-            returns [K])
-        finish: (PlanState, best candidate or None, returns [I, K], shift) -> (Plan, state for the next plan, or
-            None)
+        propose: draws the candidates
+        update: fits the state to the scored candidates
+        finish: makes the plan
         low: smallest action, [] or [A]
         high: largest action, [] or [A]
         warm_start: whether a plan starts from the last one
         shift: sequences [..., H, A] -> sequences for the next plan; by default one step later
         expand: searched sequences -> actions [..., H, A], see `with_knots`; by default the same
-        ending: (key, score, PlanState, last Iteration) -> (PlanState, best candidate), after the last iteration, see
-            `with_gradient`
+        ending: improves the search after the last iteration, see `with_gradient`
     """
 
     sizes: tuple[int, ...]
     begin: Callable[[PlanState | None], PlanState]
-    propose: Callable[[jax.Array, PlanState, int, Any], jax.Array]
-    update: Callable[[PlanState, jax.Array, jax.Array], tuple[PlanState, jax.Array | None, jax.Array]]
-    finish: Callable[..., tuple[Plan, PlanState | None]]
+    propose: Propose
+    update: Update
+    finish: Finish
     low: Any
     high: Any
     warm_start: bool
     shift: Callable[[jax.Array], jax.Array] | None = None
     expand: Callable[[jax.Array], jax.Array] | None = None
-    ending: Callable[[jax.Array, Score, PlanState, Iteration], tuple[PlanState, jax.Array]] | None = None
+    ending: Ending | None = None
 
 
 class Planner(NamedTuple):

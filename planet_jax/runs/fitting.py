@@ -15,8 +15,8 @@ from planet_jax.config import Config, Spec
 from planet_jax.networks import make_world_model
 from planet_jax.runs.devices import available_devices
 from planet_jax.runs.measuring import HORIZON, horizon_of, make_measure, unexplained
-from planet_jax.runs.progress import Seed, write_given
 from planet_jax.runs.run import Run, one_seed
+from planet_jax.runs.training.progress import Seed, write_given
 from planet_jax.storage.datasets import Data, check_fit, split
 from planet_jax.storage.run_folder import RunFolder
 from planet_jax.types import TrainState, Trajectory

@@ -70,7 +70,7 @@ class Options:
         """The run of a task and a seed with these options, and its folder."""
         from planet_jax import envs
         from planet_jax.runs.run import Run  # It imports JAX, and a command line is parsed without.
-        from planet_jax.storage.run_folder import run_directory
+        from planet_jax.storage.run_files import run_directory
         name, _ = envs.resolve_several(task)
         method = self.method or f'{self.config.model.cell}-{self.preset}'
         return Run(name, self.preset, seed, self.config), run_directory(self.logdir, name, method, seed)

@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from planet_jax import config
-from planet_jax.runs.clock import Clock, units_left
+from planet_jax.runs.training.clock import Clock, units_left
 from planet_jax.scores import reading as scores
 from planet_jax.storage.files import read_lines
-from planet_jax.storage.run_folder import FolderError, read_config
+from planet_jax.storage.run_files import FolderError, read_config
 
 
 @dataclass(frozen=True)

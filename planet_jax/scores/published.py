@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from planet_jax import envs
+from planet_jax.envs.suite import tasks as suite
 
 TASKS = tuple(task.name for task in envs.resolve_several(envs.ALL)[1])
 """The six tasks of the paper, in its order."""
@@ -41,7 +42,7 @@ PUBLISHED = (
 
 def in_suite(task: str) -> bool:
     """Whether a task belongs to dm_control's suite, so its returns lie in `SUITE_RETURNS`."""
-    return task in envs.task_names() and envs.resolve(task).domain != 'toy'
+    return task in suite.names()
 
 
 def one_scale(tasks: Iterable[str]) -> bool:

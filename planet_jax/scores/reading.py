@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Literal
 
 from planet_jax.storage.files import read_lines, read_text
-from planet_jax.storage.run_folder import FolderError
+from planet_jax.storage.run_files import FolderError
 
 TRAINED = 'planet'
 """Name of the trained agent in an evaluation; the others are baselines."""

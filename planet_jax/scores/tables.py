@@ -13,7 +13,7 @@ from planet_jax.scores import published, reading, statistics
 from planet_jax.scores.numbers import significant
 from planet_jax.scores.reading import Axis, Scores, by_method
 from planet_jax.scores.statistics import Point
-from planet_jax.storage.run_folder import FolderError
+from planet_jax.storage.run_files import FolderError
 
 LABELS = {'episodes': 'episodes collected', 'env_steps': 'environment steps'}
 COLUMNS = ('task', 'agent', 'seeds', 'at', 'mean', 'median', '5%', '95%', 'IQM', 'IQM low', 'IQM high')

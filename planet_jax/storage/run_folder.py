@@ -1,20 +1,4 @@
-"""A run's folder: LOGDIR/TASK/METHOD/SEED, and the files in it.
-
-| file | what |
-|---|---|
-| `config.json` | everything resolved: task, preset, seed, configuration, versions, device, commit, flags |
-| `metrics.jsonl` | a line per episode |
-| `evaluations.jsonl` | a line per evaluation and task, with every return |
-| `open_loop.jsonl` | a line per evaluation and task, with the errors of predicting its first episode |
-| `measures.jsonl` | a line per measurement of the model: of a fit, or of an evaluation's first episode |
-| `open_loop/` | pictures of these predictions, named by episodes |
-| `scores.csv` | `step,reward,seed`: environment steps, and the mean return of the evaluation there, over all tasks |
-| `episodes/` | one archive each, written as it ends |
-| `checkpoints/` | the newest three, named by episodes and updates |
-| `tensorboard/` | event files |
-| `failures.txt` | why environments failed, with tracebacks, if they did |
-| `set_aside/` | files among the episodes that are not the run's |
-"""
+"""A run folder that is written to: one process holds its lock."""
 
 import fcntl
 import json
@@ -24,185 +8,19 @@ import socket
 import uuid
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from planet_jax import config, envs
+from planet_jax import config
 from planet_jax.storage import checkpoint, files, names
 from planet_jax.storage.files import read_lines
+from planet_jax.storage.run_files import FolderError, checkpoints, mean_scores
+from planet_jax.storage.settled import Resume, settle
 
 if TYPE_CHECKING:
     from planet_jax.types import TrainState, Trajectory
 
-SETTLED = ('task', 'preset', 'seed', 'config')
-"""Entries of `config.json` that may not change when a run continues, except for the fields in `FREE`."""
-FREE = ('evaluation.every', 'evaluation.episodes', 'evaluation.first', 'evaluation.growth', 'evaluation.full',
-        'evaluation.open_loop', 'learner.most_skipped', 'learner.updates_per_call', 'replay.capacity',
-        'replay.keep_files', 'replay.placement')
-"""Fields of the configuration that may change."""
-Resume = Literal['auto', 'must', 'never']
-"""Whether to continue the run in a folder: if there is one; fail without one; fail if there is one."""
 KEPT = 3
 """Number of checkpoints that are kept."""
-
-
-class FolderError(ValueError):
-    """The run folder cannot be used. The message says why, and what to do."""
-
-
-def run_directory(logdir: Path, task: str, method: str, seed: int) -> Path:
-    """LOGDIR/TASK/METHOD/SEED."""
-    return logdir / envs.file_name(task) / method / str(seed)
-
-
-def read_config(directory: Path, trust_task: bool = False) -> dict[str, Any]:
-    """Reads `config.json`.
-
-    Args:
-        directory: of the run.
-        trust_task: whether the task may import a module of the user's own: the user allowed it, or no environment
-            will be made.
-
-    Raises:
-        FolderError: the file is missing or damaged, or the task imports a module and is not trusted.
-    """
-    path = directory / 'config.json'
-    if not path.exists():
-        raise FolderError(f'{directory} is not a run folder: it has no config.json.')
-    try:
-        record = json.loads(files.read_text(path))
-        record['config'] = config.from_dict(record['config'])
-        if isinstance(record['action_repeat'], int):  # A run from before agents could learn several tasks.
-            record['action_repeat'] = {record['task']: record['action_repeat']}
-        modules = envs.foreign_modules(record['task'])
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise FolderError(f'{path} cannot be read: {error}') from error
-    if modules and not trust_task:
-        raise FolderError(f'The task of {directory} is {record["task"]}, which imports, and so runs, '
-                          f'{" and ".join(modules)}: add --trust-task if you trust that code.')
-    return record
-
-
-def differences(record: dict[str, Any], other: dict[str, Any]) -> list[str]:
-    """The settled fields in which two runs differ, each as 'field: there, here'."""
-
-    def flat(record):
-        values = {name: record[name] for name in SETTLED if name != 'config'}
-        for group, fields in config.to_dict(record['config'].resolve()).items():
-            values |= {f'{group}.{name}': value for name, value in fields.items()}
-        return {name: value for name, value in values.items() if name not in FREE}
-
-    there, here = flat(record), flat(other)
-    return [f'{name}: {there.get(name)} there, {here.get(name)} now'
-            for name in there if there[name] != here.get(name)]
-
-
-def checkpoints(directory: Path) -> list[Path]:
-    """Finished checkpoints of a run, oldest first."""
-    return sorted(path for path in (directory / 'checkpoints').glob('[0-9]*-[0-9]*') if path.is_dir())
-
-
-def newest_checkpoint(directory: Path, like: 'TrainState') -> 'tuple[TrainState, dict[str, Any]]':
-    """The newest checkpoint that verifies, to be used without continuing the run. Nothing is changed.
-
-    Args:
-        directory: of the run.
-        like: see `checkpoint.restore`.
-
-    Raises:
-        FolderError: no checkpoint verifies.
-    """
-    reasons = []
-    for path in reversed(checkpoints(directory)):
-        try:
-            return checkpoint.restore(path, like)
-        except checkpoint.CheckpointError as error:
-            reasons.append(str(error))
-    raise FolderError(' '.join([f'{directory} has no checkpoint that can be used.', *reasons]))
-
-
-def newest_progress(directory: Path) -> tuple[int, int]:
-    """Numbers of episode files and updates of the newest checkpoint that verifies; zeros without one."""
-    for path in reversed(checkpoints(directory)):
-        try:
-            checkpoint.verify(path)
-            progress = json.loads(files.read_text(path / 'progress.json'))
-            return len(progress['episodes']), progress['updates']
-        except checkpoint.CheckpointError:
-            continue  # `RunFolder.restore` reports it and sets it aside.
-    return 0, 0
-
-
-def settle(directory: Path, record: dict[str, Any], resume: Resume = 'auto') -> dict[str, Any]:
-    """The content for `config.json`, if the folder is new or belongs to the same run.
-
-    Args:
-        directory: LOGDIR/TASK/METHOD/SEED.
-        record: of the run, or the part that identifies it; its 'config' is a `Config`.
-        resume: see `Resume`.
-
-    Returns:
-        the record with the names of its metrics, and with what a continued run keeps.
-
-    Raises:
-        FolderError: the folder belongs to a run with other settings, which the message lists; or it is not as `resume`
-            demands.
-    """
-    if resume == 'must' and not checkpoints(directory):
-        raise FolderError(f'{directory} has no checkpoint to continue from, but --resume must was given: check the '
-                          f'folder, or leave out --resume to begin a run.')
-    if not (directory / 'config.json').exists():
-        return record | {'names': names.NEWEST}
-    if resume == 'never':
-        raise FolderError(f'{directory} holds a run already, but --resume never was given: name another folder by '
-                          f'--method or --logdir, or leave out --resume to continue the run.')
-    before = read_config(directory, trust_task=True)
-    changed = differences(before, record)
-    if changed:
-        raise FolderError(f'{directory} belongs to a run with other settings. Use these, or name another folder '
-                          f'by --method or --logdir:\n  ' + '\n  '.join(changed))
-    kept = {name: before[name] for name in ('exact', 'dropped_episodes', 'fit', 'begin_with') if name in before}
-    return record | kept | {'names': before.get('names', 1)} | _earlier(before, record)
-
-
-def mean_scores(directory: Path, tasks: int) -> list[tuple[int, float]]:
-    """Environment steps and mean return of each complete evaluation of the agent, over its episodes and all tasks.
-
-    Args:
-        directory: of the run.
-        tasks: number of tasks that the agent learns.
-    """
-    found: dict[tuple[int, int], list[dict[str, Any]]] = {}
-    for line in read_lines(directory / 'evaluations.jsonl'):
-        if line['agent'] == 'planet':
-            found.setdefault((line['episodes'], line['updates']), []).append(line)
-    return [(lines[0]['env_steps'], float(np.mean([np.mean(line['returns']) for line in lines])))
-            for lines in found.values() if len(lines) == tasks]
-
-
-def check_space(directory: Path, least: int, most: int) -> str | None:
-    """Compares the free space on a folder's disk with what a run will write.
-
-    Args:
-        directory: of the run; it need not exist.
-        least: bytes that the run certainly writes.
-        most: bytes that it writes if nothing can be compressed.
-
-    Returns:
-        a warning if the space may be too small, or None.
-
-    Raises:
-        FolderError: the space is too small.
-    """
-    free, there = files.free_bytes(directory)
-    if free < least:
-        raise FolderError(f'There are {free / 1e9:.2f} GB free in {there}, but the run writes {least / 1e9:.2f} GB at '
-                          f'least: make room, or name another folder by --logdir.')
-    if free < most:
-        return (f'There are {free / 1e9:.2f} GB free in {there}; the run writes up to {most / 1e9:.2f} GB, '
-                f'less if its images compress well.')
-    return None
 
 
 class RunFolder:
@@ -407,11 +225,3 @@ class RunFolder:
             self.write_scores()
         else:
             (self.directory / 'scores.csv').unlink(missing_ok=True)
-
-
-def _earlier(before: dict[str, Any], record: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
-    """An entry 'earlier' with versions and devices of the run so far, oldest first, if they differ from today's."""
-    made_by = {name: before[name] for name in ('versions', 'device', 'commit', 'flags') if name in before}
-    same = all(record.get(name) == value for name, value in made_by.items())
-    earlier = before.get('earlier', []) + ([] if same else [made_by])
-    return {'earlier': earlier} if earlier else {}

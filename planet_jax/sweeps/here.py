@@ -12,11 +12,12 @@ import jax
 from planet_jax import seeds
 from planet_jax.runs.devices import available_devices
 from planet_jax.runs.options import Options
-from planet_jax.runs.reporter import Reporter
 from planet_jax.runs.run import Run
-from planet_jax.runs.training import Training
+from planet_jax.runs.training.process import Training
+from planet_jax.runs.training.reporter import Reporter
 from planet_jax.storage.files import read_lines
-from planet_jax.storage.run_folder import mean_scores, newest_progress, read_config, settle
+from planet_jax.storage.run_files import mean_scores, newest_progress, read_config
+from planet_jax.storage.settled import settle
 
 Member = tuple[Run, Path]
 """A run and its folder."""

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from planet_jax.runs.duration import duration
-from planet_jax.runs.stop import Stop
+from planet_jax.runs.training.stop import Stop
 
 CORES = 2
 """Cores of a run without an accelerator. Ray counts them, but does not enforce them."""

@@ -11,7 +11,7 @@ from gymnasium.spaces import Box, Dict, Discrete
 
 import planet_jax
 from planet_jax.cli.main import main
-from planet_jax.runs import export
+from planet_jax.runs.trained import export
 from planet_jax.storage import datasets, episodes
 from planet_jax.storage.layout import Layout
 

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from planet_jax.cli import console
-from planet_jax.runs import stop
+from planet_jax.runs.training import stop
 
 PRINTS = """
 import sys

@@ -12,7 +12,7 @@ import pytest
 from planet_jax.cli.main import main
 from planet_jax.pictures import scores as pictures
 from planet_jax.scores import tables
-from planet_jax.storage.run_folder import FolderError
+from planet_jax.storage.run_files import FolderError
 
 HEAD = 'step,reward,seed\n'
 

@@ -14,10 +14,11 @@ import planet_jax
 from planet_jax.cli.main import main
 from planet_jax.runs import evaluation
 from planet_jax.runs.open_loop import OpenLoop
-from planet_jax.runs.trained import Trained
-from planet_jax.runs.viewing import View
+from planet_jax.runs.trained.agent import Trained
+from planet_jax.runs.trained.viewing import View
 from planet_jax.scores.numbers import significant
-from planet_jax.storage.run_folder import FolderError, RunFolder
+from planet_jax.storage.run_files import FolderError
+from planet_jax.storage.run_folder import RunFolder
 
 TASK, STEPS = 'toy_point', 25
 

@@ -14,8 +14,9 @@ import pytest
 
 from planet_jax import algorithm
 from planet_jax.cli.main import main
-from planet_jax.runs import devices, stop
-from planet_jax.runs.trainer import Trainer
+from planet_jax.runs import devices
+from planet_jax.runs.training import stop
+from planet_jax.runs.training.trainer import Trainer
 from planet_jax.storage import checkpoint
 
 # The capacity changes no number here, but with it runs of other lengths use the same compiled program.

@@ -8,7 +8,7 @@ import pytest
 
 from planet_jax import envs
 from planet_jax.config import Env
-from planet_jax.envs import opengl
+from planet_jax.envs.wrappers import opengl
 
 PENDULUM, DOUBLE, CARTPOLE = f'{__name__}:pendulum', f'{__name__}:double', 'cartpole_swingup'
 SMALL = Env(size=16, quality='fast', action_repeat=1, steps=9)

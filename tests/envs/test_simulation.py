@@ -6,7 +6,7 @@ import pytest
 
 from planet_jax import envs
 from planet_jax.config import Env
-from planet_jax.envs.simulation import Simulation
+from planet_jax.envs.suite.simulation import Simulation
 
 STATE = Env(observation='state')
 PLANS, HORIZON = 3, 5

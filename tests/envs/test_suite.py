@@ -7,7 +7,7 @@ import pytest
 
 from planet_jax import envs
 from planet_jax.config import Env, Spec
-from planet_jax.envs import rendering
+from planet_jax.envs.suite import rendering
 
 STATE = Env(observation='state')
 SMALL = Env(size=16, quality='fast')

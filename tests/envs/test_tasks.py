@@ -1,7 +1,7 @@
 import pytest
 
 from planet_jax import envs
-from planet_jax.envs import suite_tasks
+from planet_jax.envs.suite import tasks as suite_tasks
 
 
 @pytest.mark.parametrize('name, domain, task, repeat, colour', [

@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 
 from planet_jax import config, envs, keys, replay
-from planet_jax.runs.clock import Clock
-from planet_jax.runs.evaluator import Evaluator
-from planet_jax.runs.progress import Seed
-from planet_jax.runs.reporter import Reporter
-from planet_jax.runs.resume import restore
 from planet_jax.runs.run import Run
-from planet_jax.runs.stop import Stopped
-from planet_jax.runs.trainer import Trainer
+from planet_jax.runs.training.clock import Clock
+from planet_jax.runs.training.evaluator import Evaluator
+from planet_jax.runs.training.progress import Seed
+from planet_jax.runs.training.reporter import Reporter
+from planet_jax.runs.training.resume import restore
+from planet_jax.runs.training.stop import Stopped
+from planet_jax.runs.training.trainer import Trainer
 from planet_jax.storage.run_folder import RunFolder
 from planet_jax.types import Belief, Latent, LearnerState, Steps, TrainState
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from planet_jax.runs import clock as clock_module
-from planet_jax.runs.clock import Clock
+from planet_jax.runs.training import clock as clock_module
+from planet_jax.runs.training.clock import Clock
 
 
 @pytest.fixture

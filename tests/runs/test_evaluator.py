@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from planet_jax.config import Evaluation, preset
-from planet_jax.runs.clock import units_left
+from planet_jax.runs.training.clock import units_left
 
 CPU = preset('cpu').evaluation
 

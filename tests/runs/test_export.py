@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from planet_jax import config, keys
-from planet_jax.runs import export
 from planet_jax.runs import run as runs
-from planet_jax.runs.trained import Policy, Trained
+from planet_jax.runs.trained import export
+from planet_jax.runs.trained.agent import Policy, Trained
 
 ROOT = Path(__file__).resolve().parents[2]
 OLD = Path(__file__).parent / 'exported'

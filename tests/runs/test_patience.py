@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from planet_jax.runs.patience import Patience
+from planet_jax.runs.training.patience import Patience
 
 
 @pytest.mark.parametrize('calls, lost', [

@@ -2,7 +2,7 @@
 
 import jax
 
-from planet_jax.runs.profiler import Profiler
+from planet_jax.runs.training.profiler import Profiler
 
 
 def test_it_records_once(tmp_path, monkeypatch):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from planet_jax.pictures import charts
-from planet_jax.runs.report import make_report
+from planet_jax.runs.trained.report import make_report
 from planet_jax.storage.files import append_line
 from planet_jax.types import Trajectory
 
@@ -119,7 +119,7 @@ def test_a_browser_shows_all_of_it(runs, width, dark, tmp_path):
 
 def test_what_was_expected_stands_beside_what_came(quick):
     from planet_jax.pictures.page import Page
-    from planet_jax.runs.report import Played, _expected
+    from planet_jax.runs.trained.report import Played, _expected
 
     rewards = np.arange(7, dtype=np.float32)
     episode = Trajectory(np.zeros((7, 2)), np.zeros((7, 1)), rewards, np.int32(7))

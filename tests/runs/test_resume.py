@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from planet_jax import replay
-from planet_jax.runs.progress import RunProgress
-from planet_jax.runs.resume import skip
-from planet_jax.storage.run_folder import FolderError
+from planet_jax.runs.training.progress import RunProgress
+from planet_jax.runs.training.resume import skip
+from planet_jax.storage.run_files import FolderError
 
 
 def remove(trainer, *numbers):

@@ -5,7 +5,7 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from planet_jax.runs.trained import Trained
+from planet_jax.runs.trained.agent import Trained
 
 SHIPPED = Path(__file__).parents[2] / 'examples/agents/cartpole_swingup/rssm-cpu/0'
 

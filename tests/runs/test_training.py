@@ -8,8 +8,8 @@ import pytest
 
 from planet_jax import config
 from planet_jax.runs.options import Options
-from planet_jax.runs.reporter import Reporter
-from planet_jax.runs.training import Training
+from planet_jax.runs.training.process import Training
+from planet_jax.runs.training.reporter import Reporter
 
 
 class Heard(Reporter):

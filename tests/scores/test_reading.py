@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from planet_jax.scores import reading
-from planet_jax.storage.run_folder import FolderError
+from planet_jax.storage.run_files import FolderError
 
 
 def test_a_run_is_read_as_it_was_written(two_seeds):

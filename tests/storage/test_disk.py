@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from planet_jax.cli.main import main
-from planet_jax.storage import run_folder
+from planet_jax.storage import run_files
 
 TOY = ['train', '--task', 'toy_point', '--preset', 'debug', '--replay.capacity', '6', '--checkpoint-minutes', '0']
 RUN = Path('logs', 'toy_point', 'rssm-debug', '0')
@@ -28,7 +28,7 @@ def test_too_little_space_is_told_before_anything_is_written(tmp_path, monkeypat
 def test_space_that_may_not_suffice_is_said(free, warned, tmp_path, monkeypatch):
     usage = collections.namedtuple('usage', 'total used free')
     monkeypatch.setattr(shutil, 'disk_usage', lambda path: usage(10**9, 0, free))
-    assert (run_folder.check_space(tmp_path / 'a' / 'b', 100, 1000) is not None) == warned
+    assert (run_files.check_space(tmp_path / 'a' / 'b', 100, 1000) is not None) == warned
 
 
 @pytest.fixture

@@ -8,7 +8,8 @@ import socket
 import pytest
 
 from planet_jax import config
-from planet_jax.storage.run_folder import FolderError, RunFolder
+from planet_jax.storage.run_files import FolderError
+from planet_jax.storage.run_folder import RunFolder
 
 
 def record(commit):

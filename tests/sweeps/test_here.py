@@ -13,7 +13,7 @@ import pytest
 from planet_jax.cli.commands.sweep import arguments_of_a_run
 from planet_jax.cli.main import main
 from planet_jax.runs.options import Options
-from planet_jax.runs.reporter import Reporter
+from planet_jax.runs.training.reporter import Reporter
 from planet_jax.sweeps import here
 from planet_jax.sweeps import on_ray as ray_launcher
 

@@ -34,7 +34,7 @@ def run(command: Evaluate, arguments: Sequence[str], console: Console) -> int:
     from planet_jax import keys
     from planet_jax.cli.progress import Display
     from planet_jax.runs import evaluation
-    from planet_jax.runs.trained import Trained, read_run
+    from planet_jax.runs.trained.agent import Trained, read_run
     from planet_jax.scores import published
     from planet_jax.scores.numbers import significant
 

@@ -35,7 +35,7 @@ def run(command: Export, arguments: Sequence[str], console: Console) -> int:
         FolderError: it is no run folder, or has no checkpoint that verifies.
         FileExistsError: there is such a file already.
     """
-    from planet_jax.runs.export import card_path, export_run
+    from planet_jax.runs.trained.export import card_path, export_run
 
     del arguments
     for path, ending in ((command.out, '.jaxexport'), (card_path(command.out), '.json')):

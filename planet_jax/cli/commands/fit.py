@@ -83,7 +83,7 @@ def run(command: Fit, arguments: Sequence[str], console: Console) -> int:
     from planet_jax.runs.fitting import fit_run
     from planet_jax.runs.run import Run
     from planet_jax.storage import datasets
-    from planet_jax.storage.run_folder import run_directory
+    from planet_jax.storage.run_files import run_directory
 
     del arguments
     data, settings = datasets.read(command.data, command.layout), command.config

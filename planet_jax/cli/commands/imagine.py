@@ -33,8 +33,8 @@ def run(command: Imagine, arguments: Sequence[str], console: Console) -> int:
     """
     from planet_jax import envs
     from planet_jax.pictures.video import write_picture
-    from planet_jax.runs.searches import Search
-    from planet_jax.runs.trained import Trained
+    from planet_jax.runs.trained.agent import Trained
+    from planet_jax.runs.trained.searches import Search
     from planet_jax.scores.numbers import significant
 
     del arguments

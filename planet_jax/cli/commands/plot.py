@@ -57,7 +57,7 @@ def run(command: Plot, arguments: Sequence[str], console: Console) -> int:
     """
     from planet_jax.scores import tables
     from planet_jax.storage.files import write_text
-    from planet_jax.storage.run_folder import FolderError
+    from planet_jax.storage.run_files import FolderError
 
     del arguments
     out = command.out or (() if command.table else (Path('scores.png'),))

@@ -39,8 +39,8 @@ def run(command: Record, arguments: Sequence[str], console: Console) -> int:
     from planet_jax import envs
     from planet_jax.cli.progress import Display
     from planet_jax.pictures import video
-    from planet_jax.runs.trained import Trained
-    from planet_jax.runs.viewing import View, frames
+    from planet_jax.runs.trained.agent import Trained
+    from planet_jax.runs.trained.viewing import View, frames
 
     del arguments
     trained = Trained.read(command.run, command.trust_task)

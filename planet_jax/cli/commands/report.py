@@ -48,7 +48,7 @@ def run(command: Report, arguments: Sequence[str], console: Console) -> int:
     except ImportError as error:
         raise RuntimeError("The charts of a report need altair: pip install 'planet-jax[report]'.") from error
     from planet_jax.cli.progress import Display
-    from planet_jax.runs.report import make_report
+    from planet_jax.runs.trained.report import make_report
 
     began = time.monotonic()
     with Display(console, len(command.run)) as display:

@@ -23,7 +23,7 @@ class Train(TrainingOptions):
 def run(command: Train, arguments: Sequence[str], console: Console) -> int:
     """Trains; returns the exit status of `Training.main`."""
     from planet_jax.cli.reporter import Terminal
-    from planet_jax.runs.training import Training
+    from planet_jax.runs.training.process import Training
 
     del arguments
     command.apply_debugging()

@@ -26,11 +26,12 @@ from packaging.requirements import Requirement
 from planet_jax import config, keys, machine, replay
 from planet_jax.pictures import video
 from planet_jax.runs import devices
-from planet_jax.runs.clock import Clock, units_left
 from planet_jax.runs.duration import duration
 from planet_jax.runs.run import Run, one_seed
+from planet_jax.runs.training.clock import Clock, units_left
 from planet_jax.storage import checkpoint
-from planet_jax.storage.run_folder import KEPT, FolderError, check_space
+from planet_jax.storage.run_files import FolderError, check_space
+from planet_jax.storage.run_folder import KEPT
 from planet_jax.types import Trajectory
 
 EPISODES = 1000

@@ -10,15 +10,15 @@ from rich.console import Console
 from rich.table import Table
 
 from planet_jax import config, machine
-from planet_jax.runs.clock import phases
 from planet_jax.runs.duration import duration
 from planet_jax.runs.summary import Summary, read
+from planet_jax.runs.training.clock import phases
 from planet_jax.scores import published
 from planet_jax.scores import reading as scores
 from planet_jax.scores.numbers import significant
 from planet_jax.storage import checkpoint
 from planet_jax.storage.files import read_lines
-from planet_jax.storage.run_folder import FolderError, checkpoints
+from planet_jax.storage.run_files import FolderError, checkpoints
 
 WORK = {'learn': 'an update', 'collect': 'a collected episode', 'evaluate': 'an evaluation'}
 """Phases whose pace is shown, with the name of their unit."""

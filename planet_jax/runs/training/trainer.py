@@ -11,14 +11,14 @@ import numpy as np
 from planet_jax import algorithm, replay
 from planet_jax.algorithm import Unit
 from planet_jax.config import Spec
-from planet_jax.runs.clock import Clock, units_left
-from planet_jax.runs.evaluator import Evaluator
-from planet_jax.runs.patience import Patience, save_batch
-from planet_jax.runs.profiler import Profiler
-from planet_jax.runs.progress import Seed
-from planet_jax.runs.reporter import Reporter, TimeLeft
 from planet_jax.runs.run import one_seed
-from planet_jax.runs.stop import Stop
+from planet_jax.runs.training.clock import Clock, units_left
+from planet_jax.runs.training.evaluator import Evaluator
+from planet_jax.runs.training.patience import Patience, save_batch
+from planet_jax.runs.training.profiler import Profiler
+from planet_jax.runs.training.progress import Seed
+from planet_jax.runs.training.reporter import Reporter, TimeLeft
+from planet_jax.runs.training.stop import Stop
 from planet_jax.types import Steps, TrainState
 
 

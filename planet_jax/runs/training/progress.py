@@ -13,7 +13,8 @@ from planet_jax.loggers.sinks import Sinks
 from planet_jax.measures import coming
 from planet_jax.runs.run import Run
 from planet_jax.storage import names
-from planet_jax.storage.run_folder import FolderError, RunFolder, check_space
+from planet_jax.storage.run_files import FolderError, check_space
+from planet_jax.storage.run_folder import RunFolder
 from planet_jax.types import TrainState, Trajectory
 
 

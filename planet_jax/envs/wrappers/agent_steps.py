@@ -6,8 +6,9 @@ import gymnasium
 import numpy as np
 
 from planet_jax.config import Env
-from planet_jax.envs import opengl, spaces
+from planet_jax.envs import spaces
 from planet_jax.envs.family import Make, Task
+from planet_jax.envs.wrappers import opengl
 
 _LARGEST = float(np.finfo(np.float32).max)
 

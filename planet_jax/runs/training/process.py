@@ -9,22 +9,23 @@ import jax.numpy as jnp
 
 from planet_jax import envs, keys
 from planet_jax.loggers.sinks import Sinks
-from planet_jax.runs.clock import Clock
 from planet_jax.runs.devices import available_devices, device_name
-from planet_jax.runs.evaluator import Evaluator
 from planet_jax.runs.open_loop import OpenLoop
 from planet_jax.runs.options import Options
-from planet_jax.runs.profiler import Profiler
-from planet_jax.runs.progress import Seed, tree_bytes, write_given
-from planet_jax.runs.reporter import Opening, Reporter
-from planet_jax.runs.resume import restore
 from planet_jax.runs.run import Run, one_seed
-from planet_jax.runs.stop import Stop, Stopped
-from planet_jax.runs.trainer import Trainer
+from planet_jax.runs.training.clock import Clock
+from planet_jax.runs.training.evaluator import Evaluator
+from planet_jax.runs.training.profiler import Profiler
+from planet_jax.runs.training.progress import Seed, tree_bytes, write_given
+from planet_jax.runs.training.reporter import Opening, Reporter
+from planet_jax.runs.training.resume import restore
+from planet_jax.runs.training.stop import Stop, Stopped
+from planet_jax.runs.training.trainer import Trainer
 from planet_jax.seeds import add_to_all
 from planet_jax.storage import datasets
 from planet_jax.storage.layout import Layout
-from planet_jax.storage.run_folder import KEPT, FolderError, RunFolder, check_space, read_config
+from planet_jax.storage.run_files import FolderError, check_space, read_config
+from planet_jax.storage.run_folder import KEPT, RunFolder
 from planet_jax.types import Trajectory
 
 

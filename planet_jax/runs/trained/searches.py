@@ -9,7 +9,7 @@ from planet_jax import agent as acting
 from planet_jax.ops import images
 from planet_jax.pictures import plan as drawing
 from planet_jax.planning import Plan
-from planet_jax.runs.trained import Policy, Trained, first_image
+from planet_jax.runs.trained.agent import Policy, Trained, first_image
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,9 @@ import gymnasium
 import numpy as np
 
 from planet_jax.config import Env
-from planet_jax.envs import rendering, spaces, suite_tasks
+from planet_jax.envs import spaces
 from planet_jax.envs.family import Family, Task
+from planet_jax.envs.suite import rendering, tasks
 
 STEPS = 1000
 """Environment steps in an episode of every task of the suite."""
@@ -113,5 +114,5 @@ class Suite(gymnasium.Env):
         self.simulator = self._camera = None
 
 
-FAMILY = Family(suite_tasks.resolve, suite_tasks.names, Suite)
+FAMILY = Family(tasks.resolve, tasks.names, Suite)
 """dm_control's suite."""

@@ -8,10 +8,10 @@ import numpy as np
 
 from planet_jax import envs
 from planet_jax.runs import evaluation
-from planet_jax.runs.clock import Clock
 from planet_jax.runs.open_loop import OpenLoop
-from planet_jax.runs.progress import Seed
-from planet_jax.runs.reporter import Reporter
+from planet_jax.runs.training.clock import Clock
+from planet_jax.runs.training.progress import Seed
+from planet_jax.runs.training.reporter import Reporter
 from planet_jax.types import Steps, TrainState, Trajectory
 
 MODEL = ('r2', 'kl', 'under_free_nats', 'active')

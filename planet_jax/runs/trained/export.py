@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from planet_jax import config, machine, replay
-from planet_jax.runs.trained import Trained
+from planet_jax.runs.trained.agent import Trained
 from planet_jax.storage.files import read_lines, replacing, write_json
 from planet_jax.types import Belief
 

@@ -15,11 +15,11 @@ from planet_jax.pictures import charts, video
 from planet_jax.pictures.open_loop import write_pictures
 from planet_jax.pictures.page import Page
 from planet_jax.runs import summary
-from planet_jax.runs.clock import phases
 from planet_jax.runs.duration import duration
 from planet_jax.runs.open_loop import OpenLoop
-from planet_jax.runs.searches import Search
-from planet_jax.runs.trained import Policy, Trained, first_image
+from planet_jax.runs.trained.agent import Policy, Trained, first_image
+from planet_jax.runs.trained.searches import Search
+from planet_jax.runs.training.clock import phases
 from planet_jax.scores.numbers import significant
 from planet_jax.storage.files import read_lines, write_text
 from planet_jax.types import Trajectory

@@ -119,7 +119,7 @@ def _own_code(task, env):
                 files.add(module.__file__)
     libraries = tuple(os.path.join(path, '') for path in (
         *(sysconfig.get_path(name) for name in ('stdlib', 'platstdlib', 'purelib', 'platlib')),
-        Path(__file__).parents[1]))
+        Path(__file__).parents[2]))
 
     def own(file):
         return file in files or file.startswith(tuple(folders)) or not file.startswith((*libraries, '<'))

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from gymnasium.vector import AsyncVectorEnv, VectorEnv, VectorWrapper
 
-from planet_jax.envs.failures import TaskFailure
+from planet_jax.envs.own.failures import TaskFailure
 
 
 class EnvironmentFailure(RuntimeError):

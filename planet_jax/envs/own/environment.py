@@ -12,10 +12,12 @@ import gymnasium
 import numpy as np
 
 from planet_jax.config import Env
-from planet_jax.envs import rendering, seen, spaces
-from planet_jax.envs.actions import Flat
-from planet_jax.envs.failures import located, located_error, wrong
+from planet_jax.envs import spaces
 from planet_jax.envs.family import Family, Task
+from planet_jax.envs.own import seen
+from planet_jax.envs.own.actions import Flat
+from planet_jax.envs.own.failures import located, located_error, wrong
+from planet_jax.envs.suite import rendering
 
 GYMNASIUM = 'gymnasium'
 """The module in front of names that are registered with gymnasium already."""

@@ -6,7 +6,7 @@ import gymnasium
 import numpy as np
 
 from planet_jax.pictures import video
-from planet_jax.runs.trained import Policy, Trained, first_image
+from planet_jax.runs.trained.agent import Policy, Trained, first_image
 from planet_jax.scores.numbers import significant
 
 

@@ -9,7 +9,8 @@ import numpy as np
 from gymnasium.spaces import Box, Dict, Discrete, MultiBinary, MultiDiscrete, Tuple
 
 from planet_jax.config import Env
-from planet_jax.envs import images, spaces
+from planet_jax.envs import spaces
+from planet_jax.envs.own import images
 
 
 class Mismatch(Exception):

@@ -15,7 +15,7 @@ from planet_jax import collector, envs, keys, replay
 from planet_jax.ops import images
 from planet_jax.runs import evaluation
 from planet_jax.runs.run import Run, one_seed
-from planet_jax.storage.run_folder import newest_checkpoint, read_config
+from planet_jax.storage.run_files import newest_checkpoint, read_config
 from planet_jax.types import Belief, Params, Steps
 
 

@@ -13,7 +13,7 @@ import gymnasium
 import numpy as np
 
 from planet_jax.envs import spaces
-from planet_jax.envs.suite import Suite
+from planet_jax.envs.suite.environment import Suite
 
 
 class States(NamedTuple):

@@ -6,10 +6,10 @@ import jax
 import numpy as np
 
 from planet_jax.config import Spec
-from planet_jax.runs.progress import Seed
 from planet_jax.runs.run import one_seed
+from planet_jax.runs.training.progress import Seed
 from planet_jax.storage import episodes
-from planet_jax.storage.run_folder import FolderError
+from planet_jax.storage.run_files import FolderError
 from planet_jax.types import Steps, TrainState, Trajectory
 
 

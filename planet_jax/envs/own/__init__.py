@@ -1,0 +1,1 @@
+"""The user's own environments: conversion of their spaces, and their errors."""

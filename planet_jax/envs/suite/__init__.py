@@ -1,0 +1,1 @@
+"""dm_control's suite: its tasks, its images, and its simulator to plan with."""

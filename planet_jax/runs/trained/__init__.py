@@ -1,0 +1,1 @@
+"""A trained agent: to load, to look at, to report on, to export."""

@@ -1,0 +1,1 @@
+"""One training: its loop, and the parts that the loop is given."""

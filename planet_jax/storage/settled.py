@@ -1,0 +1,71 @@
+"""Whether a command continues the run in a folder: its settings must be those that the run was begun with."""
+
+from pathlib import Path
+from typing import Any, Literal
+
+from planet_jax import config
+from planet_jax.storage import names
+from planet_jax.storage.run_files import FolderError, checkpoints, read_config
+
+SETTLED = ('task', 'preset', 'seed', 'config')
+"""Entries of `config.json` that may not change when a run continues, except for the fields in `FREE`."""
+FREE = ('evaluation.every', 'evaluation.episodes', 'evaluation.first', 'evaluation.growth', 'evaluation.full',
+        'evaluation.open_loop', 'learner.most_skipped', 'learner.updates_per_call', 'replay.capacity',
+        'replay.keep_files', 'replay.placement')
+"""Fields of the configuration that may change."""
+Resume = Literal['auto', 'must', 'never']
+"""Whether to continue the run in a folder: if there is one; fail without one; fail if there is one."""
+
+
+def differences(record: dict[str, Any], other: dict[str, Any]) -> list[str]:
+    """The settled fields in which two runs differ, each as 'field: there, here'."""
+
+    def flat(record):
+        values = {name: record[name] for name in SETTLED if name != 'config'}
+        for group, fields in config.to_dict(record['config'].resolve()).items():
+            values |= {f'{group}.{name}': value for name, value in fields.items()}
+        return {name: value for name, value in values.items() if name not in FREE}
+
+    there, here = flat(record), flat(other)
+    return [f'{name}: {there.get(name)} there, {here.get(name)} now'
+            for name in there if there[name] != here.get(name)]
+
+
+def settle(directory: Path, record: dict[str, Any], resume: Resume = 'auto') -> dict[str, Any]:
+    """The content for `config.json`, if the folder is new or belongs to the same run.
+
+    Args:
+        directory: LOGDIR/TASK/METHOD/SEED.
+        record: of the run, or the part that identifies it; its 'config' is a `Config`.
+        resume: see `Resume`.
+
+    Returns:
+        the record with the names of its metrics, and with what a continued run keeps.
+
+    Raises:
+        FolderError: the folder belongs to a run with other settings, which the message lists; or it is not as `resume`
+            demands.
+    """
+    if resume == 'must' and not checkpoints(directory):
+        raise FolderError(f'{directory} has no checkpoint to continue from, but --resume must was given: check the '
+                          f'folder, or leave out --resume to begin a run.')
+    if not (directory / 'config.json').exists():
+        return record | {'names': names.NEWEST}
+    if resume == 'never':
+        raise FolderError(f'{directory} holds a run already, but --resume never was given: name another folder by '
+                          f'--method or --logdir, or leave out --resume to continue the run.')
+    before = read_config(directory, trust_task=True)
+    changed = differences(before, record)
+    if changed:
+        raise FolderError(f'{directory} belongs to a run with other settings. Use these, or name another folder '
+                          f'by --method or --logdir:\n  ' + '\n  '.join(changed))
+    kept = {name: before[name] for name in ('exact', 'dropped_episodes', 'fit', 'begin_with') if name in before}
+    return record | kept | {'names': before.get('names', 1)} | _earlier(before, record)
+
+
+def _earlier(before: dict[str, Any], record: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
+    """An entry 'earlier' with versions and devices of the run so far, oldest first, if they differ from today's."""
+    made_by = {name: before[name] for name in ('versions', 'device', 'commit', 'flags') if name in before}
+    same = all(record.get(name) == value for name, value in made_by.items())
+    earlier = before.get('earlier', []) + ([] if same else [made_by])
+    return {'earlier': earlier} if earlier else {}
