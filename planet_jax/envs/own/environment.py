@@ -96,7 +96,7 @@ class OwnTask(gymnasium.Wrapper):
             _aim_anew(self.env)
         return observation, {}
 
-    def step(self, action):
+    def step(self, action: np.ndarray):
         """One environment step: (observation, reward, terminated, truncated, {}).
 
         Args:

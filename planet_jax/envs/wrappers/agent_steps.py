@@ -60,7 +60,7 @@ class AgentSteps(gymnasium.Wrapper):
             self.observation_space = spaces.vectors(0)
         self._done = 0
 
-    def reset(self, *, seed=None, options=None):
+    def reset(self, *, seed: int | None = None, options: dict | None = None):
         """Begin an episode: (observation, {}).
 
         Args:
