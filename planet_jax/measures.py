@@ -10,6 +10,8 @@ reconstruction by the posterior. The open loop starts from a posterior and sees 
 what a planner relies on (section 5 of the paper, figure 3).
 """
 
+from typing import Any
+
 import distrax
 import jax
 import jax.numpy as jnp
@@ -33,14 +35,14 @@ class Errors:
 
     Attributes:
         observation: averaged over an image's pixels and colours, where 0 is black and 1 full, or over a vector's
-            entries. Images carry the noise that fills the colour bits left out, so no error is below its variance,
-            1 / (12 * 4^bits): 8.1e-5 for 5 bits.
+            entries; a dict of these where observations have several parts. Images carry the noise that fills the colour
+            bits left out, so no error is below its variance, 1 / (12 * 4^bits): 8.1e-5 for 5 bits.
         moving: the same over the entries that differ from the data's mean by more than `MOVING`.
         reward: of the reward of an agent step.
     """
 
-    observation: jax.Array
-    moving: jax.Array
+    observation: Any
+    moving: Any
     reward: jax.Array
 
 
@@ -58,7 +60,7 @@ class Episodes:
         reward: [E, S, H], true
         predicted_reward: [E, S, H]
         started: [E, S], whether the episode has all H rows after the start
-        share: [E, T+1] and [E, S, H], of the entries that move; weights of `moving`
+        share: [E, T+1] and [E, S, H], of the entries that move; weights of `moving`, and a dict where that is one
     """
 
     filtering: Errors
@@ -72,7 +74,7 @@ class Episodes:
     reward: jax.Array
     predicted_reward: jax.Array
     started: jax.Array
-    share: tuple[jax.Array, jax.Array]
+    share: tuple[Any, Any]
 
 
 def without_noise(model: WorldModel, quiet: bool | jax.Array = True) -> WorldModel:
@@ -113,43 +115,53 @@ def predict(model: WorldModel, params: Params, key: jax.Array, episode: Trajecto
         raise ValueError(f'An episode of {rows} rows is too short to see {CONTEXT} of them and predict {horizon} more.')
     prepare_key, observe_key, imagine_key = jax.random.split(key, 3)
     truth = model.prepare(prepare_key, episode.observation)
-    moving = jnp.abs(truth - mean[0]) > MOVING
+    moving = jax.tree.map(lambda true, mean: jnp.abs(true - mean) > MOVING, truth, mean[0])
     embeddings = jax.vmap(model.encode, (None, 0))(params, truth)
     priors, posteriors = world_model.observe(model, params, observe_key, embeddings, episode.action, model.initial())
     step, decode, reward = (jax.vmap(function, axes) for function, axes in (
         (model.prior, (None, 0, 0, 0)), (model.decode, (None, 0)), (model.reward, (None, 0))))
-
-    def errors(observation, predicted_reward, rows):
-        """Of a prediction of these rows [n]: observations [n, ...] or [...], and rewards."""
-        squared = jnp.square(observation - truth[rows])
-        entries = tuple(range(1, squared.ndim))
-        some = jnp.where(moving[rows], squared, 0).sum(entries) / jnp.maximum(moving[rows].sum(entries), 1)
-        return Errors(squared.mean(entries), some, jnp.square(predicted_reward - episode.reward[rows]))
-
     starts = jnp.arange(CONTEXT - 1, rows - horizon, stride)
+    at = starts[:, None] + jnp.arange(1, horizon + 1)
 
     def advance(latents, inputs):
         key, ahead = inputs
-        at = starts + ahead
-        latents = step(params, jax.random.split(key, len(starts)), latents, episode.action[at])
-        rewards = reward(params, latents.features)
-        return latents, (errors(decode(params, latents.features), rewards, at),
-                         errors(truth[starts], episode.reward[starts], at), errors(*mean, at),
-                         episode.reward[at], rewards, moving[at].mean(tuple(range(1, moving.ndim))))
+        latents = step(params, jax.random.split(key, len(starts)), latents, episode.action[starts + ahead])
+        return latents, latents.features
 
     inputs = jax.random.split(imagine_key, horizon), 1 + jnp.arange(horizon)
-    found = jax.lax.scan(advance, jax.tree.map(lambda leaf: leaf[starts], posteriors), inputs)[1]
-    model_errors, still, constant, true, predicted, share = jax.tree.map(lambda leaf: leaf.swapaxes(0, 1), found)
+    imagined = jax.lax.scan(advance, jax.tree.map(lambda leaf: leaf[starts], posteriors), inputs)[1].swapaxes(0, 1)
+    # One call of each head for all that is predicted, since each is a program of its own to the compiler.
+    features = jnp.concatenate([posteriors.features, imagined.reshape(-1, imagined.shape[-1])])
+    (filtered, filtered_reward), (ahead, rewards) = (jax.tree.map(cut, (decode(params, features), reward(
+        params, features))) for cut in (lambda leaf: leaf[:rows], lambda leaf: leaf[rows:].reshape(
+            *at.shape, *leaf.shape[1:])))
+
+    def errors(observation, predicted_reward, rows):
+        """Of a prediction of rows [...]: observations [..., *shape], or such that broadcast, and rewards."""
+        def of_part(guess, true, moving):
+            squared, moving = jnp.square(guess - true[rows]), moving[rows]
+            entries = tuple(range(rows.ndim, squared.ndim))
+            some = jnp.where(moving, squared, 0).sum(entries) / jnp.maximum(moving.sum(entries), 1)
+            return squared.mean(entries), some
+
+        found = jax.tree.map(of_part, observation, truth, moving)
+        whole, some = jax.tree.transpose(jax.tree.structure(truth), jax.tree.structure((0, 0)), found)
+        return Errors(whole, some, jnp.square(predicted_reward - episode.reward[rows]))
+
+    def share(rows):
+        return jax.tree.map(lambda moving: moving[rows].mean(tuple(range(rows.ndim, rows.ndim + moving.ndim - 1))),
+                            moving)
+
     every = jnp.arange(rows)
+    still = jax.tree.map(lambda true: true[starts][:, None], truth), episode.reward[starts][:, None]
     return Episodes(
-        filtering=errors(decode(params, posteriors.features), reward(params, posteriors.features), every),
-        filtering_mean=errors(*mean, every),
+        filtering=errors(filtered, filtered_reward, every), filtering_mean=errors(*mean, every),
         kl=distrax.MultivariateNormalDiag(posteriors.mean, posteriors.std).kl_divergence(
             distrax.MultivariateNormalDiag(priors.mean, priors.std)),
         latent_mean=posteriors.mean, valid=every < episode.length,
-        open_loop=model_errors, still=still, mean=constant, reward=true, predicted_reward=predicted,
-        started=starts + horizon < episode.length,
-        share=(moving.mean(tuple(range(1, moving.ndim))), share))
+        open_loop=errors(ahead, rewards, at), still=errors(*still, at), mean=errors(*mean, at),
+        reward=episode.reward[at], predicted_reward=rewards, started=starts + horizon < episode.length,
+        share=(share(every), share(at)))
 
 
 def of_episodes(model: WorldModel, params: Params, key: jax.Array, episodes: Trajectory,
@@ -167,7 +179,9 @@ def of_episodes(model: WorldModel, params: Params, key: jax.Array, episodes: Tra
         stride: see `predict`.
 
     Returns:
-        numbers by name, scalars [] but for those marked. X is each of observation, moving and reward.
+        numbers by name, scalars [] but for those marked. X is each of observation, moving and reward; where
+        observations have several parts, the first two are means over the parts, and X is each of observation/NAME and
+        moving/NAME too.
 
         - `filtering/X`, `filtering_mean/X`: squared error of the filter after the context, and of the data's mean.
         - `open_loop/X`, `still/X`, `mean/X`: [H], squared error by steps ahead, and that of the baselines.
@@ -187,9 +201,12 @@ def of_episodes(model: WorldModel, params: Params, key: jax.Array, episodes: Tra
             ('open_loop', found.open_loop, started, found.share[1], (0, 1)),
             ('still', found.still, started, found.share[1], (0, 1)),
             ('mean', found.mean, started, found.share[1], (0, 1))):
-        metrics |= {f'{name}/observation': _mean(errors.observation, weights, axes),
-                    f'{name}/moving': _mean(errors.moving, weights * share, axes),
-                    f'{name}/reward': _mean(errors.reward, weights, axes)}
+        metrics |= _with_mean(f'{name}/observation', jax.tree.map(
+            lambda squared, weights=weights, axes=axes: _mean(squared, weights, axes), errors.observation))
+        metrics |= _with_mean(f'{name}/moving', jax.tree.map(
+            lambda squared, share, weights=weights, axes=axes: _mean(squared, weights * share, axes),
+            errors.moving, share))
+        metrics[f'{name}/reward'] = _mean(errors.reward, weights, axes)
     sums = found.predicted_reward.sum(-1), found.reward.sum(-1)
     predicted, true = calibration(*sums, found.started)
     return metrics | {
@@ -215,14 +232,14 @@ def data_mean(model: WorldModel, key: jax.Array, episodes: Trajectory) -> tuple[
         key, episode = pair
         valid = jnp.arange(len(episode.reward)) < episode.length
         prepared = model.prepare(key, episode.observation)
-        weights = valid.reshape(-1, *[1] * (prepared.ndim - 1))
-        sums = (weights * prepared).sum(0), (valid * episode.reward).sum(), valid.sum().astype(jnp.float32)
+        seen = jax.tree.map(lambda rows: (valid.reshape(-1, *[1] * (rows.ndim - 1)) * rows).sum(0), prepared)
+        sums = seen, (valid * episode.reward).sum(), valid.sum().astype(jnp.float32)
         return jax.tree.map(jnp.add, total, sums), None
 
-    shape = episodes.observation.shape[2:]
-    start = jnp.zeros(shape), jnp.zeros(()), jnp.zeros(())
+    nothing = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape[2:]), episodes.observation)
+    start = nothing, jnp.zeros(()), jnp.zeros(())
     (observation, reward, count), _ = jax.lax.scan(one, start, (jax.random.split(key, len(episodes.length)), episodes))
-    return observation / count, reward / count
+    return jax.tree.map(lambda total: total / count, (observation, reward))
 
 
 def r2(predicted: jax.Array, true: jax.Array, valid: jax.Array | None = None) -> jax.Array:
@@ -314,6 +331,14 @@ def coming(reward: np.ndarray, horizon: int) -> np.ndarray:
         float64 [T+1-H], entry t the sum of the rewards of rows t + 1 to t + H.
     """
     return np.convolve(np.asarray(reward, np.float64)[1:], np.ones(horizon), 'valid')
+
+
+def _with_mean(name, found):
+    """A metric; of several parts, that of each, and under its name their mean, of those that have one."""
+    if not isinstance(found, dict):
+        return {name: found}
+    return {name: jnp.nanmean(jnp.stack(list(found.values())), 0)} | {
+        f'{name}/{part}': value for part, value in found.items()}
 
 
 def _mean(values, weights, axes=None):

@@ -66,7 +66,7 @@ class Prediction:
         """Puts an episode beside its prediction from `predict`.
 
         Args:
-            episode: without batch axes, longer than the context.
+            episode: without batch axes, longer than the context; its observation is an array.
             predicted: means of the observations [T+1, ...], as the decoder makes them.
             rewards: [T+1].
         """
@@ -75,6 +75,32 @@ class Prediction:
         if true.dtype == np.uint8:
             true, predicted = true.astype(np.float32) / 255, predicted + 0.5
         return cls(true, predicted, np.asarray(episode.reward)[:length], np.asarray(rewards)[:length])
+
+    @classmethod
+    def of_parts(cls, episode: Trajectory, predicted: Any, rewards: jax.Array) -> 'dict[str, Prediction]':
+        """The prediction of each part of the observations by its name, or the only one by an empty name; see `of`."""
+        if not isinstance(episode.observation, dict):
+            return {'': cls.of(episode, predicted, rewards)}
+        return {name: cls.of(episode.replace(observation=part), predicted[name], rewards)
+                for name, part in episode.observation.items()}
+
+
+def errors_of(predictions: dict[str, Prediction]) -> dict[str, Any]:
+    """The errors of a prediction; of one in several parts their mean, and those of each part.
+
+    Args:
+        predictions: see `Prediction.of_parts`.
+
+    Returns:
+        see `Prediction.errors`; with several parts also `observation_error/NAME` and `still_error/NAME` of each.
+    """
+    found = {name: prediction.errors() for name, prediction in predictions.items()}
+    line, *_ = found.values()
+    if len(found) > 1:
+        for error in ('observation_error', 'still_error'):
+            line = line | {error: np.mean([each[error] for each in found.values()], 0).tolist()} | {
+                f'{error}/{name}': each[error] for name, each in found.items()}
+    return line
 
 
 def predict(model: WorldModel, params: Params, key: jax.Array, observations: jax.Array, actions: jax.Array,

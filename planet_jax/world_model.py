@@ -78,7 +78,8 @@ def open_loop(model: WorldModel, params: Params, key: jax.Array, observations: j
         a Latent with a leading [L]: posteriors, then what was imagined from the last of them.
     """
     prepare_key, observe_key, imagine_key = jax.random.split(key, 3)
-    embeddings = jax.vmap(model.encode, (None, 0))(params, model.prepare(prepare_key, observations[:context]))
+    embeddings = jax.vmap(model.encode, (None, 0))(params, model.prepare(
+        prepare_key, jax.tree.map(lambda rows: rows[:context], observations)))
     _, filtered = observe(model, params, observe_key, embeddings, actions[:context], model.initial())
     last = jax.tree.map(lambda rows: rows[-1], filtered)
     imagined = imagine(model, params, imagine_key, actions[context:], last)

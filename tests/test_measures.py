@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from planet_jax import measures
+from planet_jax.runs.measuring import plain, unexplained
 from planet_jax.types import Latent, Trajectory, WorldModel
 
 ROWS, HORIZON = 40, 3
@@ -86,6 +87,31 @@ def test_errors_of_drift_and_blur_are_those_that_were_put_in():
     sums = 0.5 * (3 * np.arange(4, ROWS - HORIZON, 2) + 6)
     assert found['r2'] == pytest.approx(1 - 1.2**2 / sums.var(), rel=1e-3)
     np.testing.assert_allclose(found['calibration/predicted'] - found['calibration/true'], 1.2, rtol=1e-4)
+
+
+def test_several_parts_have_an_error_each_and_their_mean():
+    parted = MODEL._replace(prepare=lambda key, observation: observation,
+                            encode=lambda params, seen: jnp.array([seen['place'][0], 0]),
+                            decode=lambda params, features: {'place': features[:1], 'still': features[1:]})
+    data = episodes(steps=[0.5, 0.5], lengths=[ROWS, 30])
+    whole = measured(data, drift=0.1, blur=0.2)
+    data = data.replace(observation={'place': data.observation[..., :1], 'still': data.observation[..., 1:]})
+    mean = jax.jit(functools.partial(measures.data_mean, parted))(KEY, data)
+    assert jax.tree.map(jnp.shape, mean) == ({'place': (1,), 'still': (1,)}, ())
+    mean = jax.tree.map(np.zeros_like, mean)
+    found = jax.jit(lambda params, data: measures.of_episodes(
+        parted, params, KEY, data, mean, free_nats=1.0, horizon=HORIZON, stride=2))(
+            dict(drift=0.1, blur=0.2, prior_std=1.0, noise=0.0), data)
+    for name, value in whole.items():  # Each part has one of two entries, and only that of the place moves.
+        np.testing.assert_allclose(found[name], value, rtol=1e-5, err_msg=name)
+        if name.endswith('observation'):
+            np.testing.assert_allclose(found[f'{name}/place'], 2 * value, rtol=1e-5)
+            np.testing.assert_allclose(found[f'{name}/still'], 0, atol=1e-9)
+        if name.endswith('moving'):
+            np.testing.assert_allclose(found[f'{name}/place'], value, rtol=1e-5)
+            assert np.isnan(found[f'{name}/still']).all()
+    # A part that does not vary counts nothing.
+    assert unexplained(plain(found)) == pytest.approx(unexplained(plain(whole)), rel=1e-4)
 
 
 def test_rows_after_the_end_count_nothing():

@@ -1,13 +1,16 @@
 """Observations in several parts: an image and a vector, from the environment to the plan."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from planet_jax import learner, objective, replay, world_model
+from planet_jax import learner, objective, open_loop, replay, world_model
 from planet_jax.config import Learner, Model, Objective, Spec
 from planet_jax.networks import make_world_model
+from planet_jax.pictures.open_loop import write_parts
 from planet_jax.storage import episodes
 from planet_jax.types import Trajectory
 
@@ -77,6 +80,22 @@ def test_each_part_has_its_likelihood_and_its_weight(model, params):
     after, _ = jax.jit(update)(state, KEY, batch)
     changed = jax.tree.map(lambda new, old: (np.asarray(new) != old).any(), after.params, params)
     assert all(jax.tree.leaves(changed['encoder'])) and all(jax.tree.leaves(changed['decoder']))
+
+
+def test_each_part_has_an_open_loop_prediction_and_pictures(model, params, tmp_path):
+    given = episode(0)
+    predicted, rewards = jax.jit(functools.partial(open_loop.predict, model))(
+        params, KEY, given.observation, given.action)
+    found = open_loop.Prediction.of_parts(given, predicted, rewards)
+    assert {name: part.predicted.shape for name, part in found.items()} == {'camera': (7, 16, 20, 2), 'joints': (7, 3)}
+    errors = open_loop.errors_of(found)
+    for name, part in found.items():
+        assert errors[f'observation_error/{name}'] == part.errors()['observation_error']
+    np.testing.assert_allclose(errors['observation_error'], np.mean(
+        [errors[f'observation_error/{name}'] for name in found], 0))
+    assert errors['horizon'] == [1, 2] and errors['reward_error'] == found['joints'].errors()['reward_error']
+    assert write_parts(tmp_path / '000004', found, 'title', 10).name == '000004-camera.png'
+    assert {path.name for path in tmp_path.iterdir()} == {'000004-camera.png', '000004-camera.mp4', '000004-joints.png'}
 
 
 @pytest.mark.parametrize('on_host', [False, True])

@@ -16,6 +16,11 @@ def vectors(size: int) -> gymnasium.spaces.Box:
     return gymnasium.spaces.Box(-np.inf, np.inf, (size,), np.float32)
 
 
+def parts(spaces: dict[str, gymnasium.Space]) -> gymnasium.spaces.Dict:
+    """Observations in several parts, in the order of the names as they are given."""
+    return gymnasium.spaces.Dict(list(spaces.items()))  # Of a dict, gymnasium would sort the names.
+
+
 def actions(size: int) -> gymnasium.spaces.Box:
     """Actions, float32 [A] in [-1, 1]."""
     return gymnasium.spaces.Box(-1.0, 1.0, (size,), np.float32)

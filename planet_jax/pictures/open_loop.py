@@ -15,6 +15,24 @@ CURVES = 12
 """Largest number of a vector's entries that are drawn."""
 
 
+def write_parts(path: Path, predictions: dict[str, Prediction], title: str, frames_per_second: float) -> Path:
+    """Writes the pictures of each part of a prediction: PATH-NAME.png and so on, or PATH.png if it has no parts.
+
+    Args:
+        path: see `write_pictures`.
+        predictions: see `Prediction.of_parts`.
+        title: see `write_pictures`.
+        frames_per_second: see `write_pictures`.
+
+    Returns:
+        the PNG of the first part that is an image, or else of the first part.
+    """
+    ordered = sorted(predictions.items(), key=lambda named: not named[1].images)
+    return [write_pictures(path.with_name(f'{path.name}-{name}' if name else path.name), prediction,
+                           f'{title}, {name}' if name else title, frames_per_second)
+            for name, prediction in ordered][0]
+
+
 def write_pictures(path: Path, prediction: Prediction, title: str, frames_per_second: float) -> Path:
     """Writes a strip and a video of images, or a plot of vectors: PATH.png and PATH.mp4.
 

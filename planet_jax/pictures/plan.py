@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import matplotlib
 import numpy as np
 from flax import struct
@@ -46,7 +47,7 @@ class Iteration:
 
 
 def search(params: Any, key: jax.Array, root: Any, dynamics: planning.Dynamics, planner: planning.Planner,
-           state: planning.PlanState | None,
+           state: planning.PlanState | None, compiled: Callable[[Callable], Callable] = jax.jit,
            **options: Any) -> tuple[planning.Plan, list[Iteration]]:
     """One plan with the planner's own random numbers, and all candidates of every iteration.
 
@@ -57,19 +58,26 @@ def search(params: Any, key: jax.Array, root: Any, dynamics: planning.Dynamics, 
         dynamics: see `planning.rollouts`.
         planner: the planner.
         state: of the planner before this plan.
+        compiled: compiles the search.
         **options: of `planning.rollouts`.
     """
 
-    @jax.jit
     def run(key, root, state):
         model = params, root, dynamics
         plan, _ = planner.step(key, planning.rollouts(*model, **options), state, record=True)
-        looked = {name: option for name, option in options.items() if name in ('sample_root', 'alive')}
-        look = planning.visited(*model, **looked)
-        return plan, [Iteration(seen.actions, *look(seen.key, seen.actions), seen.returns, seen.mean, seen.std)
-                      for seen in plan.record]
+        asked = {name: option for name, option in options.items() if name in ('sample_root', 'alive')}
+        look = planning.visited(*model, **asked)
+        seen = plan.record
+        if len(planner.parts.sizes) > 1 and len(set(planner.parts.sizes)) == 1:  # One program for all iterations.
+            states = jax.lax.map(lambda pair: look(*pair), jax.tree.map(
+                lambda *leaves: jnp.stack(leaves), *((each.key, each.actions) for each in seen)))
+            looked = [jax.tree.map(lambda leaf, index=index: leaf[index], states) for index in range(len(seen))]
+        else:
+            looked = [look(each.key, each.actions) for each in seen]
+        return plan, [Iteration(each.actions, *visited, each.returns, each.mean, each.std)
+                      for each, visited in zip(seen, looked)]
 
-    return jax.device_get(run(key, root, state))
+    return jax.device_get(compiled(run)(key, root, state))
 
 
 def plots(found: list[Iteration], elites: int, before: np.ndarray, title: str) -> np.ndarray:

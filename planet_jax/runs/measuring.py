@@ -95,11 +95,15 @@ def unexplained(measured: dict[str, Any]) -> float:
     """One number to compare models of the same data by; smaller is better.
 
     The open-loop error over all H steps is divided by the error of the data's mean. The shares of observations and of
-    rewards are added, so a model that predicts the means scores 2. Data that does not vary is left out.
+    rewards are added, so a model that predicts the means scores 2. Of several parts of observations the shares are
+    averaged. Data that does not vary is left out.
 
     Args:
         measured: of `measures.of_episodes`, as plain values.
     """
-    shares = [np.mean(measured[f'open_loop/{name}']) / spread for name in ('observation', 'reward')
-              if (spread := np.mean(measured[f'mean/{name}'])) > 0]
-    return float(sum(shares))
+    def share(*names):
+        return [np.mean(measured[f'open_loop/{name}']) / spread for name in names
+                if (spread := np.mean(measured[f'mean/{name}'])) > 0]
+
+    parts = [name.removeprefix('mean/') for name in measured if name.startswith('mean/observation/')]
+    return float(sum(np.mean(shares) for shares in (share(*parts or ['observation']), share('reward')) if shares))

@@ -8,8 +8,8 @@ from typing import Any
 import jax
 
 from planet_jax import envs, keys
-from planet_jax.open_loop import CONTEXT, Prediction, predict
-from planet_jax.pictures.open_loop import write_pictures
+from planet_jax.open_loop import CONTEXT, Prediction, errors_of, predict
+from planet_jax.pictures.open_loop import write_parts
 from planet_jax.runs.measuring import horizon_of, make_measure_of_one, plain
 from planet_jax.runs.run import Run
 from planet_jax.storage.run_folder import RunFolder
@@ -29,11 +29,10 @@ class OpenLoop:
         self._run, self._say = run, say
         self._predict = run.compiled(functools.partial(predict, run.model))
         horizon = horizon_of(run.config, min(run.task_steps))
-        self._parts = bool(run.spec.parts)  # Of several parts, errors and pictures are not made.
-        self._measure = None if self._parts or not horizon else run.compiled(
-            make_measure_of_one(run.model, run.config.resolve(), horizon))
+        self._measure = run.compiled(make_measure_of_one(
+            run.model, run.config.resolve(), horizon)) if horizon else None
 
-    def of(self, params: Params, root: jax.Array, episode: Trajectory) -> Prediction | None:
+    def of(self, params: Params, root: jax.Array, episode: Trajectory) -> dict[str, Prediction]:
         """Predicts an episode, always with the same noise.
 
         Args:
@@ -42,11 +41,11 @@ class OpenLoop:
             episode: without batch axes.
 
         Returns:
-            the prediction; None if the episode is not longer than the context, or its observations have several parts.
+            see `Prediction.of_parts`; empty if the episode is not longer than the context.
         """
-        if self._parts or int(episode.length) <= CONTEXT:
-            return None
-        return Prediction.of(episode, *self._predict(
+        if int(episode.length) <= CONTEXT:
+            return {}
+        return Prediction.of_parts(episode, *self._predict(
             params, keys.stream(root, 'open_loop'), episode.observation, episode.action))
 
     def record(self, folder: RunFolder, line: dict[str, Any], params: Params, root: jax.Array, episode: Trajectory,
@@ -65,22 +64,21 @@ class OpenLoop:
             frames_per_second: of the video.
 
         Returns:
-            the errors, see `Prediction.errors`, empty if the episode is not longer than the context; and the PNG, or
-            None.
+            the errors, see `errors_of`, empty if the episode is not longer than the context; and the PNG, or None.
         """
-        prediction, picture = self.of(params, root, episode), None
-        if prediction is None:
+        predictions, picture = self.of(params, root, episode), None
+        if not predictions:
             return {}, None
         task = line['task']
         name = f'{line["episodes"]:06d}' + f'-{envs.file_name(task)}' * (len(self._run.tasks) > 1)
         title = f'{task} after {line["episodes"]} episodes'
         try:
-            picture = write_pictures(folder.directory / 'open_loop' / name, prediction, title, frames_per_second)
+            picture = write_parts(folder.directory / 'open_loop' / name, predictions, title, frames_per_second)
         except Exception as error:  # whatever ffmpeg, its Python side or the disk may raise
             self._say(f'The open-loop prediction could not be drawn ({type(error).__name__}: {error}); training goes '
                       f'on, and --evaluation.open-loop False leaves it out.')
             self._say = lambda sentence: None
-        errors = prediction.errors()
+        errors = errors_of(predictions)
         if not any(all(line[name] == there[name] for name in ('task', 'episodes', 'updates'))
                    for there in folder.lines('open_loop.jsonl')):
             folder.append('open_loop.jsonl', line | errors)

@@ -16,6 +16,9 @@ from planet_jax.runs.devices import available_devices, device_name, flags, memor
 from planet_jax.seeds import over_seeds
 from planet_jax.types import Steps, TrainState, WorldModel
 
+QUICK: dict[str, Any] = {'xla_backend_optimization_level': 0, 'xla_llvm_disable_expensive_passes': True}
+"""Options of XLA for a program that is run once on a CPU, as `jax_disable_most_optimizations` sets them."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Run:
@@ -97,14 +100,21 @@ class Run:
         """The world model, for use besides the steps."""
         return make_world_model(self.config.model, self.spec)
 
-    def compiled(self, function: Callable) -> Callable:
-        """Compiles a function of the model with the precision of the steps."""
+    def compiled(self, function: Callable, once: bool = False) -> Callable:
+        """Compiles a function of the model with the precision of the steps.
+
+        Args:
+            function: of arrays.
+            once: whether it is called so rarely that compiling takes longer: on a CPU it is then optimized less, which
+                changes numbers by rounding.
+        """
 
         def run(*arguments):
             with jax.default_matmul_precision(self.config.model.precision):
                 return function(*arguments)
 
-        return jax.jit(run)
+        quick = once and available_devices()[0].platform == 'cpu'
+        return jax.jit(run, compiler_options=QUICK if quick else None)
 
     @property
     def updates_per_call(self) -> int:

@@ -4,17 +4,17 @@ All episodes are checked before any is used, and the message names each that is 
 """
 
 import functools
-import warnings
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
+import jax
 import numpy as np
 
 from planet_jax.config import Spec
-from planet_jax.config.checks import LARGEST_BOUND
 from planet_jax.config.fitted import CHANNELS
+from planet_jax.storage import minari_sets
 from planet_jax.storage.layout import Layout
 from planet_jax.types import Trajectory
 
@@ -48,8 +48,9 @@ class Data(NamedTuple):
             return np.concatenate([leaf, np.zeros((spec.steps + 1 - len(leaf), *leaf.shape[1:]), leaf.dtype)])
 
         chosen = [self.episodes[number] for number in numbers]
-        observation, action, reward = (np.stack([padded(getattr(episode, name)) for episode in chosen])
-                                       for name in ('observation', 'action', 'reward'))
+        observation, action, reward = (
+            jax.tree.map(lambda *leaves: np.stack([padded(leaf) for leaf in leaves]), *(
+                getattr(episode, name) for episode in chosen)) for name in ('observation', 'action', 'reward'))
         terminated = np.array([bool(episode.terminated) for episode in chosen]) if spec.ends else None
         return Trajectory(observation, action, reward, np.array([episode.length for episode in chosen]), terminated)
 
@@ -66,7 +67,8 @@ def read(source: str, layout: Layout) -> Data:
     """
     folder = Path(source).expanduser()
     if (folder / 'data' / 'metadata.json').is_file() or not folder.exists():
-        return _gather(source, _minari(source, folder, layout))
+        return _gather(source, ((name, functools.partial(_of_minari, read_one, layout)) for name, read_one in (
+            minari_sets.read(source, folder))))
     paths = sorted((folder / 'episodes' if (folder / 'config.json').exists() else folder).glob('*.npz'))
     if not paths:
         raise ValueError(f'{folder} has no .npz files: name a folder of episodes, a run folder, or a Minari data set.')
@@ -102,13 +104,14 @@ def check_fit(data: Data, spec: Spec, what: str) -> None:
     Raises:
         ValueError: they differ.
     """
-    of_data, wanted = data.spec, spec
-    if of_data[:3] != wanted[:3] or of_data.steps > wanted.steps:
+    def seen(spec):
+        return sorted(spec.parts) or [('', *spec[:2])]
+
+    if (seen(data.spec), data.spec.action_size) != (seen(spec), spec.action_size) or data.spec.steps > spec.steps:
         def told(spec):
-            return (f'{spec.observation_dtype} {spec.observation_shape}, {spec.action_size} actions, at most '
-                    f'{spec.steps} steps')
-        raise ValueError(f'The episodes of {data.source} do not fit {what}: they have {told(of_data)}, but it has '
-                         f'{told(wanted)}. Set --env.size or --env.observation to match.')
+            return f'{_told(seen(spec))}, {spec.action_size} actions, at most {spec.steps} steps'
+        raise ValueError(f'The episodes of {data.source} do not fit {what}: they have {told(data.spec)}, but it '
+                         f'has {told(spec)}. Set --env.size, --env.observation or --env.keys to match.')
 
 
 def _gather(source: str, readers: Iterator[tuple[str, Callable[[], Trajectory]]]) -> Data:
@@ -130,15 +133,26 @@ def _gather(source: str, readers: Iterator[tuple[str, Callable[[], Trajectory]]]
                          f'Repair or remove these:\n  ' + '\n  '.join([*faults[:MOST_TOLD], *more]))
     if not found:
         raise ValueError(f'{source} has no episodes.')
-    first = found[0]
-    spec = Spec(first.observation.shape[1:], str(first.observation.dtype), first.action.shape[1],
-                max(int(episode.length) for episode in found) - 1)
-    return Data(source, names, found, spec)
+    actions, steps = found[0].action.shape[1], max(int(episode.length) for episode in found) - 1
+    parts = _parts(found[0])
+    seen = ((), '') if len(parts) > 1 else parts[0][1:]
+    return Data(source, names, found, Spec(*seen, actions, steps, parts=tuple(parts) if len(parts) > 1 else ()))
+
+
+def _parts(episode: Trajectory) -> list[tuple[str, tuple[int, ...], str]]:
+    """Name, shape and dtype of each part of the observations; the name is empty if there is one."""
+    seen = episode.observation if isinstance(episode.observation, dict) else {'': episode.observation}
+    return [(name, rows.shape[1:], str(rows.dtype)) for name, rows in seen.items()]
+
+
+def _told(parts: Sequence[tuple[str, tuple[int, ...], str]]) -> str:
+    return ' and '.join(f'{name} {dtype} {shape}'.strip() for name, shape, dtype in parts)
 
 
 def _kind(episode: Trajectory) -> str:
-    return (f'{episode.observation.dtype} observations {episode.observation.shape[1:]} and {episode.action.shape[1]} '
-            f'actions')
+    *several, (name, shape, dtype) = _parts(episode)
+    seen = f'the observations {_told(_parts(episode))}' if several else f'{dtype} observations {shape}'
+    return f'{seen} and {episode.action.shape[1]} actions'
 
 
 def _archive(path: Path, layout: Layout) -> Trajectory:
@@ -146,10 +160,15 @@ def _archive(path: Path, layout: Layout) -> Trajectory:
         raise ValueError('it cannot be read: it is damaged, or no .npz file')
     try:
         with np.load(path, allow_pickle=False) as archive:
-            missing = [name for name in (layout.observation, layout.action, layout.reward) if name not in archive]
+            # As `episodes.write` names the parts of observations.
+            own_parts = [] if 'observation' in archive else [
+                name for name in archive.files if name.startswith('observation.')]
+            seen = own_parts if own_parts and layout.observation == Layout.observation else layout.observation
+            missing = [name for name in (*seen, layout.action, layout.reward) if name not in archive]
             if missing:
                 raise ValueError(f'it has no array {missing[0]!r}, but {", ".join(archive.files) or "none"}')
-            arrays = [archive[name] for name in (layout.observation, layout.action, layout.reward)]
+            arrays = [joined({name.removeprefix('observation.'): archive[name] for name in seen}),
+                      archive[layout.action], archive[layout.reward]]
             own = 'length' in archive
             length = int(archive['length']) if own else None
             terminated = bool(archive['terminated'].any()) if 'terminated' in archive else False
@@ -158,19 +177,36 @@ def _archive(path: Path, layout: Layout) -> Trajectory:
     except Exception as error:  # zipfile, zlib and NumPy each fail in ways of their own, many of them undocumented
         raise ValueError(f'it cannot be read: {error}') from error
     if own:  # This package's layout.
-        if not 1 <= length <= len(arrays[0]):
-            raise ValueError(f'its length is {length}, but it has {len(arrays[0])} rows')
-        arrays = [array[:length] for array in arrays]
+        if not 1 <= length <= len(arrays[1]):
+            raise ValueError(f'its length is {length}, but it has {len(arrays[1])} rows')
+        arrays = jax.tree.map(lambda array: array[:length], arrays)
     observation, action, reward = arrays
     return arrange(observation, action, reward, *((Layout(), 'led') if own else (layout, layout.rows)), terminated)
 
 
-def arrange(observation: np.ndarray, action: np.ndarray, reward: np.ndarray, layout: Layout,
+def joined(parts: dict[str, np.ndarray]) -> Any:
+    """What is learned of the parts of an observation: the only one, a vector of several vectors, or a dict.
+
+    Args:
+        parts: by name, each [rows, ...]; vectors and numbers are joined in their order.
+
+    Raises:
+        ValueError: they are not as long as each other.
+    """
+    if len({np.shape(part)[:1] for part in parts.values()}) > 1:
+        told = ', '.join(f'{name} {np.shape(part)}' for name, part in parts.items())
+        raise ValueError(f'the parts of its observations have different numbers of rows: {told}')
+    if len(parts) > 1 and not any(np.ndim(part) == 4 for part in parts.values()):
+        return np.concatenate([np.reshape(part, (len(part), -1)) for part in parts.values()], 1)
+    return parts if len(parts) > 1 else next(iter(parts.values()))
+
+
+def arrange(observation: Any, action: np.ndarray, reward: np.ndarray, layout: Layout,
             rows: Literal['auto', 'led', 'taken'], terminated: bool = False) -> Trajectory:
     """An episode in this package's layout, see `types.Trajectory`.
 
     Args:
-        observation: [rows, ...].
+        observation: [rows, ...], or a dict of these.
         action: [rows, A], or one row fewer.
         reward: [rows], the same number as actions.
         layout: its bounds of actions are used.
@@ -180,7 +216,9 @@ def arrange(observation: np.ndarray, action: np.ndarray, reward: np.ndarray, lay
     Raises:
         ValueError: the arrays are not an episode.
     """
-    if observation.ndim and len(observation) < 2:
+    several = isinstance(observation, dict)
+    rows_of = next(iter(observation.values())) if several else observation
+    if np.ndim(rows_of) and len(rows_of) < 2:
         raise ValueError('it has no step')
     action = np.reshape(action, (len(action), -1)) if np.ndim(action) else np.zeros((0, 1))
     reward = np.reshape(reward, -1)
@@ -189,28 +227,19 @@ def arrange(observation: np.ndarray, action: np.ndarray, reward: np.ndarray, lay
     with np.errstate(over='ignore'):  # They are kept as float32, in which a large one is infinite.
         reward = reward.astype(np.float32)
     if not np.issubdtype(action.dtype, np.floating):
-        raise ValueError(f'its actions are {action.dtype}, but must be real numbers')
-    if observation.dtype == np.uint8 and observation.ndim == 4:
-        if not 1 <= observation.shape[3] <= CHANNELS:
-            raise ValueError(f'its images are {observation.shape[1:]}, but must be (height, width, channels) with 1 to '
-                             f'{CHANNELS} channels')
-    elif observation.ndim in (1, 2) and observation.dtype.kind in 'fiu':
-        with np.errstate(over='ignore'):
-            observation = observation.reshape(len(observation), -1).astype(np.float32)
-    else:
-        raise ValueError(f'its observations are {observation.dtype} {observation.shape}, but must be uint8 [rows, '
-                         f'height, width, channels] or numbers [rows, n]')
-    count = len(observation)
+        raise ValueError(f'its actions are {action.dtype}, but must be real numbers: write choices as one-hot vectors')
+    observation = {name: _seen(part) for name, part in observation.items()} if several else _seen(observation)
+    count = len(rows_of)
     if len(action) != len(reward) or count - len(action) not in (0, 1):
         raise ValueError(f'it has {count} observations, {len(action)} actions and {len(reward)} rewards, but there '
                          f'must be as many of each, or one action and reward fewer')
-    if not all(np.isfinite(array).all() for array in (observation, action, reward)):
+    if not all(np.isfinite(array).all() for array in jax.tree.leaves((observation, action, reward))):
         raise ValueError('a value is not a finite number of float32')
     middle, half = (layout.action_high + layout.action_low) / 2, (layout.action_high - layout.action_low) / 2
     beyond = np.abs((action - middle) / half).max(initial=0)
     if beyond > 1.001:
         raise ValueError(f'its actions go from {action.min():.4g} to {action.max():.4g}, beyond {layout.action_low:g} '
-                         f'to {layout.action_high:g}: name their bounds')
+                         f'to {layout.action_high:g}: name their bounds, for fit by --action-low and --action-high')
     leading = count == len(action) and (rows == 'led' or rows == 'auto' and not action[0].any() and not reward[0])
     if count == len(action) and not leading and rows == 'auto':
         raise ValueError('it has the same number of actions and observations, and the first action is not zero: say '
@@ -225,40 +254,25 @@ def arrange(observation: np.ndarray, action: np.ndarray, reward: np.ndarray, lay
     return Trajectory(observation, action, reward, np.int32(count), np.bool_(terminated))
 
 
-def _minari(source: str, folder: Path, layout: Layout) -> Iterator[tuple[str, Callable[[], Trajectory]]]:
-    """The episodes of a Minari data set. The bounds of its action space become -1 and 1.
+def _seen(rows: np.ndarray) -> np.ndarray:
+    """Images as they are, and numbers as float32 vectors."""
+    if rows.dtype == np.uint8 and rows.ndim == 4:
+        if not 1 <= rows.shape[3] <= CHANNELS:
+            raise ValueError(f'its images are {rows.shape[1:]}, but must be (height, width, channels) with 1 to '
+                             f'{CHANNELS} channels')
+        return rows
+    if rows.ndim in (1, 2) and rows.dtype.kind in 'fiu':
+        with np.errstate(over='ignore'):
+            return rows.reshape(len(rows), -1).astype(np.float32)
+    raise ValueError(f'its observations are {rows.dtype} {rows.shape}, but must be uint8 [rows, height, width, '
+                     f'channels] or numbers [rows, n]')
 
-    Raises:
-        ValueError: there is no such data set here, minari is not installed, or its actions have no bounds.
-    """
-    try:
-        import minari
-    except ImportError as error:
-        raise ValueError(f'There is no folder {source}. If it is a Minari data set, install minari to read it: pip '
-                         f"install 'planet-jax[minari]'.") from error
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter('ignore')
-            data = (minari.MinariDataset(folder / 'data') if folder.exists() else minari.load_dataset(source))
-    except Exception as error:  # Minari raises anything for a data set that is missing or unreadable.
-        raise ValueError(f'{source} is neither a folder of episodes nor a Minari data set here ({error}): write the '
-                         f'whole path, or fetch it by minari download {source}.') from error
-    space = data.action_space
-    low, high = (np.ravel(getattr(space, name, np.array([np.inf]))) for name in ('low', 'high'))
-    if not ((low < high).all() and (np.maximum(-low, high) <= LARGEST_BOUND).all()):
-        raise ValueError(f'The actions of {source} are {space}, but must be real numbers with bounds, of '
-                         f'{LARGEST_BOUND:.0e} at most.')
 
-    def episode(number):
-        found = next(iter(data.iterate_episodes([number])))
-        observation = found.observations
-        if isinstance(observation, dict):
-            if layout.observation not in observation:
-                raise ValueError(f'it has no observation {layout.observation!r}, but {", ".join(observation)}')
-            observation = observation[layout.observation]
-        action = (np.reshape(found.actions, (len(found.actions), -1)) - low) / (high - low) * 2 - 1
-        return arrange(np.asarray(observation), action.astype(np.float32), found.rewards, Layout(), 'taken',
-                       bool(found.terminations[-1]))
-
-    return ((f'episode {number} of {source}', functools.partial(episode, number))
-            for number in data.episode_indices.tolist())
+def _of_minari(read: Callable[[], minari_sets.Episode], layout: Layout) -> Trajectory:
+    episode = read()
+    observation = episode.observation
+    if isinstance(observation, dict):
+        if missing := [name for name in layout.observation if name not in observation]:
+            raise ValueError(f'it has no observation {missing[0]!r}, but {", ".join(observation)}')
+        observation = joined({name: observation[name] for name in layout.observation})
+    return arrange(observation, episode.action, episode.reward, Layout(), 'taken', episode.terminated)

@@ -11,6 +11,7 @@
 | `scores.csv` | `step,reward,seed`: environment steps, and the mean return of the evaluation there, over all tasks |
 | `episodes/` | one archive each, written as it ends |
 | `checkpoints/` | the newest three, named by episodes and updates |
+| `fit/` | the newest state of a fit that is not finished |
 | `tensorboard/` | event files |
 | `failures.txt` | why environments failed, with tracebacks, if they did |
 | `set_aside/` | files among the episodes that are not the run's |

@@ -102,6 +102,46 @@ class RunFolder:
         self._cut({'episodes': [], 'updates': 0}, say)
         return None
 
+    def restore_fit(self, like: 'TrainState', say: Callable[[str], None],
+                    ) -> 'tuple[TrainState, dict[str, Any]] | None':
+        """Restores the newest state of a fit, and removes everything newer; without one everything, to begin again.
+
+        Args:
+            like: see `checkpoint.restore`.
+            say: called with a sentence on everything that is set aside.
+
+        Returns:
+            see `checkpoint.restore`; None if there is no state that verifies.
+        """
+        for path in sorted((self.directory / 'fit').glob('[0-9]*'), reverse=True):
+            try:
+                state, progress = checkpoint.restore(path, like)
+            except checkpoint.CheckpointError as error:
+                say(f'{error} The fit does without it.')
+                continue
+            self._cut(progress, say)
+            return state, progress
+        for path in checkpoints(self.directory):
+            shutil.rmtree(path)
+        self._cut({'episodes': [], 'updates': 0}, say)
+        return None
+
+    def save_fit(self, state: 'TrainState', progress: dict[str, Any]) -> None:
+        """Saves the newest state of a fit, and removes the one before it."""
+        path = self.directory / 'fit' / f'{progress["updates"]:09d}'
+        if not path.exists():
+            checkpoint.save(path, state, progress)
+        for old in sorted(path.parent.glob('[0-9]*'))[:-1]:
+            shutil.rmtree(old)
+
+    def has(self, episodes: int, updates: int) -> bool:
+        """Whether there is a checkpoint after so many episodes of each task and updates."""
+        return (self.directory / 'checkpoints' / f'{episodes:06d}-{updates:09d}').exists()
+
+    def end_fit(self) -> None:
+        """Removes the state of a finished fit, whose best model is a checkpoint."""
+        shutil.rmtree(self.directory / 'fit', ignore_errors=True)
+
     def save(self, state: 'TrainState', progress: dict[str, Any]) -> None:
         """Saves a checkpoint, named by episodes and updates, unless it exists, and removes all but the newest ones.
 

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import gymnasium
+import jax
 import numpy as np
 import pytest
 from gymnasium.spaces import Box, Dict, Discrete
@@ -102,9 +103,20 @@ def test_commands_on_the_run(command, run, tmp_path, monkeypatch):
     assert main([command[0], '--run', str(run), '--trust-task', *command[1:]]) == 0
 
 
-def test_its_episodes_are_not_fitted_to_yet(run):
-    with pytest.raises(ValueError, match="no array 'observation', but .*observation.view"):
-        datasets.read(str(run), Layout())
+def test_its_episodes_are_data_for_a_model(run, agent):
+    data, spec = datasets.read(str(run), Layout()), agent.trained.run.spec
+    datasets.check_fit(data, spec, TASK)
+    first, stored = data.episodes[0], episodes.read(next(iter(sorted((run / 'episodes').iterdir()))), spec)
+    assert set(first.observation) == {'place', 'view'} and first.terminated == stored.terminated
+    stacked = data.stacked([0], spec)
+    jax.tree.map(np.testing.assert_array_equal, stacked, jax.tree.map(lambda leaf: np.asarray(leaf)[None], stored))
+
+
+def test_the_open_loop_has_a_picture_and_measures_of_each_part(run):
+    pictures = {path.name for path in (run / 'open_loop').iterdir()}
+    assert {'-place.png', '-view.mp4', '-view.png'} == {name[6:] for name in pictures}
+    held = json.loads((run / 'measures.jsonl').read_text().splitlines()[-1])['held_out']
+    assert len(held['open_loop/observation/view']) == len(held['open_loop/observation'])
 
 
 def test_ends_are_kept_and_learned(run, agent):

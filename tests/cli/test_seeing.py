@@ -170,5 +170,5 @@ def test_pictures_that_cannot_be_written_are_said_once(run, trained, tmp_path, m
     *lines, last = folder.lines('open_loop.jsonl')
     assert lines == before and last.items() > line.items()
     # An episode that ends with what is seen of it has nothing to predict.
-    assert open_loop.of(params, root, episode.replace(length=5)) is None
+    assert open_loop.of(params, root, episode.replace(length=5)) == {}
     folder.close()

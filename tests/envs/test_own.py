@@ -321,6 +321,12 @@ def test_without_actions(monkeypatch):
         envs.spec(f'{HERE}:choices', STATE)
 
 
+def test_pictures_of_classic_control_without_pygame(monkeypatch):
+    monkeypatch.setitem(sys.modules, 'pygame', None)
+    with pytest.raises(RuntimeError, match=r"rendered here \(.*pygame.*pip install 'planet-jax\[pygame\]', or"):
+        envs.make('gymnasium:Pendulum-v1', Env(size=16)).reset(seed=0)
+
+
 # MuJoCo without its renderer.
 
 

@@ -10,9 +10,13 @@ import numpy as np
 import pytest
 
 from planet_jax import config, keys
+from planet_jax.cli.main import main
 from planet_jax.runs import run as runs
 from planet_jax.runs.trained import export
 from planet_jax.runs.trained.agent import Policy, Trained
+from planet_jax.storage import datasets, episodes
+from planet_jax.storage.layout import Layout
+from planet_jax.types import Trajectory
 
 ROOT = Path(__file__).resolve().parents[2]
 OLD = Path(__file__).parent / 'exported'
@@ -52,7 +56,7 @@ def made(seed=0, **planner):
     return Trained(run, steps, steps.init(root).learner.params, root, 0, 0)
 
 
-def episode(trained, batch, steps=5):
+def played(trained, batch, steps=5):
     """Observations [steps, B, ...], keys [steps, B, 2], and the actions of as many policies."""
     rng = np.random.default_rng(0)
     shape, dtype, *_ = trained.run.spec
@@ -71,7 +75,7 @@ def episode(trained, batch, steps=5):
 def exported():
     """An agent whose plans hand something on, its artifact for two environments, and what it does."""
     trained = made(method='icem', keep=2)
-    return trained, export.export(trained, batch=2), episode(trained, batch=2)
+    return trained, export.export(trained, batch=2), played(trained, batch=2)
 
 
 def test_without_the_package_the_actions_are_the_same(exported, tmp_path, fresh_python):
@@ -145,3 +149,24 @@ def test_an_old_artifact_goes_on_loading():
     np.testing.assert_allclose(actions, recorded['actions'], atol=1e-4)
     card = json.loads(export.card_path(OLD / 'agent.jaxexport').read_text())
     assert card['observation']['shape'] == list(recorded['observations'].shape[1:])
+
+
+def test_episodes_of_a_run_become_a_minari_data_set(tmp_path, capsys):
+    pytest.importorskip('minari', reason="the extra minari is not installed: pip install 'planet-jax[minari]'")
+    rng, run = np.random.default_rng(0), tmp_path / 'run'
+    (run / 'episodes').mkdir(parents=True)
+    (run / 'config.json').write_text('{}')
+    for number in range(2):
+        episodes.write(run / f'episodes/{number:06d}.npz', Trajectory(
+            rng.integers(0, 256, (6, 32, 32, 3), np.uint8), rng.uniform(-1, 1, (6, 2)).astype(np.float32),
+            rng.normal(size=6).astype(np.float32), np.int32(6 - number)))
+    assert main(['export', f'--run={run}', f'--minari={tmp_path / "toy-v0"}']) == 0
+    assert 'planet-jax fit --data' in ' '.join(capsys.readouterr().out.split())
+    there, here = (datasets.read(str(folder), Layout()) for folder in (run, tmp_path / 'toy-v0'))
+    assert there.spec == here.spec and len(there.episodes) == len(here.episodes) == 2
+    for one, other in zip(there.episodes, here.episodes):
+        np.testing.assert_array_equal(one.observation, other.observation)
+        np.testing.assert_allclose(one.action[1:], other.action[1:], atol=1e-6)
+    with pytest.raises(SystemExit):
+        main(['export', f'--run={run}'])
+    assert 'Nothing is to be written' in ' '.join(capsys.readouterr().err.split())

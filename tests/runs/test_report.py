@@ -124,7 +124,7 @@ def test_what_was_expected_stands_beside_what_came(quick):
     rewards = np.arange(7, dtype=np.float32)
     episode = Trajectory(np.zeros((7, 2)), np.zeros((7, 1)), rewards, np.int32(7))
     page = Page('page')
-    _expected(page, {'a run': Played('task', episode, np.arange(6.0), 3, [], 20, {})})
+    _expected(page, {'a run': Played(episode, np.arange(6.0), 3, {})})
     rows, = page.specs[0]['datasets'].values()
     assert [row['y'] for row in rows if row['series'] == 'received'] == [6, 9, 12, 15]
     assert [row['y'] for row in rows if row['series'] == 'expected'] == [0, 1, 2, 3, 4, 5]

@@ -3,11 +3,12 @@
 import sys
 import types
 
+import jax
 import numpy as np
 import pytest
 
 from planet_jax.config import Spec
-from planet_jax.storage import datasets, episodes
+from planet_jax.storage import datasets, episodes, minari_sets
 from planet_jax.storage.layout import Layout
 from planet_jax.types import Trajectory
 
@@ -54,7 +55,7 @@ def test_rows_of_equal_number_are_what_the_user_says(tmp_path):
 def test_names_and_bounds_are_options(tmp_path):
     given = arrays()
     np.savez(tmp_path / 'a.npz', obs=given['observation'], act=10 + 5 * given['action'], r=given['reward'])
-    found = datasets.read(str(tmp_path), Layout('obs', 'act', 'r', action_low=5, action_high=15)).episodes[0]
+    found = datasets.read(str(tmp_path), Layout(('obs',), 'act', 'r', action_low=5, action_high=15)).episodes[0]
     np.testing.assert_allclose(found.action[1:], given['action'], atol=1e-6)
     with pytest.raises(ValueError, match="no array 'observation', but obs, act, r"):
         datasets.read(str(tmp_path), Layout())
@@ -91,6 +92,31 @@ def test_what_cannot_be_used_is_named(tmp_path, change, word):
     source = folder(tmp_path, arrays(), arrays() | change)
     with pytest.raises(ValueError, match=rf'(?s)1 of 2 episodes.*1\.npz: .*{word}'):
         datasets.read(source, Layout())
+
+
+def test_several_arrays_are_parts_of_one_observation(tmp_path):
+    given = arrays()
+    seen = {'camera': np.arange(6 * 16 * 16 * 3, dtype=np.uint8).reshape(6, 16, 16, 3), 'joints': np.ones((6, 4)),
+            'speed': np.arange(6)}
+    source = folder(tmp_path, {**given, **seen})
+    data = datasets.read(source, Layout(('camera', 'joints')))
+    spec = Spec((), '', 2, 5, parts=(('camera', (16, 16, 3), 'uint8'), ('joints', (4,), 'float32')))
+    assert data.spec == spec
+    stacked = data.stacked([0], spec._replace(steps=7))
+    assert jax.tree.map(np.shape, stacked.observation) == {'camera': (1, 8, 16, 16, 3), 'joints': (1, 8, 4)}
+    np.testing.assert_array_equal(stacked.observation['camera'][0, :6], seen['camera'])
+    datasets.check_fit(data, spec._replace(parts=spec.parts[::-1]), 'a task')
+    with pytest.raises(ValueError, match=r'have camera uint8 .* and joints float32 \(4,\), 2 act.* has float32 \(5'):
+        datasets.check_fit(data, Spec((5,), 'float32', 2, 5), 'a task')
+    vectors = datasets.read(source, Layout(('joints', 'speed')))  # Joined, in the order of the names.
+    assert vectors.spec == Spec((5,), 'float32', 2, 5)
+    assert vectors.episodes[0].observation[:, 4].tolist() == [*range(6)]
+    np.savez(tmp_path / '1.npz', **given, camera=seen['camera'][:5], joints=seen['joints'])
+    with pytest.raises(ValueError, match=r'1\.npz: the parts of its observations have different numbers of rows: cam'):
+        datasets.read(source, Layout(('camera', 'joints')))
+    for names in ((), ('camera', 'camera'), ('camera', 'the joints')):
+        with pytest.raises(ValueError, match='must be (one name|made of letters)'):
+            Layout(names)
 
 
 def test_all_damaged_files_are_named(tmp_path):
@@ -149,3 +175,35 @@ def test_a_minari_data_set_is_read(tmp_path, monkeypatch):
         assert len(data.episodes) == 3 and data.spec == Spec((3,), 'float32', 1, 9)
         np.testing.assert_allclose(data.episodes[0].action[1:, 0], np.ravel(taken[:9]) / 2, atol=1e-6)
         assert (data.episodes[1].reward[1:] < 0).all()
+
+
+@pytest.mark.parametrize('parts', [False, True])
+def test_episodes_are_written_for_minari_without_loss(tmp_path, parts):
+    minari = pytest.importorskip('minari', reason="the extra minari is not installed: pip install 'planet-jax[minari]'")
+    rng = np.random.default_rng(0)
+
+    def episode(length, terminated):
+        images = rng.integers(0, 256, (9, 32, 32, 3), np.uint8)
+        seen = {'camera': images, 'joints': rng.normal(size=(9, 3)).astype(np.float32)} if parts else images
+        action, reward = rng.uniform(-1, 1, (9, 2)).astype(np.float32), rng.normal(size=9).astype(np.float32)
+        action[0], reward[0] = 0, 0
+        return Trajectory(seen, action, reward, np.int32(length), np.bool_(terminated))
+
+    written = [episode(9, False), episode(6, True)]
+    folder = tmp_path / 'mine-v0'
+    assert minari_sets.write(folder, written, {'algorithm_name': 'planet'}) == 2
+    data = minari.MinariDataset(folder / 'data')
+    assert data.total_steps == 8 + 5 and data[1].terminations.tolist() == [False] * 4 + [True]
+    assert not data[0].terminations.any() and data[0].truncations.tolist() == [False] * 7 + [True]
+    layout = Layout(('camera', 'joints')) if parts else Layout()
+    for found, wanted in zip(datasets.read(str(folder), layout).episodes, written, strict=True):
+        length = int(wanted.length)
+        cut = jax.tree.map(lambda rows, length=length: rows[:length], (
+            wanted.observation, wanted.reward, wanted.action))
+        jax.tree.map(np.testing.assert_array_equal, (found.observation, found.reward), cut[:2])
+        np.testing.assert_allclose(found.action, cut[2], atol=1e-6)
+        assert found.length == length and found.terminated == wanted.terminated
+    with pytest.raises(ValueError, match='exists already'):
+        minari_sets.write(folder, written, {})
+    with pytest.raises(ValueError, match='no episode'):
+        minari_sets.write(tmp_path / 'none', [], {})

@@ -39,8 +39,9 @@ class Fit(HasSettings):
     """Stop after this many measurements without improvement on the held-out episodes."""
     held_out: float = 0.2
     """Share of the episodes that are held out: measured, not learned from."""
-    observation: str = 'observation'
-    """Name of the observations in a file: images, uint8 [rows, height, width, channels], or vectors, [rows, n]."""
+    observation: tuple[str, ...] = ('observation',)
+    """Name of the observations in a file: images, uint8 [rows, height, width, channels], or vectors, [rows, n]. Several
+    names are the parts of one observation; vectors alone are joined."""
     action: str = 'action'
     """Name of the actions, real numbers [rows, A]."""
     reward: str = 'reward'
@@ -76,7 +77,7 @@ def run(command: Fit, arguments: Sequence[str], console: Console) -> int:
 
     Raises:
         ValueError: episodes cannot be used; the message names them. Nothing has been trained then.
-        FolderError: the folder holds a run already.
+        FolderError: the folder holds another run.
     """
     from planet_jax.cli.progress import Display
     from planet_jax.envs import data as data_alone
@@ -88,8 +89,7 @@ def run(command: Fit, arguments: Sequence[str], console: Console) -> int:
     del arguments
     data, settings = datasets.read(command.data, command.layout), command.config
     if command.task is None:  # The episodes say what is observed.
-        shape = data.spec.observation_shape
-        pixels = len(shape) == 3
+        pixels = len(data.spec.observation_shape) != 1  # Of several parts one is an image.
         settings = dataclasses.replace(settings, env=dataclasses.replace(
             settings.env, observation='pixels' if pixels else 'state', image='own' if pixels else settings.env.image))
     of_run = Run(command.task or data_alone.task_name(data.spec), command.preset, command.seed, settings)
@@ -103,9 +103,11 @@ def run(command: Fit, arguments: Sequence[str], console: Console) -> int:
             display.say(f'{point.updates} updates: {_words(held)}{", the best so far" if better else ""}')
 
         fitted = fit_run(of_run, directory, data, held_out=command.held_out, every=command.every,
-                         updates=command.updates, patience=command.patience, report=display.advance, tell=tell)
+                         updates=command.updates, patience=command.patience, report=display.advance, tell=tell,
+                         say=display.say)
     stopped = f', since {command.patience} measurements brought nothing better' if fitted.stopped else ''
-    console.print(f'{directory}: the model after {fitted.updates} updates{stopped}; on held-out episodes, '
+    already = 'This fit is finished already. ' if fitted.found else ''
+    console.print(f'{already}{directory}: the model after {fitted.updates} updates{stopped}; on held-out episodes, '
                   f'{_words(fitted.measured["held_out"])}', highlight=False, markup=False, soft_wrap=True)
     if command.task:
         console.print(f'To go on with an agent: planet-jax train --task {command.task} --preset {command.preset} '

@@ -146,10 +146,13 @@ class OwnTask(gymnasium.Wrapper):
             picture = self.env.render()
         except Exception as error:  # each renderer fails in its own way
             _let_it_go(error)
-            mujoco = hasattr(self.env.unwrapped, 'mujoco_renderer')
-            raise RuntimeError(f'Images of {self._task.name} cannot be rendered here ({error}): '
-                               f'{rendering.remedy() if mujoco else "install what it says is missing"}, or train with '
-                               f'--env.observation state.') from error
+            remedy = 'install what it says is missing'
+            if hasattr(self.env.unwrapped, 'mujoco_renderer'):
+                remedy = rendering.remedy()
+            elif isinstance(error, gymnasium.error.DependencyNotInstalled) and 'pygame' in str(error):
+                remedy = "pip install 'planet-jax[pygame]'"
+            raise RuntimeError(f'Images of {self._task.name} cannot be rendered here ({error}): {remedy}, or train '
+                               f'with --env.observation state.') from error
         if not (isinstance(picture, np.ndarray) and picture.dtype == np.uint8 and picture.shape[2:] == (3,)):
             raise wrong(self._task, 'render', self.env, f'{self._task.name} renders {type(picture).__name__} '
                                                         f'{np.shape(picture)}, but images must be uint8 (height, '

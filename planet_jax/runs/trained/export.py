@@ -15,7 +15,9 @@ import numpy as np
 
 from planet_jax import config, machine, replay
 from planet_jax.runs.trained.agent import Trained
+from planet_jax.storage import datasets, minari_sets
 from planet_jax.storage.files import read_lines, replacing, write_json
+from planet_jax.storage.layout import Layout
 from planet_jax.types import Belief
 
 PLATFORMS = ('cpu', 'cuda', 'tpu')
@@ -147,6 +149,21 @@ def export_run(directory: Path, out: Path, platforms: Sequence[str] = PLATFORMS,
         partial.write_bytes(artifact)
     write_json(card_path(out), card(trained, directory, platforms, batch), indent=1)
     return len(artifact)
+
+
+def export_episodes(directory: Path, out: Path) -> int:
+    """Writes the episodes of a run as a Minari data set, and returns how many.
+
+    Args:
+        directory: of the run, or another folder of episodes.
+        out: the folder of the data set, a new one.
+
+    Raises:
+        ValueError: an episode cannot be read, or see `minari_sets.write`.
+    """
+    data = datasets.read(str(directory), Layout())
+    return minari_sets.write(out, data.episodes, {'algorithm_name': 'PlaNet', 'description': (
+        f'{len(data.episodes)} episodes of at most {data.spec.steps} agent steps, actions in [-1, 1].')})
 
 
 def _broadcast(shape: tuple[int, ...], dtype: str) -> np.ndarray:

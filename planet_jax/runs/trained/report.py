@@ -2,100 +2,29 @@
 
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
 
 from planet_jax import config
 from planet_jax.measures import coming
-from planet_jax.pictures import charts, video
-from planet_jax.pictures.open_loop import write_pictures
+from planet_jax.pictures import charts
 from planet_jax.pictures.page import Page
 from planet_jax.runs import summary
 from planet_jax.runs.duration import duration
-from planet_jax.runs.open_loop import OpenLoop
-from planet_jax.runs.trained.agent import Policy, Trained, first_image
-from planet_jax.runs.trained.searches import Search
+from planet_jax.runs.trained.agent import Trained
+from planet_jax.runs.trained.played import Played, play
 from planet_jax.runs.training.clock import phases
 from planet_jax.scores.numbers import significant
 from planet_jax.storage.files import read_lines, write_text
-from planet_jax.types import Trajectory
 
 POINTS = 400
 """Most points of a curve; longer curves are thinned."""
-SIZE = 160
-"""Height and width of a picture in the videos, in pixels."""
 TRAINING = {'return': 'return while collecting', 'loss': 'loss', 'image_loss': 'loss of observations',
             'reward_loss': 'loss of rewards', 'kl': 'KL, nats', 'gradient_norm': 'norm of the gradient',
             'free_rows': 'share under the free nats'}
 """Curves of `metrics.jsonl`, with their titles."""
-
-
-@dataclass(frozen=True)
-class Played:
-    """An evaluation episode of an agent.
-
-    Attributes:
-        task: of the episode.
-        episode: its rows.
-        expected: [T], the return over H steps that each plan expected.
-        horizon: H of the planner.
-        frames: of a video; empty if observations are no images.
-        speed: agent steps per second.
-        measured: measures of the model on the episode, see `measures.of_episodes`; empty if it is too short.
-        pictures: folder with `prediction.png` and `prediction.mp4`.
-    """
-
-    task: str
-    episode: Trajectory
-    expected: np.ndarray
-    horizon: int
-    frames: list[np.ndarray]
-    speed: float
-    measured: dict[str, Any]
-
-
-def play(trained: Trained, folder: Path, advance: Callable[[int], None]) -> Played:
-    """Runs the first evaluation episode of an agent's first task, and predicts it.
-
-    Args:
-        trained: the agent.
-        folder: where the pictures of the prediction are written.
-        advance: called with the agent steps done.
-    """
-    task = trained.run.tasks[0]
-    agent, steps = Policy(trained), trained.steps_of(task)
-    agent.reset(seed=0)
-    frames, expected = [], []
-    with trained.make_env(task) as env:
-        speed = env.get_wrapper_attr('metadata')['render_fps']
-        observation, _ = env.reset(seed=agent.environment_seed)
-        rows = [(observation, np.zeros(trained.run.spec.action_size, np.float32), 0.0)]
-        length = 1
-        for step in range(steps):
-            action = agent.act(observation)
-            expected.append(float(agent.belief.expected_return[0, 0]))
-            if first_image(observation).ndim == 3:
-                pictures = {'observed': first_image(observation), 'decoded from the belief': agent.decoded()}
-                frames.append(video.panels(pictures, (
-                    f'step {step} of {steps}    return {significant(sum(row[2] for row in rows))}',), SIZE))
-            observation, reward, _, _, info = env.step(action)
-            length = int(info.get('length', step + 1)) + 1
-            rows.append((observation, action, reward))
-            advance(step + 1)
-    observations, actions, rewards = jax.tree.map(lambda *leaves: np.stack(leaves), *rows)
-    episode = Trajectory(observations, actions, rewards.astype(np.float32), np.int32(length))
-    told: list[str] = []
-    predictor = OpenLoop(trained.run, told.append)
-    params, root = jax.tree.map(lambda leaf: leaf[0], (trained.params, trained.root))
-    prediction = predictor.of(params, root, episode)
-    if prediction is not None:
-        write_pictures(folder / 'prediction', prediction, f'{task} {trained.progress}', speed)
-    horizon = trained.run.config.evaluation_planner.over(trained.run.config.planner).horizon
-    return Played(task, episode, np.array(expected), horizon, frames, speed, predictor.measured(params, root, episode))
 
 
 def make_report(directories: Sequence[Path], out: Path, *, step: int | None = 20, agent: bool = True,
@@ -132,12 +61,9 @@ def make_report(directories: Sequence[Path], out: Path, *, step: int | None = 20
             if agent:
                 try:
                     trained = Trained.read(directory, trust_task)
-                    played[name] = play(trained, folder, advance)
-                    if step is not None:
-                        there = min(step, trained.steps_of(played[name].task) - 1)
-                        video.write_picture(folder / 'search.png', Search.of(trained, played[name].task, there).draw())
-                    if played[name].frames:
-                        video.write_video(folder / 'episode.mp4', played[name].frames, played[name].speed)
+                    there = None if step is None else min(step, trained.steps_of(trained.run.tasks[0]) - 1)
+                    played[name] = play(trained, folder, advance, step=there, predict=not _predicted(directory),
+                                        measure=not read_lines(directory / 'measures.jsonl'))
                 except (ValueError, RuntimeError) as error:
                     say(f'{name}: the agent could not act. {error}')
         measured = {name: found for name, directory in zip(names, directories)
@@ -235,12 +161,15 @@ def _model(page: Page, measured: dict[str, dict[str, Any]]) -> list[str]:
             'under_free_nats': 'share of steps under the free nats'}
     rows = [(title, *(f'{found["newest"][name]:.3g}' for found in measured.values())) for name, title in told.items()]
     parts.append(page.table('in numbers', rows, ('', *measured)))
-    for what, title in (('observation', 'error of observations'), ('moving', 'error of what moves'),
-                        ('reward', 'error of rewards')):
+    kinds = {'observation': 'error of observations', 'moving': 'error of what moves', 'reward': 'error of rewards'}
+    for found in measured.values():
+        kinds |= {what: f'{kinds[what.split("/")[0]]}: {what.split("/")[1]}' for name in found['newest']
+                  if (what := name.removeprefix('open_loop/')) != name and '/' in what}
+    for what, title in kinds.items():
         points = [_row(ahead, error, f'{kind}' if single else f'{kind}: {name}', kind != 'model')
                   for name, found in measured.items()
                   for kind, key in (('model', 'open_loop'), ('still', 'still'), ('mean', 'mean'))
-                  for ahead, error in enumerate(found['newest'][f'{key}/{what}'], 1) if np.isfinite(error)]
+                  for ahead, error in enumerate(found['newest'].get(f'{key}/{what}', ()), 1) if np.isfinite(error)]
         if points:
             series = list(dict.fromkeys(row['series'] for row in points))
             parts.append(page.chart(title, charts.lines(points, 'agent steps ahead', 'squared error', series, True)))
@@ -278,21 +207,25 @@ def _expected(page: Page, played: dict[str, Played]) -> list[str]:
 
 def _show(page: Page, name: str, directory: Path, folder: Path) -> None:
     """Adds the pictures of one run: the newest prediction in its folder, or that of the played episode."""
-    newest = sorted(path for path in (directory / 'open_loop').glob('[0-9]*.png'))[-1:]
-    strip = newest[0] if newest else folder / 'prediction.png'
-    clip = strip.with_suffix('.mp4')
     parts = []
-    if strip.exists():
-        parts.append(page.picture('open-loop prediction', strip, 'The model sees the first rows, then only the '
-                                  'actions.'))
-    if clip.exists():
-        parts.append(page.video('open-loop prediction, video', clip))
+    for strip in _predicted(directory) or sorted(folder.glob('prediction*.png')):
+        _, _, of = strip.stem.partition('-')
+        title, clip = f'open-loop prediction{", " * bool(of)}{of}', strip.with_suffix('.mp4')
+        parts.append(page.picture(title, strip, 'The model sees the first rows, then only the actions.'))
+        if clip.exists():
+            parts.append(page.video(f'{title}, video', clip))
     if (folder / 'episode.mp4').exists():
         parts.append(page.video('an evaluation episode', folder / 'episode.mp4'))
     if (folder / 'search.png').exists():
         parts.append(page.picture('the planner at one step', folder / 'search.png', 'Imagined returns of all '
                                   'candidates by iteration, and imagined frames of the best.'))
     page.section(name, parts)
+
+
+def _predicted(directory: Path) -> list[Path]:
+    """The pictures of the newest open-loop prediction in a run's folder, of each task and part."""
+    found = sorted((directory / 'open_loop').glob('[0-9]*.png'))
+    return [path for path in found if path.name[:6] == found[-1].name[:6]]
 
 
 def _changed(record: dict[str, Any]) -> list[tuple[str, str, str]]:

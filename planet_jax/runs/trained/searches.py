@@ -1,7 +1,10 @@
 """The planner's search at one step of an evaluation episode of a trained agent."""
 
+import functools
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
+import gymnasium
 import jax
 import numpy as np
 
@@ -10,6 +13,19 @@ from planet_jax.ops import images
 from planet_jax.pictures import plan as drawing
 from planet_jax.planning import Plan
 from planet_jax.runs.trained.agent import Policy, Trained, first_image
+from planet_jax.types import Latent
+
+
+class Before(NamedTuple):
+    """What a search follows from besides the belief: the random key, and what the plan before it left."""
+
+    key: jax.Array
+    plans: Any
+
+    @classmethod
+    def of(cls, agent: Policy) -> 'Before':
+        """Of the agent's next action."""
+        return cls(jax.random.split(agent.step_keys[0, 0], 3)[1], agent.belief.plans)  # as `agent.make_act` splits it
 
 
 @dataclass(frozen=True)
@@ -49,28 +65,44 @@ class Search:
         Raises:
             RuntimeError: images cannot be rendered here.
         """
-        run, steps = trained.run, trained.steps_of(task)
         with trained.make_env(task) as env:
             agent = Policy(trained)
             agent.reset(seed=0)
             observation, _ = env.reset(seed=agent.environment_seed)
             for _ in range(step):
                 observation, *_ = env.step(agent.act(observation))
-            plan_key = jax.random.split(agent.step_keys[0, 0], 3)[1]  # as `agent.make_act` splits it
-            settings, (_, index) = acting.planners_of(run.config.resolve())
-            state = agent.belief.plans[index]
+            before = Before.of(agent)
             agent.act(observation)
-            params, latent, state = jax.tree.map(lambda leaf: leaf[0], (
-                trained.params, *jax.tree.map(lambda leaf: leaf[0], (agent.belief.latent, state))))
-            planner = acting.make_method(settings[index], run.spec.action_size, run.colour, run.spec.choices)
-            (root, dynamics), options = acting.rollout_arguments(run.model, settings[index], latent)
-            with jax.default_matmul_precision(run.config.model.precision):
-                plan, found = drawing.search(params, plan_key, root, dynamics, planner, state, **options)
-            came = [env.step(action)[:2] for action in plan.actions[:steps - step]]
-            seen, carried_out = first_image(observation), [(first_image(after), reward) for after, reward in came]
+            believed = agent.decoded() if first_image(observation).ndim == 3 else None
+            return cls.at(trained, task, step, before, agent.belief.latent, observation, believed, env)
+
+    @classmethod
+    def at(cls, trained: Trained, task: str, step: int, before: Before, latent: Latent, observation: Any,
+           believed: np.ndarray | None, env: gymnasium.Env) -> 'Search':
+        """Searches as the agent did at a step of an episode, and keeps all candidates.
+
+        Args:
+            trained: the agent.
+            task: of its run's tasks.
+            step: agent steps taken before the search.
+            before: of the agent, before it acted.
+            latent: of the agent's belief when it had acted, with a leading [1, 1].
+            observation: of the step.
+            believed: the decoded belief; None for vectors.
+            env: after the step's observation; the plan is carried out in it.
+        """
+        run, steps = trained.run, trained.steps_of(task)
+        settings, (_, index) = acting.planners_of(run.config.resolve())
+        params, latent, state = jax.tree.map(lambda leaf: np.asarray(leaf)[0], (
+            trained.params, *jax.tree.map(lambda leaf: np.asarray(leaf)[0], (latent, before.plans[index]))))
+        planner = acting.make_method(settings[index], run.spec.action_size, run.colour, run.spec.choices)
+        (root, dynamics), options = acting.rollout_arguments(run.model, settings[index], latent)
+        plan, found = drawing.search(params, before.key, root, dynamics, planner, state,
+                                     functools.partial(run.compiled, once=True), **options)
+        came = [env.step(action)[:2] for action in plan.actions[:steps - step]]
         return cls(trained, f'{task} {trained.progress}: the plan at step {step} of {steps}', plan, found,
-                   planner.parts.begin(state).std, seen,
-                   agent.decoded() if seen.ndim == 3 else None, carried_out)
+                   planner.parts.begin(state).std, first_image(observation), believed,
+                   [(first_image(after), reward) for after, reward in came])
 
     @property
     def elites(self) -> int:
@@ -86,8 +118,8 @@ class Search:
         picture = drawing.plots(self.iterations, self.elites, self.std, self.title)
         if self.believed is None:
             return picture
-        model, params = self.trained.run.model, jax.tree.map(lambda leaf: leaf[0], self.trained.params)
+        model, params = self.trained.run.model, jax.tree.map(lambda leaf: np.asarray(leaf)[0], self.trained.params)
         decode = self.trained.run.compiled(jax.vmap(
-            lambda latent: images.restore(first_image(model.decode(params, latent.features)))))
+            lambda latent: images.restore(first_image(model.decode(params, latent.features)))), once=True)
         return np.concatenate([picture, drawing.strip(self.iterations, decode, self.observation, self.believed,
                                                       self.carried_out)])
