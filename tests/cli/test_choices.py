@@ -1,6 +1,7 @@
 """A task with discrete actions, whose episodes may terminate, seen as an image and a vector, through every command."""
 
 import json
+import shutil
 import sys
 from pathlib import Path
 
@@ -101,6 +102,18 @@ def test_a_loaded_agent_and_an_exported_one_choose(run, agent):
 def test_commands_on_the_run(command, run, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert main([command[0], '--run', str(run), '--trust-task', *command[1:]]) == 0
+
+
+@pytest.mark.slow
+def test_a_report_predicts_and_measures_where_the_folder_does_not(run, tmp_path, capsys):
+    shutil.copytree(run, tmp_path / 'run', ignore=shutil.ignore_patterns('open_loop', 'measures.jsonl'))
+    assert main(['report', '--run', str(tmp_path / 'run'), '--trust-task', '--out', str(tmp_path / 'report.html')]) == 0
+    assert 'could not act' not in ' '.join(capsys.readouterr().out.split())
+    text = (tmp_path / 'report.html').read_text()
+    for title in ('open-loop prediction, place', 'open-loop prediction, view', 'open-loop prediction, view, video',
+                  'an evaluation episode', 'the planner at one step', 'error of observations: view',
+                  'R2 of the sum of H rewards'):
+        assert f'{title}<' in text
 
 
 def test_its_episodes_are_data_for_a_model(run, agent):
