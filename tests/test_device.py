@@ -4,6 +4,7 @@ Where there is no accelerator, the device is a CPU too, and some of it is plain.
 """
 
 import dataclasses
+import functools
 from functools import partial
 
 import jax
@@ -35,6 +36,7 @@ def configuration(precision):
         learner=dataclasses.replace(config.learner, batch=3, chunk_length=6)).resolve()
 
 
+@functools.cache
 def make_steps(precision='float32'):
     return algorithm.make_steps(configuration(precision), SPEC, slots=3, updates_per_call=2)
 
@@ -47,6 +49,7 @@ def episodes():
                        np.array([length], np.int32)) for length in (21, 21, 9)]
 
 
+@functools.cache  # Nobody changes it.
 def filled(steps, seed=0):
     """A state with episodes, as NumPy arrays."""
     with jax.default_device(cpu()):
@@ -128,6 +131,7 @@ def test_one_call_of_learn_is_the_cpu_s():
     assert actual.learner.updates == 2
 
 
+@pytest.mark.slow  # on a CPU other tests hold it
 def test_without_jit_it_is_the_same(arguments):
     """One step of the model. A whole update, operation by operation, would be a minute's work for a compiler."""
     model = make_world_model(configuration('float32').model, SPEC)
@@ -174,7 +178,7 @@ def test_the_same_call_gives_the_same_bits(precision):
 
 def test_a_checkpoint_goes_on_exactly(tmp_path):
     """As a run does: what was learned comes from the checkpoint, and the episodes are added again."""
-    steps = make_steps('default')
+    steps = make_steps()
     learn, add = jax.jit(steps.learn), jax.jit(steps.add)
     before, _ = learn(jax.device_put(filled(steps), device()))
     checkpoint.save(tmp_path / 'saved', before, {'updates': 2})
