@@ -114,7 +114,8 @@ class Best:
     """
 
     def __init__(self, patience: int, lines: Sequence[dict[str, Any]] = ()):
-        self._patience, self._score, self.line, self.since = patience, math.inf, None, 0
+        self._patience, self._score, self.since = patience, math.inf, 0
+        self.line: dict[str, Any] | None = None
         for line in lines:
             self.add(line)
 

@@ -61,7 +61,8 @@ def play(trained: Trained, folder: Path, advance: Callable[[int], None] = lambda
     agent, steps = Policy(trained), trained.steps_of(task)
     agent.reset(seed=0)
     expected, features = [], []
-    before: Any = None
+    before: Before | None = None
+    latent: Any = None
     with trained.make_env(task) as env:
         speed, seed = env.get_wrapper_attr('metadata')['render_fps'], agent.environment_seed
         observation, _ = env.reset(seed=seed)
@@ -71,7 +72,7 @@ def play(trained: Trained, folder: Path, advance: Callable[[int], None] = lambda
                 before = Before.of(agent)
             action = agent.act(observation)
             if number == step:
-                before = before, agent.belief.latent
+                latent = agent.belief.latent
             expected.append(float(agent.belief.expected_return[0, 0]))
             features.append(np.asarray(agent.belief.latent.features[0, 0]))
             observation, reward, _, _, info = env.step(action)
@@ -102,7 +103,7 @@ def play(trained: Trained, folder: Path, advance: Callable[[int], None] = lambda
             for action in actions[1:step + 1]:
                 env.step(action)
             video.write_picture(folder / 'search.png', Search.at(
-                trained, task, step, *before, jax.tree.map(lambda rows: rows[step], observations),
+                trained, task, step, before, latent, jax.tree.map(lambda rows: rows[step], observations),
                 None if believed is None else believed[step], env).draw())
     horizon = horizon_of(run.config, steps) if measure else None
     measured = plain(run.compiled(make_measure_of_one(run.model, run.config.resolve(), horizon), once=True)(
