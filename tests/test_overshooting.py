@@ -28,14 +28,15 @@ class Case:
         self.chunk = Trajectory(rng.normal(size=(LENGTH, 3)).astype('float32'),
                                 rng.uniform(-1, 1, (LENGTH, 2)).astype('float32'),
                                 rng.normal(size=LENGTH).astype('float32'), np.int32(LENGTH))
-        self.priors, self.posteriors, self.rolled, self.mask = jax.tree.map(np.asarray, jax.jit(self.states)())
+        self.priors, self.posteriors, self.rolled, self.mask = jax.tree.map(
+            np.asarray, jax.jit(self.states)(self.params, self.chunk))
 
-    def states(self):
-        embeddings = jax.vmap(self.model.encode, (None, 0))(self.params, self.chunk.observation)
-        priors, posteriors = world_model.observe(self.model, self.params, jax.random.split(KEY)[1], embeddings,
-                                                 self.chunk.action, self.model.initial())
+    def states(self, params, chunk):
+        embeddings = jax.vmap(self.model.encode, (None, 0))(params, chunk.observation)
+        priors, posteriors = world_model.observe(self.model, params, jax.random.split(KEY)[1], embeddings,
+                                                 chunk.action, self.model.initial())
         return priors, posteriors, *world_model.overshoot(
-            self.model, self.params, keys.stream(KEY, 'overshoot'), posteriors, self.chunk.action, DISTANCE)
+            self.model, params, keys.stream(KEY, 'overshoot'), posteriors, chunk.action, DISTANCE)
 
     def compiled(self, *program):
         """The loss and its gradient, once for each program; numbers are traced."""
@@ -88,10 +89,11 @@ def test_distance_one_is_the_prior_of_filtering(case):
 
 
 def test_each_distance_goes_on_from_the_one_before(case):
+    prior = jax.jit(case.model.prior)
     for distance in range(1, DISTANCE):
         for row in range(distance, LENGTH):
             start = jax.tree.map(lambda rows, d=distance, r=row: rows[d - 1, r - 1], case.rolled)
-            ahead = case.model.prior(case.params, KEY, start, case.chunk.action[row])
+            ahead = prior(case.params, KEY, start, case.chunk.action[row])
             np.testing.assert_allclose(case.rolled.mean[distance, row], ahead.mean, rtol=1e-4, atol=1e-5)
 
 
@@ -147,7 +149,7 @@ def test_posteriors_are_stopped_as_targets(stochastic_case):
         settings = Objective(free_nats=0.0, overshooting_distance=2)
         return objective._overshooting(model, params, KEY, posteriors, chunk, jnp.ones(LENGTH, bool), settings)[0]
 
-    gradient = jax.grad(farther, 1)(params, stochastic_case.posteriors)
+    gradient = jax.jit(jax.grad(farther, 1))(params, stochastic_case.posteriors)
     assert not np.any(gradient.mean) and not np.any(gradient.std)
     assert np.any(gradient.stochastic)
 
@@ -166,7 +168,7 @@ def test_rewards_on_the_way_add_to_the_loss_and_reach_the_head(stochastic_case):
     plain, before = stochastic_case.loss(**settings)
     metrics, after = stochastic_case.loss(overshooting_reward=True, **settings)
     rolled = jax.tree.map(lambda rows: rows[1:], stochastic_case.rolled)
-    head = jax.vmap(jax.vmap(stochastic_case.model.reward, (None, 0)), (None, 0))
+    head = jax.jit(jax.vmap(jax.vmap(stochastic_case.model.reward, (None, 0)), (None, 0)))
     errors = np.where(stochastic_case.mask[1:],
                       5 * np.square(stochastic_case.chunk.reward - head(stochastic_case.params, rolled.features)), 0)
     expected = errors.sum(1).mean() / LENGTH

@@ -29,12 +29,13 @@ def numbers(name: str) -> dict[str, list[float]]:
         planner=dataclasses.replace(whole.planner, candidates=40, elites=5))
     spec = Spec((64, 64, 3), 'uint8', 2, 9)
     steps = make_steps(config, spec, slots=2, updates_per_call=2)
-    state, rng = steps.init(keys.root(3)), np.random.default_rng(0)
+    add = jax.jit(steps.add)
+    state, rng = jax.jit(steps.init)(keys.root(3)), np.random.default_rng(0)
     for _ in range(2):
         episode = Trajectory(rng.integers(0, 256, (1, 10, 64, 64, 3), np.uint8),
                              rng.uniform(-1, 1, (1, 10, 2)).astype('float32'),
                              rng.normal(size=(1, 10)).astype('float32'), np.full(1, 10, 'int32'))
-        state = steps.add(state, episode)
+        state = add(state, episode)
     state, metrics = jax.jit(steps.learn)(state)
     params = state.learner.params
     belief = jax.jit(steps.evaluate)(params, keys.root(4), steps.begin(params),

@@ -100,7 +100,7 @@ def test_vectors_of_several_tasks_must_have_one_size():
 
 
 @pytest.mark.parametrize('names, workers, message', [
-    (['toy_point'] * 3, 2, '2 workers .* 3 environments run in 0 or 3'), ([], None, 'No task'),
+    (['toy_point'] * 3, 2, 'workers is 2, but must be 0 or 3'), ([], None, 'No task'),
     (['toy_poin'], None, 'nearest names are toy_point'),
 ])
 def test_what_cannot_be_made(names, workers, message):

@@ -13,7 +13,8 @@ from planet_jax.scores.numbers import significant
 def test_it_can_be_trained_and_evaluated(run_planet_jax, tmp_path, capsys):
     # With as many steps as toy_point has, and shapes as there, most is compiled already.
     status, printed = run_planet_jax('train', '--task', 'examples.own_task:puck', '--preset', 'debug', '--episodes', 3,
-                                     '--replay.capacity', 6, '--env.action-repeat', 4, cwd=tmp_path)
+                                     '--replay.capacity', 6, '--env.action-repeat', 4, '--evaluation.open-loop', False,
+                                     cwd=tmp_path)
     assert status == 0, printed
     run = tmp_path / 'logs' / 'examples.own_task:puck' / 'rssm-debug' / '0'
     assert json.loads((run / 'config.json').read_text())['action_repeat'] == {'examples.own_task:puck': 4}
