@@ -7,9 +7,10 @@ from planet_jax import config as settings_of
 from planet_jax.config import Config, saved
 
 BASE = ('objective.image_scale=none', 'objective.kl_balance=0.8', 'objective.free_nats=none', 'learner.chunk_length=32',
-        'learner.batch=16', 'model.encoder_channels=[16,32,64]', 'model.encoder_kernels=[]', 'model.encoder_strides=[]',
-        'model.decoder_channels=[32,16]', 'model.decoder_kernels=[5,6,6]', 'model.decoder_strides=[]',
-        'model.decoder_units=256', 'model.decoder_start=1', 'model.decoder_layers=0')
+        'learner.batch=16', 'learner.learning_rate=0.001', 'model.encoder_channels=[16,32,64]',
+        'model.encoder_kernels=[]', 'model.encoder_strides=[]', 'model.decoder_channels=[32,16]',
+        'model.decoder_kernels=[5,6,6]', 'model.decoder_strides=[]', 'model.decoder_units=256',
+        'model.decoder_start=1', 'model.decoder_layers=0')
 """Settings of every arm, before its own, whatever the preset is today."""
 WHOLE = 'learner.chunk_length=128', 'learner.batch=4'
 """Whole episodes of cartpole, with as many rows per update as in `BASE`."""
