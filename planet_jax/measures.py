@@ -19,12 +19,15 @@ import numpy as np
 from flax import struct
 
 from planet_jax import world_model
+from planet_jax.ops.slices import map_in_slices
 from planet_jax.types import Metrics, Params, Trajectory, WorldModel
 
 CONTEXT = 5
 """Rows that the model sees before the first prediction, as in the paper."""
 MOVING = 0.1
 """Distance from the data's mean above which a value of an image counts as moving; the range from black to full is 1."""
+DECODED = 64
+"""Rows that are decoded at a time."""
 ACTIVE = 0.01
 """Variance above which a latent dimension is in use."""
 
@@ -130,17 +133,11 @@ def predict(model: WorldModel, params: Params, key: jax.Array, episode: Trajecto
 
     inputs = jax.random.split(imagine_key, horizon), 1 + jnp.arange(horizon)
     imagined = jax.lax.scan(advance, jax.tree.map(lambda leaf: leaf[starts], posteriors), inputs)[1].swapaxes(0, 1)
-    # One call of each head for all that is predicted, since each is a program of its own to the compiler.
-    features = jnp.concatenate([posteriors.features, imagined.reshape(-1, imagined.shape[-1])])
-    (filtered, filtered_reward), (ahead, rewards) = (jax.tree.map(cut, (decode(params, features), reward(
-        params, features))) for cut in (lambda leaf: leaf[:rows], lambda leaf: leaf[rows:].reshape(
-            *at.shape, *leaf.shape[1:])))
-
     def errors(observation, predicted_reward, rows):
-        """Of a prediction of rows [...]: observations [..., *shape], or such that broadcast, and rewards."""
+        """Of a prediction of rows [m]: observations [m, *shape] or [*shape], and rewards [m] or []."""
         def of_part(guess, true, moving):
             squared, moving = jnp.square(guess - true[rows]), moving[rows]
-            entries = tuple(range(rows.ndim, squared.ndim))
+            entries = tuple(range(1, squared.ndim))
             some = jnp.where(moving, squared, 0).sum(entries) / jnp.maximum(moving.sum(entries), 1)
             return squared.mean(entries), some
 
@@ -148,20 +145,31 @@ def predict(model: WorldModel, params: Params, key: jax.Array, episode: Trajecto
         whole, some = jax.tree.transpose(jax.tree.structure(truth), jax.tree.structure((0, 0)), found)
         return Errors(whole, some, jnp.square(predicted_reward - episode.reward[rows]))
 
-    def share(rows):
-        return jax.tree.map(lambda moving: moving[rows].mean(tuple(range(rows.ndim, rows.ndim + moving.ndim - 1))),
-                            moving)
+    def compare(predicted):
+        """Features, rows that they predict, and the rows that `still` predicts these from, each [m, ...]."""
+        features, rows, starts = predicted
+        rewards = reward(params, features)
+        return (errors(decode(params, features), rewards, rows),
+                errors(jax.tree.map(lambda true: true[starts], truth), episode.reward[starts], rows),
+                errors(*mean, rows), rewards,
+                jax.tree.map(lambda moving: moving[rows].mean(tuple(range(1, moving.ndim))), moving))
 
+    # Filtered and imagined rows are decoded by one program, since each takes long to compile, and a few at a time,
+    # since decoding all of them fills a small GPU.
     every = jnp.arange(rows)
-    still = jax.tree.map(lambda true: true[starts][:, None], truth), episode.reward[starts][:, None]
+    found = map_in_slices(compare, DECODED, (
+        jnp.concatenate([posteriors.features, imagined.reshape(-1, imagined.shape[-1])]),
+        jnp.concatenate([every, at.ravel()]), jnp.concatenate([every, jnp.repeat(starts, horizon)])))
+    filtered, _, filtered_mean, _, share = jax.tree.map(lambda leaf: leaf[:rows], found)
+    predicted, still, constant, rewards, share_ahead = jax.tree.map(
+        lambda leaf: leaf[rows:].reshape(at.shape), found)
     return Episodes(
-        filtering=errors(filtered, filtered_reward, every), filtering_mean=errors(*mean, every),
+        filtering=filtered, filtering_mean=filtered_mean,
         kl=distrax.MultivariateNormalDiag(posteriors.mean, posteriors.std).kl_divergence(
             distrax.MultivariateNormalDiag(priors.mean, priors.std)),
         latent_mean=posteriors.mean, valid=every < episode.length,
-        open_loop=errors(ahead, rewards, at), still=errors(*still, at), mean=errors(*mean, at),
-        reward=episode.reward[at], predicted_reward=rewards, started=starts + horizon < episode.length,
-        share=(share(every), share(at)))
+        open_loop=predicted, still=still, mean=constant, reward=episode.reward[at], predicted_reward=rewards,
+        started=starts + horizon < episode.length, share=(share, share_ahead))
 
 
 def of_episodes(model: WorldModel, params: Params, key: jax.Array, episodes: Trajectory,

@@ -103,9 +103,9 @@ def errors_of(predictions: dict[str, Prediction]) -> dict[str, Any]:
     return line
 
 
-def predict(model: WorldModel, params: Params, key: jax.Array, observations: jax.Array, actions: jax.Array,
-            ) -> tuple[jax.Array, jax.Array]:
-    """Decodes the prediction of `world_model.open_loop`.
+def predict_features(model: WorldModel, params: Params, key: jax.Array, observations: jax.Array, actions: jax.Array,
+                     ) -> tuple[jax.Array, jax.Array]:
+    """The prediction of `world_model.open_loop` before it is decoded.
 
     Args:
         model: the world model.
@@ -115,7 +115,20 @@ def predict(model: WorldModel, params: Params, key: jax.Array, observations: jax
         actions: [L, A].
 
     Returns:
-        means of the observations [L, ...], as the decoder makes them, and of the rewards [L].
+        features of the latent states [L, F], and means of the rewards [L].
     """
     features = world_model.open_loop(model, params, key, observations, actions, CONTEXT).features
-    return tuple(jax.vmap(head, (None, 0))(params, features) for head in (model.decode, model.reward))
+    return features, jax.vmap(model.reward, (None, 0))(params, features)
+
+
+def predict(model: WorldModel, params: Params, key: jax.Array, observations: jax.Array, actions: jax.Array,
+            ) -> tuple[jax.Array, jax.Array]:
+    """Decodes the prediction of `world_model.open_loop`.
+
+    Args: see `predict_features`.
+
+    Returns:
+        means of the observations [L, ...], as the decoder makes them, and of the rewards [L].
+    """
+    features, rewards = predict_features(model, params, key, observations, actions)
+    return jax.vmap(model.decode, (None, 0))(params, features), rewards

@@ -37,6 +37,29 @@ def in_slices(function: Callable, most: float, *xs: jax.Array) -> Any:
     return jax.tree.map(lambda y: y.reshape(n, *y.shape[2:]), ys), sums
 
 
+def map_in_slices(function: Callable, most: int, xs: Any) -> Any:
+    """Applies a function to slices of rows, one after the other; the last slice is filled up with zeros.
+
+    Unlike `in_slices` it adds nothing up, so the number of rows need not have a divisor.
+
+    Args:
+        function: a pytree with leading [m] -> another one, each row of its own.
+        most: m; n if there are fewer rows.
+        xs: a pytree with leading [n].
+
+    Returns:
+        what the function makes, with leading [n].
+    """
+    n = len(jax.tree.leaves(xs)[0])
+    most = min(most, n)
+
+    def cut(x):
+        return jnp.pad(x, ((0, -n % most), *((0, 0) for _ in x.shape[1:]))).reshape(-1, most, *x.shape[1:])
+
+    ys = lax.map(function, jax.tree.map(cut, xs))
+    return jax.tree.map(lambda y: y.reshape(-1, *y.shape[2:])[:n], ys)
+
+
 @partial(jax.custom_vjp, nondiff_argnums=(0, 1))
 def total(function: Callable, most: float, params: Any, xs: jax.Array, data: tuple[jax.Array, ...]) -> jax.Array:
     """A sum over rows whose gradient is computed in the forward pass, so that a slice keeps only its gradient.

@@ -26,6 +26,21 @@ def in_slices_of(most, params, xs, *data):
     return slices.total(weighted_error, most, params, xs, data)
 
 
+@pytest.mark.parametrize('n, most, sizes', [(13, 4, {4}), (12, 4, {4}), (3, 4, {3}), (7, 1, {1})])
+def test_mapped_slices_are_equal_for_any_number_of_rows(n, most, sizes):
+    seen = set()
+
+    def function(x):
+        seen.add(len(x))
+        return {'twice': 2 * x, 'sum': x.sum(1)}
+
+    x = np.arange(1.0, 2 * n + 1, dtype='float32').reshape(n, 2)
+    found = slices.map_in_slices(function, most, x)
+    assert seen == sizes
+    np.testing.assert_array_equal(found['twice'], 2 * x)
+    np.testing.assert_array_equal(found['sum'], x.sum(1))
+
+
 @pytest.mark.parametrize('n, most, largest', [(12, 5, 4), (12, 4.7, 4), (7, 3, 1), (1, 8, 1), (6, 0.2, 1), (6, 6, 6)])
 def test_slices_are_equal_and_no_larger_than_asked(n, most, largest):
     seen = []

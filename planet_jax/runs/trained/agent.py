@@ -152,6 +152,11 @@ class Trained:
             first_image(model.decode(params, latent.features))))
 
 
+def first(tree: Any) -> Any:
+    """The first entry of every leaf, as NumPy arrays, since JAX compiles a program for each shape that it cuts."""
+    return jax.tree.map(lambda leaf: np.asarray(leaf)[0], tree)
+
+
 def first_image(observation: Any) -> Any:
     """What to draw of an observation: its first image, or else its first part; all of it if it has no parts."""
     if not isinstance(observation, dict):

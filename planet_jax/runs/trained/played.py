@@ -9,13 +9,13 @@ from typing import Any
 import jax
 import numpy as np
 
-from planet_jax import keys, world_model
-from planet_jax.open_loop import CONTEXT, Prediction
+from planet_jax import keys
+from planet_jax.open_loop import CONTEXT, Prediction, predict_features
 from planet_jax.ops import images
 from planet_jax.pictures import video
 from planet_jax.pictures.open_loop import write_parts
 from planet_jax.runs.measuring import horizon_of, make_measure_of_one, plain
-from planet_jax.runs.trained.agent import Policy, Trained
+from planet_jax.runs.trained.agent import Policy, Trained, first
 from planet_jax.runs.trained.searches import Before, Search
 from planet_jax.scores.numbers import significant
 from planet_jax.types import Trajectory
@@ -81,8 +81,7 @@ def play(trained: Trained, folder: Path, advance: Callable[[int], None] = lambda
             advance(number + 1)
     observations, actions, rewards = jax.tree.map(lambda *leaves: np.stack(leaves), *rows)
     episode = Trajectory(observations, actions, rewards.astype(np.float32), np.int32(length))
-    # On the host, since JAX compiles a program for each shape that it cuts.
-    params, root = jax.tree.map(lambda leaf: np.asarray(leaf)[0], (trained.params, trained.root))
+    params, root = first((trained.params, trained.root))
     decode = functools.partial(run.compiled(jax.vmap(run.model.decode, (None, 0)), once=True), params)
     seen, believed = _images(observations), None
     if seen is not None:
@@ -95,7 +94,10 @@ def play(trained: Trained, folder: Path, advance: Callable[[int], None] = lambda
             (f'step {number} of {steps}    return {significant(float(returns[number]))}',), SIZE)
             for number in range(steps)), speed)
     if predict and length > CONTEXT:
-        predictions = _predict(trained, params, root, episode, decode)
+        # `open_loop.predict`, but decoded by the program that is there already.
+        predicted, rewarded = run.compiled(functools.partial(predict_features, run.model), once=True)(
+            params, keys.stream(root, 'open_loop'), episode.observation, episode.action)
+        predictions = Prediction.of_parts(episode, decode(np.asarray(predicted)), rewarded)
         write_parts(folder / 'prediction', predictions, f'{task} {trained.progress}', speed)
     if before is not None:
         with trained.make_env(task) as env:
@@ -116,17 +118,3 @@ def _images(rows: Any) -> Any:
     """The images among rows of observations, of several parts the first that has any; None if there are none."""
     parts = rows.values() if isinstance(rows, dict) else [rows]
     return next((part for part in parts if part.ndim == 4), None)
-
-
-def _predict(trained: Trained, params: Any, root: jax.Array, episode: Trajectory, decode: Callable[[Any], Any],
-             ) -> dict[str, Prediction]:
-    """As `open_loop.predict`, but decoded by a program that is there already."""
-    model = trained.run.model
-
-    def latent(params, key, observations, actions):
-        features = world_model.open_loop(model, params, key, observations, actions, CONTEXT).features
-        return features, jax.vmap(model.reward, (None, 0))(params, features)
-
-    features, rewards = trained.run.compiled(latent, once=True)(
-        params, keys.stream(root, 'open_loop'), episode.observation, episode.action)
-    return Prediction.of_parts(episode, decode(np.asarray(features)), rewards)

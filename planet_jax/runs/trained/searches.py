@@ -12,7 +12,7 @@ from planet_jax import agent as acting
 from planet_jax.ops import images
 from planet_jax.pictures import plan as drawing
 from planet_jax.planning import Plan
-from planet_jax.runs.trained.agent import Policy, Trained, first_image
+from planet_jax.runs.trained.agent import Policy, Trained, first, first_image
 from planet_jax.types import Latent
 
 
@@ -93,8 +93,7 @@ class Search:
         """
         run, steps = trained.run, trained.steps_of(task)
         settings, (_, index) = acting.planners_of(run.config.resolve())
-        params, latent, state = jax.tree.map(lambda leaf: np.asarray(leaf)[0], (
-            trained.params, *jax.tree.map(lambda leaf: np.asarray(leaf)[0], (latent, before.plans[index]))))
+        params, latent, state = first((trained.params, *first((latent, before.plans[index]))))
         planner = acting.make_method(settings[index], run.spec.action_size, run.colour, run.spec.choices)
         (root, dynamics), options = acting.rollout_arguments(run.model, settings[index], latent)
         plan, found = drawing.search(params, before.key, root, dynamics, planner, state,
@@ -118,7 +117,7 @@ class Search:
         picture = drawing.plots(self.iterations, self.elites, self.std, self.title)
         if self.believed is None:
             return picture
-        model, params = self.trained.run.model, jax.tree.map(lambda leaf: np.asarray(leaf)[0], self.trained.params)
+        model, params = self.trained.run.model, first(self.trained.params)
         decode = self.trained.run.compiled(jax.vmap(
             lambda latent: images.restore(first_image(model.decode(params, latent.features)))), once=True)
         return np.concatenate([picture, drawing.strip(self.iterations, decode, self.observation, self.believed,
