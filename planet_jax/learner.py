@@ -44,7 +44,7 @@ def make_update(model: WorldModel, optimizer: optax.GradientTransformation, sett
         model: the world model.
         optimizer: of optax.
         settings: of the objective.
-        learning: `image_shift` and `average` are used; by default those of `config.Learner`.
+        learning: `image_shift`, `average` and `rate_halves_after` are used; by default those of `config.Learner`.
     """
     learning = learning or config.Learner()
 
@@ -59,6 +59,9 @@ def make_update(model: WorldModel, optimizer: optax.GradientTransformation, sett
         gradient, metrics = jax.grad(
             lambda params: objective.batch_loss(model, params, key, batch, settings), has_aux=True)(params)
         change, opt_state = optimizer.update(gradient, learner.opt_state, params)
+        if learning.rate_halves_after:
+            # From the count of updates, which any optimizer's state goes with and which a resumed run has.
+            change = optax.tree.scale(1 / (1 + learner.updates / learning.rate_halves_after), change)
         params = optax.apply_updates(params, change)
         metrics['gradient_norm'] = optax.tree.norm(gradient)
         good = jnp.isfinite(metrics['gradient_norm']) & jnp.isfinite(metrics['loss'])

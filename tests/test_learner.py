@@ -93,6 +93,17 @@ def test_the_average_follows_the_parameters_and_nothing_learns_from_it(setting):
     assert plain.acting is plain.params
 
 
+def test_the_rate_falls_with_the_count_of_updates(setting):
+    falling = jax.jit(learner.make_update(setting.model, setting.optimizer, OBJECTIVE, Learner(rate_halves_after=20)))
+    before = setting.state.learner
+    constant, _ = setting.update_once(before, KEY, setting.batch)
+    for updates, factor in (0, 1), (20, 0.5), (60, 0.25):
+        # Told by the count alone, so a run that was stopped goes on with the rate that it had.
+        after, _ = falling(before.replace(updates=np.int32(updates)), KEY, setting.batch)
+        for old, slow, fast in zip(*map(jax.tree.leaves, (before.params, after.params, constant.params))):
+            np.testing.assert_allclose(slow - old, factor * (fast - old), rtol=1e-3, atol=1e-6)
+
+
 def test_updates_reduce_the_loss_of_a_fixed_batch(setting):
     state, losses = setting.state.learner, []
     for _ in range(30):

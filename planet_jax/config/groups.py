@@ -145,6 +145,8 @@ class Learner:
     """L, rows per chunk."""
     learning_rate: float = setting(1e-3, above=0)
     """Learning rate of Adam."""
+    rate_halves_after: int = setting(0, then=0, least=0)
+    """N: update n learns with learning_rate / (1 + n / N) (inverse time decay). 0 keeps the rate constant."""
     adam_epsilon: float = setting(1e-4, above=0)
     """Epsilon of Adam."""
     adam_epsilon_hat: bool = False
