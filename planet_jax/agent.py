@@ -22,8 +22,8 @@ class Plan(Protocol):
 class Explore(Protocol):
     """Exploration during collection."""
 
-    def __call__(self, key: jax.Array, action: jax.Array) -> jax.Array:
-        """Planned action [A] -> action [A]."""
+    def __call__(self, key: jax.Array, belief: Belief) -> Belief:
+        """Belief with the planned action -> belief with the action to take."""
 
 
 class PlannerInModel(NamedTuple):
@@ -38,9 +38,14 @@ class PlannerInModel(NamedTuple):
     plan: Plan
 
 
-def begin(model: WorldModel, action_size: int, planners: Sequence[PlannerInModel] = ()) -> Belief:
-    """The belief before an episode's first observation: zero latent, zero action, initial states of the planners."""
-    return Belief(model.initial(), jnp.zeros(action_size), jnp.zeros(()), tuple(made.init() for made in planners))
+def begin(model: WorldModel, action_size: int, planners: Sequence[PlannerInModel] = (), correlated: bool = False,
+          ) -> Belief:
+    """The belief before an episode's first observation: zero latent, zero action, initial states of the planners.
+
+    With `correlated` it carries the noise of the last step, which is zero at first.
+    """
+    return Belief(model.initial(), jnp.zeros(action_size), jnp.zeros(()), tuple(made.init() for made in planners),
+                  jnp.zeros(action_size) if correlated else None)
 
 
 def filter(model: WorldModel, params: Params, key: jax.Array, belief: Belief, observation: jax.Array) -> Latent:
@@ -146,11 +151,29 @@ def action_change(episode: Trajectory) -> float:
     return float(np.abs(np.diff(actions, axis=0)).mean()) if len(actions) > 1 else 0.0
 
 
-def add_noise(std: float) -> Explore:
-    """Exploration with real numbers: Gaussian noise with this standard deviation, then clipping to [-1, 1]."""
+def _noise(key: jax.Array, belief: Belief, correlation: float) -> tuple[jax.Array, Belief]:
+    """Standard normal noise [A], and the belief that carries it if it is correlated from step to step.
 
-    def explore(key, action):
-        return jnp.clip(action + std * jax.random.normal(key, action.shape), -1, 1)
+    AR(1): noise_t = correlation noise_{t-1} + sqrt(1 - correlation^2) epsilon_t, from zero at the first step.
+    """
+    fresh = jax.random.normal(key, belief.action.shape)
+    if not correlation:
+        return fresh, belief
+    noise = correlation * belief.noise + (1 - correlation**2) ** 0.5 * fresh
+    return noise, belief.replace(noise=noise)
+
+
+def add_noise(std: float, correlation: float = 0.0) -> Explore:
+    """Exploration with real numbers: Gaussian noise is added to the action, then it is clipped to [-1, 1].
+
+    Args:
+        std: standard deviation of the noise.
+        correlation: of the noise from step to step; other than 0 it needs a belief that carries noise.
+    """
+
+    def explore(key, belief):
+        noise, belief = _noise(key, belief, correlation)
+        return belief.replace(action=jnp.clip(belief.action + std * noise, -1, 1))
 
     return explore
 
@@ -163,12 +186,12 @@ def replace_choices(share: float, choices: Sequence[int]) -> Explore:
         choices: categories of each choice.
     """
 
-    def explore(key, action):
+    def explore(key, belief):
         which_key, drawn_key = jax.random.split(key)
         which = jnp.repeat(jax.random.bernoulli(which_key, share, (len(choices),)), np.array(choices),
                            total_repeat_length=sum(choices))
         drawn = planning.draw_choices(drawn_key, jnp.asarray(planning.uniform_choices(choices)), choices)
-        return jnp.where(which, drawn, action)
+        return belief.replace(action=jnp.where(which, drawn, belief.action))
 
     return explore
 
@@ -182,7 +205,7 @@ def exploration(settings: config.Collector, choices: Sequence[int] = ()) -> Expl
     """
     if choices:
         return replace_choices(settings.random_share, choices) if settings.random_share else None
-    return add_noise(settings.noise) if settings.noise else None
+    return add_noise(settings.noise, settings.correlation) if settings.noise else None
 
 
 def make_act(model: WorldModel, plan: Plan, explore: Explore | None = None, index: int = 0) -> Act:
@@ -199,26 +222,29 @@ def make_act(model: WorldModel, plan: Plan, explore: Explore | None = None, inde
         filter_key, plan_key, explore_key = jax.random.split(key, 3)
         latent = filter(model, params, filter_key, belief, observation)
         action, expected, state = plan(params, plan_key, latent, belief.plans[index])
-        if explore:
-            action = explore(explore_key, action)
         plans = (*belief.plans[:index], state, *belief.plans[index + 1:])
-        return Belief(latent, action, expected, plans)
+        belief = Belief(latent, action, expected, plans, belief.noise)
+        return explore(explore_key, belief) if explore else belief
 
     return act
 
 
-def uniform(action_size: int, choices: Sequence[int] = ()) -> Act:
+def uniform(action_size: int, choices: Sequence[int] = (), correlation: float = 0.0) -> Act:
     """The agent of the seed episodes: uniform actions in [-1, 1] (algorithm 1, line 1).
 
     Args:
         action_size: A.
         choices: categories of each choice, all with equal probability; empty where actions are real numbers.
+        correlation: of the noise that real numbers are made of by its distribution function, see `add_noise`.
     """
 
     def act(params, key, belief, observation):
         del params, observation
         if choices:
             action = planning.draw_choices(key, jnp.asarray(planning.uniform_choices(choices)), choices)
+        elif correlation:
+            noise, belief = _noise(key, belief, correlation)
+            action = 2 * jax.scipy.special.ndtr(noise) - 1
         else:
             action = jax.random.uniform(key, (action_size,), minval=-1, maxval=1)
         return belief.replace(action=action)
@@ -226,14 +252,32 @@ def uniform(action_size: int, choices: Sequence[int] = ()) -> Act:
     return act
 
 
-def normal(action_size: int) -> Act:
-    """The same with actions from Normal(0, 1), clipped to [-1, 1] (released code). A third of them are at a bound."""
+def normal(correlation: float = 0.0) -> Act:
+    """The same with actions from Normal(0, 1), clipped to [-1, 1] (released code). A third of them are at a bound.
+
+    Args:
+        correlation: see `add_noise`.
+    """
 
     def act(params, key, belief, observation):
         del params, observation
-        return belief.replace(action=jnp.clip(jax.random.normal(key, (action_size,)), -1, 1))
+        noise, belief = _noise(key, belief, correlation)
+        return belief.replace(action=jnp.clip(noise, -1, 1))
 
     return act
+
+
+def random(settings: config.Collector, action_size: int, choices: Sequence[int] = ()) -> Act:
+    """The agent of the seed episodes that the settings ask for.
+
+    Args:
+        settings: of the collector.
+        action_size: A.
+        choices: categories of each choice; empty where actions are real numbers.
+    """
+    if settings.random == 'normal' and not choices:
+        return normal(settings.correlation)
+    return uniform(action_size, choices, settings.correlation)
 
 
 def zero(params: Params, key: jax.Array, belief: Belief, observation: jax.Array) -> Belief:

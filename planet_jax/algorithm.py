@@ -54,8 +54,7 @@ def make_steps(config: Config, spec: Spec, *, slots: int, updates_per_call: int,
     explorations = agent.exploration(config.collector, spec.choices), None
     act, evaluate = (agent.make_act(model, planners[place].plan, explore, place)
                      for place, explore in zip(places, explorations))
-    random = agent.normal(spec.action_size) if config.collector.random == 'normal' and not spec.choices else (
-        agent.uniform(spec.action_size, spec.choices))
+    random = agent.random(config.collector, spec.action_size, spec.choices)
     task_steps = tuple(task_steps) or (spec.steps,)
     distinct_steps = sorted(set(task_steps))
 
@@ -69,7 +68,7 @@ def make_steps(config: Config, spec: Spec, *, slots: int, updates_per_call: int,
 
     def begin(params):
         del params
-        return agent.begin(model, spec.action_size, planners)
+        return agent.begin(model, spec.action_size, planners, bool(config.collector.correlation))
 
     def add(state, episodes):
         replays = list(state.replay)

@@ -94,12 +94,14 @@ class Belief(Record):
         action: [A], the action chosen in it, in [-1, 1]
         expected_return: [], the planner's: the mean return of the last elites, over H steps; 0 without a planner
         plans: the state of each planner of the agent, a `planning.PlanState` or None, the collection's planner first
+        noise: [A], of the last step, standard normal; None unless noise is correlated from step to step
     """
 
     latent: Latent
     action: jax.Array
     expected_return: jax.Array
     plans: tuple[Any, ...] = ()
+    noise: jax.Array | None = None
 
 
 @struct.dataclass

@@ -230,11 +230,36 @@ def test_the_zero_agent_does_nothing():
 def test_random_actions_are_uniform_or_normal_and_clipped():
     belief = Belief(None, jnp.zeros(2), jnp.zeros(()))
     drawn = {kind: np.asarray(jax.jit(jax.vmap(lambda key, kind=kind: kind(2)(None, key, belief, None).action))(
-        jax.random.split(jax.random.PRNGKey(0), 4000))) for kind in (agent.uniform, agent.normal)}
+        jax.random.split(jax.random.PRNGKey(0), 4000))) for kind in (agent.uniform, lambda size: agent.normal())}
     for actions, std, at_bounds in zip(drawn.values(), [3**-0.5, 0.7184], [0, 0.3173]):
         assert np.abs(actions).max() <= 1
         assert actions.std() == pytest.approx(std, rel=0.02)
         assert (np.abs(actions) == 1).mean() == pytest.approx(at_bounds, abs=0.02)
+
+
+@pytest.mark.parametrize('collector, std', [(Collector(correlation=0.8), 3**-0.5),
+                                            (Collector(correlation=0.8, random='normal'), 0.7184)])
+def test_random_actions_may_be_correlated_from_step_to_step(collector, std):
+    act, start = agent.random(collector, 2), Belief(None, jnp.zeros(2), jnp.zeros(()), (), jnp.zeros(2))
+
+    def step(belief, key):
+        belief = act(None, key, belief, None)
+        return belief, (belief.action, belief.noise)
+
+    actions, noise = jax.jit(lambda keys: jax.lax.scan(step, start, keys))(jax.random.split(KEY, 20000))[1]
+    assert np.std(actions) == pytest.approx(std, rel=0.05) and np.std(noise) == pytest.approx(1, rel=0.05)
+    for lag in 1, 3:
+        assert np.corrcoef(noise[lag:, 0], noise[:-lag, 0])[0, 1] == pytest.approx(0.8**lag, abs=0.05)
+    assert abs(np.corrcoef(np.transpose(noise))[0, 1]) < 0.05
+
+
+def test_exploration_noise_may_be_correlated_and_the_belief_carries_it():
+    explore = agent.exploration(Collector(noise=0.3, correlation=0.8))
+    before = belief(action=(0.1, -0.2)).replace(noise=jnp.array([1.0, -2]))
+    after = jax.vmap(explore, (0, None))(KEYS, before)
+    np.testing.assert_allclose(after.action, np.clip(np.array([0.1, -0.2]) + 0.3 * after.noise, -1, 1), rtol=1e-5)
+    np.testing.assert_allclose(after.noise.mean(0), [0.8, -1.6], atol=0.05)
+    np.testing.assert_allclose(after.noise.std(0), [0.6, 0.6], atol=0.03)
 
 
 # Actions that are choices: one of three, and one of two.
@@ -250,7 +275,7 @@ def test_random_choices_are_uniform_over_their_categories():
 def test_exploration_replaces_a_share_of_the_choices():
     planned = jnp.array([1.0, 0, 0, 0, 1])
     explore = agent.exploration(Collector(random_share=0.3, noise=9.0), (3, 2))
-    actions = np.asarray(jax.jit(jax.vmap(explore, (0, None)))(KEYS, planned))
+    actions = np.asarray(jax.jit(jax.vmap(explore, (0, None)))(KEYS, belief().replace(action=planned)).action)
     assert (actions[:, :3].sum(1) == 1).all() and (actions[:, 3:].sum(1) == 1).all()
     # A random choice may be the planned one.
     np.testing.assert_allclose(actions.mean(0), [0.8, 0.1, 0.1, 0.15, 0.85], atol=0.03)
