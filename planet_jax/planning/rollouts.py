@@ -1,5 +1,6 @@
 """Scores of action sequences by rollouts of a dynamics function."""
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -46,10 +47,12 @@ def rollouts(params: Any, root: Any, dynamics: Dynamics, *, sample_root: Callabl
         [-1.75, -1.7999999523162842]
 
     Raises:
-        ValueError: `samples` is below 1. The score raises it if shapes of states or rewards change.
+        ValueError: `samples` is below 1, or a function takes other arguments. The score raises it if the dynamics do
+            not return a state and a reward, or if shapes of states or rewards change.
     """
     if samples < 1:
         raise ValueError(f'The samples must be at least 1, not {samples}.')
+    _check_arguments('terminal_value', terminal_value, 'params', 'state')
     roll = _make_roll(params, root, dynamics, sample_root, discount, constraint, alive)
 
     def one(key, actions):
@@ -101,7 +104,18 @@ def _make_roll(params, root, dynamics, sample_root, discount, constraint=None, a
     The second to fourth are [J]. The probabilities are None without `alive`. The visited states and their rewards have
     leading [H, J]; None if not asked for.
     """
-    step = jax.vmap(dynamics, (None, 0, 0, 0))
+    _check_arguments('dynamics', dynamics, 'params', 'key', 'state', 'action')
+    _check_arguments('sample_root', sample_root, 'key', 'root')
+    _check_arguments('constraint', constraint, 'next state', 'action')
+    _check_arguments('alive', alive, 'params', 'next state')
+
+    def both(params, key, state, action):
+        following = dynamics(params, key, state, action)
+        if not isinstance(following, tuple) or len(following) != 2:
+            raise ValueError(f'The dynamics must return (next state, reward), but return {following}.')
+        return following
+
+    step = jax.vmap(both, (None, 0, 0, 0))
 
     def roll(key, actions):
         candidates, horizon = actions.shape[:2]
@@ -137,6 +151,19 @@ def _make_roll(params, root, dynamics, sample_root, discount, constraint=None, a
         return last, returns, violation, going, seen
 
     return roll
+
+
+def _check_arguments(name, function, *arguments):
+    """Raises a ValueError if a user's function cannot be called with so many arguments."""
+    try:
+        signature = None if function is None else inspect.signature(function)
+    except (TypeError, ValueError):  # Functions written in C may have none.
+        signature = None
+    if signature is not None:
+        try:
+            signature.bind(*arguments)
+        except TypeError:
+            raise ValueError(f'{name} is called with ({", ".join(arguments)}), but yours takes {signature}.') from None
 
 
 def _one_number(name, values, candidates):

@@ -84,3 +84,22 @@ def test_impossible_scores_are_refused():
         planning.rollouts(None, 1.0, move, samples=0)
     with pytest.raises(ValueError, match=r'The violation must be one number, but its shape is \(2,\)'):
         scored(constraint=lambda position, action: jnp.zeros(2))
+
+
+def one(x):
+    return x
+
+
+@pytest.mark.parametrize('dynamics, options, message', [
+    (lambda state, action: (state, 0.0), {},
+     r'dynamics is called with \(params, key, state, action\), but yours takes \(state, action\)'),
+    (lambda params, key, state, action: state, {}, r'must return \(next state, reward\), but return'),
+    (None, dict(sample_root=one), r'sample_root is called with \(key, root\), but yours takes \(x\)'),
+    (None, dict(terminal_value=one), r'terminal_value is called with \(params, state\)'),
+    (None, dict(constraint=one), r'constraint is called with \(next state, action\)'),
+    (None, dict(alive=one), r'alive is called with \(params, next state\)'),
+])
+def test_functions_of_other_arguments_are_refused_with_the_right_ones(dynamics, options, message):
+    dynamics = dynamics or (lambda params, key, state, action: (state, state))
+    with pytest.raises(ValueError, match=message):
+        planning.rollouts(None, 0.0, dynamics, **options)(jax.random.key(0), jnp.zeros((2, 3, 1)))
