@@ -34,6 +34,13 @@ def cores(system: Path = SYSTEM) -> int:
     return max(min(found), 1)
 
 
+def xla_threads() -> int:
+    """Threads that XLA computes with on a CPU: NPROC, or the cores that the process may run on."""
+    if (asked := os.environ.get('NPROC', '')).isdigit() and int(asked):
+        return int(asked)
+    return len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1
+
+
 def memory_bytes(system: Path = SYSTEM) -> int | None:
     """Bytes of memory that this process may use: the minimum of the machine, its control groups and its Slurm job.
 

@@ -55,8 +55,10 @@ def test_flags_that_change_numbers_are_recorded(mode, monkeypatch):
     assert json.loads(json.dumps(run.flags()))['jax_threefry_partitionable'] is True
     mode('jax_threefry_partitionable', False)
     monkeypatch.setenv('XLA_FLAGS', '--xla_cpu_enable_fast_math=false')
+    monkeypatch.setenv('NPROC', '3')
     record = run.Run('toy_point', 'debug', 0, preset('debug').resolve()).record()
-    assert record['flags'] == {'jax_threefry_partitionable': False, 'XLA_FLAGS': '--xla_cpu_enable_fast_math=false'}
+    assert record['flags'] == {'jax_threefry_partitionable': False, 'XLA_FLAGS': '--xla_cpu_enable_fast_math=false',
+                               'cpu_threads': 3}
 
 
 def test_a_run_that_goes_on_with_other_flags_says_so(tmp_path):

@@ -81,3 +81,13 @@ def test_what_is_granted_decides_on_the_replay_and_the_workers(monkeypatch):
         run.Run('toy_point', 'debug', 0, config.preset('debug').resolve()).place_replay(40_000)
     assert envs.cores() == 3 and evaluation.rounds(10) == 4
     assert devices.device_name().endswith(', 3 cores')
+
+
+def test_threads_of_xla_are_the_cores_of_the_process_or_those_that_are_asked_for(monkeypatch):
+    monkeypatch.delenv('NPROC', raising=False)
+    monkeypatch.setattr(os, 'sched_getaffinity', lambda process: {3, 5, 6}, raising=False)
+    assert machine.xla_threads() == 3
+    monkeypatch.setenv('NPROC', '2')
+    assert machine.xla_threads() == 2
+    monkeypatch.setenv('NPROC', 'two')
+    assert machine.xla_threads() == 3

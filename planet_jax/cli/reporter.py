@@ -49,8 +49,10 @@ class Terminal(Reporter):
         if told := shipped.expectation(shipped.curves(run.task, run.preset)):
             self.note(f'What to expect, from runs of this project: {told}')
 
-    def resumed(self, episodes: int, updates: int) -> None:
+    def resumed(self, episodes: int, updates: int, changes: Sequence[str]) -> None:
         self.note(f'Going on after {episodes} episodes and {updates} updates.')
+        if changes:
+            self.note(f'The run may go on with other last bits than it would have had ({"; ".join(changes)}).')
 
     def complete(self, episodes: int) -> None:
         self.note(f'All {episodes} episodes are collected; nothing is left to do.')

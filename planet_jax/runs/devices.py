@@ -42,5 +42,9 @@ def device_name(device: jax.Device | None = None) -> str:
 
 def flags() -> dict[str, Any]:
     """Settings of JAX and XLA that change numbers."""
-    return {'jax_threefry_partitionable': bool(jax.config.jax_threefry_partitionable),
-            'XLA_FLAGS': os.environ.get('XLA_FLAGS', '')}
+    found = {'jax_threefry_partitionable': bool(jax.config.jax_threefry_partitionable),
+             'XLA_FLAGS': os.environ.get('XLA_FLAGS', '')}
+    if available_devices()[0].platform == 'cpu':
+        # XLA cuts long sums into as many parts as it has threads (findings/xla_cpu_sums_depend_on_cores.sh).
+        found['cpu_threads'] = machine.xla_threads()
+    return found

@@ -24,7 +24,11 @@ KEPT = 3
 
 
 class RunFolder:
-    """A run folder that only this process writes to."""
+    """A run folder that only this process writes to.
+
+    Attributes:
+        changes: what computes otherwise than when the run was last continued, each as 'what: before, now'.
+    """
 
     def __init__(self, directory: Path, record: dict[str, Any], resume: Resume = 'auto'):
         """Makes or opens the folder, and locks it.
@@ -39,7 +43,7 @@ class RunFolder:
                 written.
         """
         self.directory, self._seed, self._tasks = directory, record['seed'], list(record['action_repeat'])
-        record = settle(directory, record, resume)
+        record, self.changes = settle(directory, record, resume)
         for path in directory.glob('*'):
             if path.is_symlink():
                 raise FolderError(f'{path} is a link, but a run folder must hold its files itself: '

@@ -31,6 +31,21 @@ def test_what_made_the_beginning_of_a_run_stays_known(tmp_path):
     assert [entry['commit'] for entry in continued(tmp_path, 'third')['earlier']] == ['first', 'second']
 
 
+def test_a_run_that_goes_on_on_another_number_of_cores_is_told_so(tmp_path):
+    def opened(**made_by):
+        folder = RunFolder(tmp_path, record('first') | made_by)
+        folder.close()
+        return folder.changes
+
+    assert opened(versions={'jax': '1'}, flags={'XLA_FLAGS': ''}) == []
+    # An entry that the earlier record lacks is no change.
+    assert opened(versions={'jax': '1', 'numpy': '2'}, flags={'XLA_FLAGS': '', 'cpu_threads': 2}) == []
+    assert opened(versions={'jax': '3', 'numpy': '2'}, flags={'XLA_FLAGS': '', 'cpu_threads': 1}) == [
+        'jax: 1 before, 3 now', 'cpu_threads: 2 before, 1 now']
+    assert opened(versions={'jax': '3', 'numpy': '2'}, flags={'XLA_FLAGS': '', 'cpu_threads': 1}) == []
+    assert len(json.loads((tmp_path / 'config.json').read_text())['earlier']) == 1
+
+
 def test_a_folder_in_use_names_who_uses_it(tmp_path):
     """Fault case 6 of docs/reliability.md."""
     first = RunFolder(tmp_path, record('first'))

@@ -142,7 +142,8 @@ class Training:
         self.clock.seconds = progress.seconds
         if restored is not None:
             self.state = restored
-            self.reporter.resumed(len(progress.episodes) // len(self.run.tasks), progress.updates)
+            self.reporter.resumed(len(progress.episodes) // len(self.run.tasks), progress.updates,
+                                  self.seeds[0].folder.changes)
         elif self.given is not None:
             self._begin_with(self.given)
 

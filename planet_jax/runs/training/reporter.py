@@ -62,8 +62,8 @@ class Reporter:
     def opened(self, opening: Opening) -> None:
         """The folders are open; `resumed` follows if there is a checkpoint."""
 
-    def resumed(self, episodes: int, updates: int) -> None:
-        """The newest checkpoints are restored."""
+    def resumed(self, episodes: int, updates: int, changes: Sequence[str]) -> None:
+        """The newest checkpoints are restored. With changes, see `RunFolder`, numbers go on to rounding only."""
 
     def complete(self, episodes: int) -> None:
         """All episodes are collected, and nothing is left to do."""
