@@ -26,6 +26,8 @@ os.environ.setdefault('MUJOCO_GL', 'egl')
 os.environ.setdefault('JAX_PLATFORMS', 'cpu')
 os.environ.setdefault('JAX_COMPILATION_CACHE_DIR', str(ROOT / '.cache' / 'jax'))
 os.environ.setdefault('JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS', '0')
+# Long sums depend on XLA's threads, and a process with two devices has two of them, even on one core.
+os.environ.setdefault('NPROC', '2')
 # Compiling is most of what tests take. So a CPU's program is made in a sixth of the time, and runs slower; what is
 # compared is compiled alike. `make test-all` compiles as users do.
 FEWER_FUSIONS = '--xla_cpu_use_fusion_emitters=false'
