@@ -71,22 +71,34 @@ def pytest_collection_finish():
     gc.set_threshold(20_000, 10, 10)
 
 
-def _unoptimized():
+@contextlib.contextmanager
+def optimizing(wanted=True):
+    """What is compiled in this context is optimized as users' programs are, or as most tests' are."""
     import jax
 
     before = jax.config.read('jax_disable_most_optimizations')
-    jax.config.update('jax_disable_most_optimizations', os.environ.get('JAX_DISABLE_MOST_OPTIMIZATIONS') == '1')
-    yield
-    jax.config.update('jax_disable_most_optimizations', before)
+    jax.config.update('jax_disable_most_optimizations',
+                      not wanted and os.environ.get('JAX_DISABLE_MOST_OPTIMIZATIONS') == '1')
+    try:
+        yield
+    finally:
+        jax.config.update('jax_disable_most_optimizations', before)
+
+
+@pytest.fixture(scope='session', name='optimizing')
+def optimizing_fixture():
+    """The context, for the part of a test that runs for long."""
+    return optimizing
+
+
+def _unoptimized():
+    with optimizing(False):
+        yield
 
 
 def _optimized():
-    import jax
-
-    before = jax.config.read('jax_disable_most_optimizations')
-    jax.config.update('jax_disable_most_optimizations', False)
-    yield
-    jax.config.update('jax_disable_most_optimizations', before)
+    with optimizing():
+        yield
 
 
 optimized = pytest.fixture(_optimized, name='optimized')

@@ -187,8 +187,8 @@ def test_noise_acts_on_the_action_only(acts):
 
 
 @pytest.mark.parametrize('cell, method', [
-    ('rssm', 'cem'), ('ssm', 'cem'), ('rnn', 'icem'), ('rnn_official', 'random_shooting'), ('rssm', 'icem'),
-    ('rssm', 'mppi')])
+    ('rssm', 'cem'), ('ssm', 'cem'), ('rnn', 'icem'), ('rnn_official', 'random_shooting'),
+    pytest.param('rssm', 'icem', marks=pytest.mark.slow), ('rssm', 'mppi')])
 def test_a_whole_step_of_every_cell_and_planner(cell, method):
     model, params = make(cell)
     planner = agent.make_planner(model, Planner(**SETTINGS, method=method), 2)

@@ -24,11 +24,31 @@ EPISODES = 4
 ROOT = keys.root(1)[None]
 
 
+TRACES = collections.Counter()
+"""Of each step, how often it was traced for any of the runs with `EPISODES` slots."""
+
+
+def counted(steps):
+    """The steps, each of which counts its traces."""
+    def count(name, function):
+        def traced(*arguments, **options):
+            TRACES[(name, options.get('updates'))] += 1
+            return function(*arguments, **options)
+        return traced
+    return steps._replace(**{
+        name: count(name, function) for name, function in steps._asdict().items() if callable(function)})
+
+
 @functools.cache  # Steps keep nothing, so a run that begins anew may use those of another.
-def make_steps(updates_per_call=2, slots=EPISODES, wrap=lambda steps: steps):
+def compiled_steps(slots):
     spec = envs.spec('toy_point', CONFIG.env)
-    return seeds.over_seeds(
-        wrap(algorithm.make_steps(CONFIG, spec, slots=slots, updates_per_call=updates_per_call)), jax.devices()[:1])
+    steps = algorithm.make_steps(CONFIG, spec, slots=slots, updates_per_call=2)
+    return seeds.over_seeds(counted(steps) if slots == EPISODES else steps, jax.devices()[:1])
+
+
+def make_steps(updates_per_call=2, slots=EPISODES):
+    # `train` names the length of each call.
+    return compiled_steps(slots)._replace(updates_per_call=updates_per_call)
 
 
 def units_of(steps, restart_after=(), state=None):
@@ -130,6 +150,7 @@ def test_another_number_of_slots_gives_the_same_numbers(units):
         assert same(left.state.learner, right.state.learner) and same(left[1:], right[1:])
 
 
+@functools.cache
 def actions(**changes):
     """Of one step with each kind of agent, all with the same key, parameters and observation."""
     steps = algorithm.make_steps(dataclasses.replace(CONFIG, **changes), envs.spec('toy_point', CONFIG.env), slots=1,
@@ -176,27 +197,16 @@ def test_what_report_raises_ends_the_training():
         next(running)
 
 
-def test_each_step_is_traced_once_in_a_run():
-    traces = collections.Counter()
-
-    def counted(steps):
-        def count(name, function):
-            def traced(*arguments, **options):
-                traces[name] += 1
-                return function(*arguments, **options)
-            return traced
-        functions = {name: count(name, function) for name, function in steps._asdict().items() if callable(function)}
-        return steps._replace(**functions)
-
-    steps = make_steps(wrap=counted)
-    state = units_of(steps)[-1].state
+def test_each_step_is_traced_once_in_all_runs(units):
+    state, steps = units_of(make_steps(2), (3,))[-1].state, make_steps(2)
     vector = envs.make_vector(['toy_point'] * 2, CONFIG.env)
     for counter in range(2):
         grid = algorithm.episode_keys(state, 'evaluate', 2, np.array([counter]))
         collector.collect(steps.evaluate, steps.begin, vector, state.learner.params, grid)
     # The parameters and the belief are the same whether they come from an update, a checkpoint or the beginning.
     # Drawing beforehand serves replays on the host.
-    assert traces == {name: 1 for name in Steps._fields if name not in ('draw', 'updates_per_call')}
+    assert {name for name, _ in TRACES} == {name for name in Steps._fields if name not in ('draw', 'updates_per_call')}
+    assert set(TRACES.values()) == {1}, TRACES
 
 
 def test_keys_of_episodes_differ_by_seed_environment_count_and_purpose():
@@ -211,20 +221,26 @@ def test_keys_of_episodes_differ_by_seed_environment_count_and_purpose():
 LEARNING = Config(
     env=Env(size=16),
     model=Model(stochastic=8, deterministic=32, hidden=32, encoder_channels=(8, 16), decoder_channels=(16,),
-                decoder_kernels=(6, 6), decoder_units=32, reward_layers=1, reward_units=32, image_bits=8),
+                decoder_kernels=(6, 6), decoder_units=32, vector_layers=1, vector_units=32, reward_layers=1,
+                reward_units=32, image_bits=8),
     objective=Objective(reward_scale=100.0, free_nats=1.0),
     planner=Planner(horizon=6, iterations=4, candidates=60, elites=8),
     learner=Learner(batch=32, chunk_length=10, learning_rate=6e-3, adam_epsilon=1e-5, updates_per_call=100),
     collector=Collector(seed_episodes=20, collect_interval=100))
 
 
-def learned_returns(seed, observation, episodes=28):
+def learned_returns(seed, observation, optimizing, episodes=26):
     """Mean returns of ten episodes after training on the toy task: of the agent, and of the zero policy."""
     config = dataclasses.replace(LEARNING, env=dataclasses.replace(LEARNING.env, observation=observation))
     steps = seeds.over_seeds(algorithm.make_steps(config, envs.spec('toy_point', config.env), slots=episodes,
                                                   updates_per_call=100), jax.devices()[:1])
     vector = envs.make_vector(['toy_point'], config.env)
-    for unit in algorithm.train(steps, vector, steps.init(keys.root(seed)[None]), config):
+
+    def learn(state, updates):  # All other steps take longer to compile than to run.
+        with optimizing():
+            return steps.learn(state, updates=updates)
+
+    for unit in algorithm.train(steps._replace(learn=learn), vector, steps.init(keys.root(seed)[None]), config):
         if unit.state.replay[0].count == episodes:
             break
     vector = envs.make_vector(['toy_point'] * 10, config.env, workers=0)
@@ -237,6 +253,6 @@ def learned_returns(seed, observation, episodes=28):
 
 # The zero policy, better than the uniform one, has 6.3 from anywhere, the best possible one 23.8: see `ToyPoint`.
 @pytest.mark.parametrize('observation, more', [('state', 4), pytest.param('pixels', 8, marks=pytest.mark.slow)])
-def test_a_tiny_task_is_learned(observation, more, optimized):
-    learned, zero = learned_returns(0, observation)
+def test_a_tiny_task_is_learned(observation, more, optimizing):
+    learned, zero = learned_returns(0, observation, optimizing)
     assert learned > zero + more

@@ -25,7 +25,6 @@ SPEC = Spec((32, 32, 3), 'uint8', 2, 20)
 CLOSE = {'float32': 1e-4, 'default': 0.05, 'tensorfloat32': 0.05, 'bfloat16': 0.2}
 """By precision, how far a gradient may be from the CPU's in float32, as a part of its norm. A TF32 number has 11 bits
 and a bfloat16 number 8; the bounds allow for what adds up over a chunk's rows."""
-PRECISIONS = ['float32', *(pytest.param(name, marks=pytest.mark.slow) for name in [*CLOSE][1:])]  # the same on a CPU
 
 
 def configuration(precision):
@@ -109,7 +108,8 @@ def distance(actual, expected):
     return np.linalg.norm(actual - expected) / np.linalg.norm(expected)
 
 
-@pytest.mark.parametrize('precision', PRECISIONS)
+@pytest.mark.slow  # on a CPU it is compared with itself
+@pytest.mark.parametrize('precision', CLOSE)
 def test_the_gradient_is_the_cpu_s(precision, arguments, expected):
     slope, metrics = on(device(), gradient(precision), *arguments)
     assert slope.dtype == np.float32 and np.isfinite(slope).all()
@@ -168,7 +168,7 @@ def same(state, other):
         np.testing.assert_array_equal(np.asarray(one), np.asarray(two))
 
 
-@pytest.mark.parametrize('precision', PRECISIONS[:2])
+@pytest.mark.parametrize('precision', ['float32', pytest.param('default', marks=pytest.mark.slow)])
 def test_the_same_call_gives_the_same_bits(precision):
     steps = make_steps(precision)
     state = filled(steps)
@@ -176,6 +176,7 @@ def test_the_same_call_gives_the_same_bits(precision):
     same(*(jax.tree.map(np.asarray, learn(jax.device_put(state, device()))) for _ in range(2)))
 
 
+@pytest.mark.slow  # on a CPU other tests hold it
 def test_a_checkpoint_goes_on_exactly(tmp_path):
     """As a run does: what was learned comes from the checkpoint, and the episodes are added again."""
     steps = make_steps()

@@ -338,7 +338,7 @@ def two_chunks():
     return case, settings, jax.tree.map(lambda *leaves: np.stack(leaves), *chunks), expected
 
 
-@pytest.mark.parametrize('most', [1, 4, 1e9])
+@pytest.mark.parametrize('most', [1, pytest.param(4, marks=pytest.mark.slow), 1e9])
 def test_the_loss_of_a_batch_is_the_mean_over_its_chunks_in_slices_of_any_size(two_chunks, most, monkeypatch):
     case, settings, batch, ((expected, metrics), gradient) = two_chunks
     monkeypatch.setattr(objective, '_OBSERVATION_BYTES', most * case.chunk.observation[0].size * 4)

@@ -1,6 +1,7 @@
 """The house: who may import whom, and what importing does."""
 
 import ast
+import functools
 import graphlib
 import importlib
 import re
@@ -46,8 +47,13 @@ def part(file):
     return file.removesuffix('.py').split('/')[0]
 
 
+@functools.cache
 def imports(tree):
     """Every module and name that a file imports, dotted: inside functions, under TYPE_CHECKING and in strings too."""
+    return frozenset(_imports(tree))
+
+
+def _imports(tree):
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -69,7 +75,7 @@ def module_of(name):
 def arrows(files):
     """(file, file that it imports), of a table from file to its tree."""
     for file, tree in files.items():
-        for name in sorted(set(imports(tree))):
+        for name in sorted(imports(tree)):
             if name.split('.')[0] == 'planet_jax' and file != '__init__.py':
                 assert name != 'planet_jax', f'{file} imports the whole package'
                 if (module := module_of(name)) and MODULES[module] != file:
@@ -91,11 +97,10 @@ def faults(files):
             yield f'a circle: {" -> ".join(error.args[1])}'
 
 
+@functools.cache
 def attributes(tree):
     """Every dotted name that a file mentions, such as jax.lax.scan."""
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Attribute):
-            yield ast.unparse(node)
+    return frozenset(ast.unparse(node) for node in ast.walk(tree) if isinstance(node, ast.Attribute))
 
 
 def mentions(tree, prefix):

@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+import pytest
 
 from planet_jax import envs
 from planet_jax.cli.main import main
@@ -10,6 +11,7 @@ from planet_jax.config import Env
 from planet_jax.scores.numbers import significant
 
 
+@pytest.mark.slow  # Tasks of one's own are trained in tests/cli/test_choices.py and test_faulty_task.py.
 def test_it_can_be_trained_and_evaluated(run_planet_jax, tmp_path, capsys):
     # With as many steps as toy_point has, and shapes as there, most is compiled already.
     status, printed = run_planet_jax('train', '--task', 'examples.own_task:puck', '--preset', 'debug', '--episodes', 3,

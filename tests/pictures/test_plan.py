@@ -19,7 +19,7 @@ SIZES = {'action_size': 2, 'horizon': 3, 'iterations': 3, 'candidates': 24, 'eli
 
 
 @pytest.mark.parametrize('planner, sample_root', [
-    (planning.make_cem(**SIZES), None),
+    pytest.param(planning.make_cem(**SIZES), None, marks=pytest.mark.slow),  # the paper's is one with more to draw
     (planning.make_cem(**SIZES, std_estimator='mean_absolute'),
      lambda key, root: root + jax.random.randint(key, (), 0, 20)),
     (planning.make_icem(**SIZES, decay=1.5), None),

@@ -3,6 +3,8 @@
 import functools
 import inspect
 
+import pytest
+
 from planet_jax import planning
 
 
@@ -29,3 +31,9 @@ PLANNERS = {
     'icem with knots': _icem_with_knots,
     'cem with gradient': _cem_with_gradient,
 }
+
+
+def methods_first(names=PLANNERS):
+    """For tests that take long: the methods themselves, and in `make test-all` also what is built from them."""
+    return pytest.mark.parametrize('name', [
+        name if name in planning.METHODS else pytest.param(name, marks=pytest.mark.slow) for name in names])

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from planet_jax import planning
-from tests.planning.table import PLANNERS
+from tests.planning.table import PLANNERS, methods_first
 
 KEY = jax.random.PRNGKey(0)
 every_planner = pytest.mark.parametrize('name', PLANNERS)
@@ -52,21 +52,21 @@ def solved(name):
     return jax.tree.map(np.asarray, jax.jit(jax.vmap(follow))(np.arange(3), STARTS))
 
 
-@every_planner
+@methods_first()
 def test_a_double_integrator_comes_to_rest_at_its_target(name):
     position, velocity = solved(name)[0][DOUBLE_INTEGRATOR, -10:].T
     assert np.abs(position - 1).max() < (0.2 if name == 'random_shooting' else 0.06)
     assert np.abs(velocity).max() < (0.4 if name == 'random_shooting' else 0.2)
 
 
-@every_planner
+@methods_first()
 def test_a_pendulum_is_swung_up(name):
     angle = solved(name)[0][PENDULUM, :, 0]
     assert np.cos(angle[0]) < -0.9
     assert np.cos(angle[-10:]).min() > 0.9
 
 
-@every_planner
+@methods_first()
 def test_lqr_is_close_to_riccati_s_optimum(name):
     cost = Q
     for _ in range(99):  # of the state that an action leads to, over the steps that are left

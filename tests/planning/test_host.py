@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from planet_jax import planning
-from tests.planning.table import PLANNERS
+from tests.planning.table import PLANNERS, methods_first
 
 KEY = jax.random.PRNGKey(0)
 SIZES = dict(action_size=2, horizon=3, candidates=24, elites=6)
@@ -17,7 +17,7 @@ def whole(actions):
     return -abs(actions * 50 - 20).round().sum((1, 2))
 
 
-@pytest.mark.parametrize('name', [name for name in PLANNERS if 'gradient' not in name])
+@methods_first([name for name in PLANNERS if 'gradient' not in name])
 def test_a_search_on_the_host_is_the_search(name):
     planner = PLANNERS[name](**SIZES, iterations=2)
 

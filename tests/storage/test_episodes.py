@@ -258,20 +258,20 @@ def test_arrays_are_read_in_the_order_and_the_bytes_that_are_stated(tmp_path):
 
 
 def bomb(name, method=zipfile.ZIP_DEFLATED):
-    """An archive whose one member unpacks to 300 MB; as a header of NumPy's second version, which may be that long."""
+    """An archive whose one member unpacks to 30 MB; as a header of NumPy's second version, which may be that long."""
     file = io.BytesIO()
     with zipfile.ZipFile(file, 'w', method) as archive:
         for member, array in members().items():
             content = io.BytesIO()
             np.save(content, array)
             archive.writestr(f'{member}.npy', content.getvalue() if member != name else
-                             b'\x93NUMPY\x02\x00' + (300 << 20).to_bytes(4, 'little') + b' ' * (300 << 20))
+                             b'\x93NUMPY\x02\x00' + (30 << 20).to_bytes(4, 'little') + b' ' * (30 << 20))
     return file.getvalue()
 
 
 def understated(content, claimed=400):
-    """The same archive, but its list of members says that those of 300 MB have few bytes."""
-    return content.replace(((300 << 20) + 12).to_bytes(4, 'little'), claimed.to_bytes(4, 'little'))
+    """The same archive, but its list of members says that those of 30 MB have few bytes."""
+    return content.replace(((30 << 20) + 12).to_bytes(4, 'little'), claimed.to_bytes(4, 'little'))
 
 
 @pytest.mark.parametrize('content', [

@@ -111,6 +111,7 @@ def statuses(printed):
     return ast.literal_eval(printed.splitlines()[-1])
 
 
+@pytest.mark.slow  # Two runs in processes of Ray's; what they are given is tried in test_here.py.
 def test_one_machine(ray_settings, tmp_path):
     good, refused = job(tmp_path, 0, 2), job(tmp_path, 1, 2, '--planner.horizon', 0)
     run = Path(good[0])
