@@ -116,7 +116,7 @@ def starting_point(arguments: Sequence[str]) -> tuple[str, str, Config]:
         return name, why, preset(name)
     settings = begun.pop()
     if settings != preset(name).resolve():
-        why += f'; with the settings of {there[0]}, which differ from the preset of today'
+        why += f'; it goes on with the settings of {there[0]}; some differ from those of the preset'
     return name, why, settings
 
 

@@ -43,8 +43,8 @@ class Terminal(Reporter):
         numbers = ', '.join(map(str, opening.seeds))
         self.note(f'{run.task}, preset {run.preset}, seed{"s" * (self._seeds > 1)} {numbers}, on {opening.device}; '
                   f'replay {opening.replay_bytes / 1e9:.2f} GB on the {opening.placement}')
-        each = ', '.join(f'{task} {steps} agent steps ({steps * repeat} environment steps)' for (task, repeat), steps in
-                         zip(run.action_repeats.items(), run.task_steps))
+        each = ', '.join(f'{task} with {steps} agent steps ({steps * repeat} environment steps)'
+                         for (task, repeat), steps in zip(run.action_repeats.items(), run.task_steps))
         self.note(f'{opening.episodes} episodes of {each}, in {", ".join(map(str, opening.directories))}')
         if told := shipped.expectation(shipped.curves(run.task, run.preset)):
             self.note(f'What to expect, from runs of this project: {told}')

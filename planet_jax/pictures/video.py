@@ -20,6 +20,8 @@ MARGIN = 8
 """Pixels around and between pictures."""
 LEAST_WIDTH = 560
 """Smallest width of a frame in pixels, with room for the text below small pictures."""
+LEAST_TEXT = 8
+"""Smallest size of text that can be read, in pixels."""
 
 
 CODECS = {
@@ -41,7 +43,7 @@ class Page:
     def __init__(self, width: int, height: int):
         """A dark page, each side rounded up to an even number of pixels, as videos need."""
         self._image = Image.new('RGB', (width + width % 2, height + height % 2), BACKGROUND)
-        self._draw = ImageDraw.Draw(self._image)
+        self._draw, self.width = ImageDraw.Draw(self._image), self._image.width
 
     def paste(self, image: np.ndarray, left: int, top: int, size: int) -> None:
         """Puts an image at a place, `size` pixels wide and high.
@@ -60,8 +62,13 @@ class Page:
         self._image.paste(Image.fromarray(np.ascontiguousarray(image)).resize(sides, Image.Resampling.NEAREST), place)
 
     def write(self, text: str, left: int, top: int, size: int = 14, color: tuple[int, int, int] = INK,
-              anchor: str = 'lt') -> None:
-        """Writes a line of text. The anchor is Pillow's, such as 'lt' for left top."""
+              anchor: str = 'lt', room: float = float('inf')) -> None:
+        """Writes a line of text. The anchor is Pillow's, such as 'lt' for left top.
+
+        A line longer than `room` pixels is written smaller, down to LEAST_TEXT.
+        """
+        while size > LEAST_TEXT and _font(size).getlength(text) > room:
+            size -= 1
         self._draw.text((left, top), text, fill=color, font=_font(size), anchor=anchor)
 
     def frame(self, left: int, top: int, size: int) -> None:
@@ -95,7 +102,8 @@ def panels(pictures: dict[str, np.ndarray], captions: Sequence[str], size: int, 
         if label in marked:
             page.frame(left, top, size)
     for row, caption in enumerate(captions):
-        page.write(caption, MARGIN, top + size + MARGIN + 22 * row, 15, INK if not row else FAINT)
+        page.write(caption, MARGIN, top + size + MARGIN + 22 * row, 15, INK if not row else FAINT,
+                   room=page.width - 2 * MARGIN)
     return page.pixels()
 
 

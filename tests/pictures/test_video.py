@@ -74,3 +74,11 @@ def test_panels_show_their_pictures_pixel_by_pixel():
     np.testing.assert_array_equal(one[8::16, 8::16], small)
     assert not any(side % 2 for side in frame.shape[:2])
     assert (frame[:top] != video.BACKGROUND).any() and (frame[top + 64:] != video.BACKGROUND).any()
+
+
+def test_a_long_caption_is_written_smaller_and_not_cut_off():
+    """As below a task of one's own with a long name."""
+    name = 'grid_world:gymnasium_env/GridWorld-v0, episode 1 of 1, after 200 episodes and 20000 updates'
+    frame = video.panels({'simulator': np.zeros((32, 32, 3), np.uint8)}, ['step 1', name], 64)
+    text = np.flatnonzero((frame[-22:] != video.BACKGROUND).any((0, 2)))
+    assert text.max() < frame.shape[1] - video.MARGIN and text.max() > 0.8 * frame.shape[1]

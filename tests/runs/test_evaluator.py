@@ -1,7 +1,10 @@
 """The schedule of evaluations, their numbers of episodes, and that each is recorded once."""
 
 import dataclasses
+import math
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from planet_jax.config import Evaluation, preset
@@ -99,3 +102,14 @@ def test_without_evaluations_there_are_no_baselines(world, run_to_end):
     trainer = world(evaluation={'every': 0})
     trainer.evaluator.baselines(trainer.state, trainer.clock)
     assert run_to_end(trainer) and evaluations(trainer) == [] and trainer.evaluator.baseline_means(['toy_point']) == {}
+
+
+def test_a_measure_that_is_not_defined_is_left_out_of_the_sinks(world):
+    """Episodes without any reward have no r2, of which TensorBoard would warn at each evaluation."""
+    trainer, sent = world(), {}
+    trainer.seeds[0].sinks = SimpleNamespace(scalars=lambda step, values: sent.update(values))
+    trainer.evaluator.open_loop = SimpleNamespace(
+        record=lambda *_: ({'horizon': [1], 'observation_error': [0.5]}, None),
+        measure=lambda *_: {'r2': math.nan, 'kl': 2.0})
+    trainer.evaluator._predict('toy_point', trainer.state, np.zeros((1, 1)), 20.0)
+    assert sent == {'open_loop/observation_error/1': 0.5, 'model/kl': 2.0}

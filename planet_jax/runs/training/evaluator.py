@@ -1,5 +1,6 @@
 """The evaluations of a training: when they are due, and what is recorded of them."""
 
+import math
 from collections.abc import Callable, Sequence
 
 import gymnasium
@@ -15,7 +16,7 @@ from planet_jax.runs.training.reporter import Reporter
 from planet_jax.types import Steps, TrainState, Trajectory
 
 MODEL = ('r2', 'kl', 'under_free_nats', 'active')
-"""Measures of the model that the sinks show."""
+"""Measures of the model that the sinks show, where they are defined: without rewards there is no r2."""
 
 
 class Evaluator:
@@ -172,6 +173,6 @@ class Evaluator:
                     for ahead, error in zip(errors['horizon'], errors[name])})
                 seed.sinks.scalars(seed.progress.env_steps, {
                     f'model/{seed.folder.metric(name)}{seed.on(task)}': measured[name]
-                    for name in MODEL if name in measured})
+                    for name in MODEL if math.isfinite(measured.get(name, math.nan))})
                 if picture:
                     seed.sinks.image(seed.progress.env_steps, f'open_loop{seed.on(task)}', picture)
