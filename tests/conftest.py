@@ -5,6 +5,7 @@ import fcntl
 import gc
 import hashlib
 import importlib.metadata
+import io
 import json
 import os
 import subprocess
@@ -109,6 +110,43 @@ quick = pytest.fixture(_unoptimized, name='quick')
 """In such a file, what this test is the first to compile is compiled as in others: it is compared to rounding."""
 
 
+@pytest.fixture(scope='session', autouse=True)
+def traced_once():
+    """Commands in this process whose runs have the same numbers share what is traced, which keeps nothing.
+
+    Commands in processes of their own begin with nothing, as do replays on the host, which cut batches ahead.
+    """
+    import jax
+
+    from planet_jax.runs.devices import available_devices
+    from planet_jax.runs.open_loop import OpenLoop
+    from planet_jax.runs.run import Run
+
+    make, begin, made, predictions = Run.steps, OpenLoop.__init__, {}, {}
+
+    def key(run):
+        settings = run.config
+        return (settings.model, settings.objective, settings.planner, settings.evaluation_planner, settings.learner,
+                settings.collector, run.spec, run.task_steps, run.colour,
+                jax.config.read('jax_disable_most_optimizations'))
+
+    def steps(run, slots, seeds=1, devices=None, placement='device'):
+        new = make(run, slots, seeds, devices, placement)
+        if placement == 'host':
+            return new
+        shared = made.setdefault((key(run), seeds, tuple(devices or available_devices()[:1])), new)
+        return shared._replace(init=new.init)  # Only this knows the number of slots.
+
+    def predicting(self, run, say):
+        begin(self, run, say)
+        self._predict, self._measure = predictions.setdefault(key(run), (self._predict, self._measure))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Run, 'steps', steps)
+        patch.setattr(OpenLoop, '__init__', predicting)
+        yield
+
+
 @pytest.fixture(scope='session')
 def fresh_python():
     """Runs a program in a process of its own, with additions to its environment, and returns what it prints."""
@@ -144,9 +182,9 @@ def run_planet_jax(planet_jax):
 
 
 @pytest.fixture(scope='session')
-def made_once(tmp_path_factory, run_planet_jax):
+def made_once(tmp_path_factory):
     """Runs a command to its end, once for all tests and workers: the folder to start it in, and what it printed."""
-    def make(name, command):
+    def make(name, run, command):
         base = tmp_path_factory.getbasetemp()
         folder = (base.parent if 'PYTEST_XDIST_WORKER' in os.environ else base) / name
         folder.mkdir(exist_ok=True)
@@ -154,7 +192,7 @@ def made_once(tmp_path_factory, run_planet_jax):
             fcntl.flock(lock, fcntl.LOCK_EX)
             said = folder.with_name(f'{name}.txt')
             if not said.exists():
-                status, printed = run_planet_jax(*command, cwd=folder)
+                status, printed = run(*command, cwd=folder)
                 assert status == 0, printed
                 said.write_text(printed, encoding='utf-8')
             return folder, said.read_text(encoding='utf-8')
@@ -162,15 +200,24 @@ def made_once(tmp_path_factory, run_planet_jax):
 
 
 @pytest.fixture(scope='session')
-def toy_run(made_once):
+def toy_run(made_once, run_planet_jax):
     """Of a run from pictures to its end, in `TOY_RUN`. Nobody may change it: copy it."""
-    return made_once('toy run', TOY_COMMAND)
+    return made_once('toy run', run_planet_jax, TOY_COMMAND)
 
 
 @pytest.fixture(scope='session')
 def vectors_run(made_once):
-    """The same from vectors."""
-    return made_once('vectors run', VECTORS_COMMAND)
+    """The same from vectors, made in this process, or in that of another worker."""
+    return made_once('vectors run', _run_here, VECTORS_COMMAND)
+
+
+def _run_here(*arguments, cwd):
+    from planet_jax.cli.main import main
+
+    printed = io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(printed):
+        patch.chdir(cwd)
+        return main(list(arguments)), printed.getvalue()
 
 
 @pytest.fixture(scope='session')

@@ -5,6 +5,8 @@ import json
 import numpy as np
 import pytest
 
+from planet_jax.cli.main import main
+
 MODULE = """
 import pathlib
 import gymnasium, numpy as np
@@ -26,15 +28,19 @@ class Failing(gymnasium.Env):
         return self.np_random.uniform(-1, 1, 2).astype(np.float32), 1.0, False, False, {{}}
 """
 # Nothing is learned: it fails in the second of the seed episodes.
-COMMAND = ['train', '--task', 'failing:Failing', '--preset', 'debug', '--env.observation', 'state', '--env.steps', '25',
+COMMAND = ['train', '--preset', 'debug', '--env.observation', 'state', '--env.steps', '25',
            '--replay.capacity', '6', '--logdir', 'logs', '--evaluation.every', '0', '--episodes', '2']
 
 
 @pytest.mark.parametrize('failures', [2, 99])
-def test_an_environment_that_fails(failures, tmp_path, run_planet_jax):
-    (tmp_path / 'failing.py').write_text(MODULE.format(failures=failures))
-    status, printed = run_planet_jax(*COMMAND, cwd=tmp_path)
-    run = tmp_path / 'logs' / 'failing:Failing' / 'rssm-debug' / '0'
+def test_an_environment_that_fails(failures, tmp_path, monkeypatch, capsys):
+    name = f'failing_{failures}_times'
+    (tmp_path / f'{name}.py').write_text(MODULE.format(failures=failures))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    status = main([*COMMAND, '--task', f'{name}:Failing'])
+    printed = ''.join(capsys.readouterr())
+    run = tmp_path / 'logs' / f'{name}:Failing' / 'rssm-debug' / '0'
     lines = [json.loads(line) for line in (run / 'metrics.jsonl').read_text().splitlines()]
     assert 'Traceback' not in printed
     assert 'OverflowError: it blew up' in (run / 'failures.txt').read_text(encoding='utf-8')

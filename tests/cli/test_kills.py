@@ -1,4 +1,4 @@
-"""Fault case 1 of docs/reliability.md: after SIGKILL at any moment, the same command ends as without it."""
+"""Fault cases 1 and 2 of docs/reliability.md: after a signal at any moment, the same command ends as without it."""
 
 import random
 import signal
@@ -8,6 +8,9 @@ import time
 from pathlib import Path
 
 import pytest
+from test_train import read_until, refused
+
+from planet_jax.cli.main import main
 
 TOY = ['train', '--task', 'toy_point', '--preset', 'debug', '--env.observation', 'state', '--checkpoint-minutes', '0',
        '--logdir', '.', '--replay.capacity']
@@ -43,15 +46,37 @@ def kill_while_writing(environment):
     return run
 
 
-def test_a_kill_while_an_episode_or_a_checkpoint_is_written(vectors_run, tmp_path, run_planet_jax, kill_while_writing,
-                                                            assert_same):
+def test_signals_and_kills_change_nothing(vectors_run, tmp_path, planet_jax, kill_while_writing, capsys, assert_same):
+    """One run, interrupted again and again, and a second process on its folder (fault case 6)."""
     whole, = vectors_run[0].glob(f'*/{RUN}')
-    command = [*TOY, '6']
-    for name in ('000001.npz', '000003-'):
+    command = [*TOY[:-2], str(tmp_path), '--replay.capacity', '6']
+    with planet_jax(*command, cwd=tmp_path) as process:
+        read_until(process, 'To compare with')
+        process.send_signal(signal.SIGSTOP)
+        try:
+            assert f'is in use by process {process.pid} on' in refused(command, capsys)
+            process.send_signal(signal.SIGINT)
+        finally:
+            process.send_signal(signal.SIGCONT)
+        printed, _ = process.communicate(timeout=300)
+    assert process.returncode == 128 + signal.SIGINT and 'Stopping: SIGINT was received.' in printed, printed
+
+    def kill_at(name):
         killed, [partial] = kill_while_writing(name, *command, cwd=tmp_path)
         assert killed and partial.startswith(f'.{name}')
-    status, printed = run_planet_jax(*command, cwd=tmp_path)
-    assert status == 0 and 'Traceback' not in printed, printed
+
+    kill_at('000001.npz')
+    with planet_jax(*command, cwd=tmp_path) as process:
+        assert 'Going on after 1 episodes and 0 updates.' in read_until(process, 'episode 2:')
+        # The first update has yet to be traced.
+        process.send_signal(signal.SIGTERM)
+        printed, _ = process.communicate(timeout=300)
+    assert process.returncode == 128 + signal.SIGTERM and 'Stopping: SIGTERM was received.' in printed, printed
+    assert len((tmp_path / RUN / 'metrics.jsonl').read_text().splitlines()) < 6
+
+    kill_at('000003-')
+    assert main(command) == 0
+    assert 'Going on after 2 episodes' in capsys.readouterr().out
     assert_same(tmp_path / RUN, whole)
     assert not list(tmp_path.rglob('.*'))
 

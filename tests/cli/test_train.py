@@ -163,34 +163,8 @@ def test_training_is_the_same_without_open_loop_predictions(finished, tmp_path, 
     assert_same(tmp_path / RUN, finished[0])
 
 
-def test_interruptions_change_nothing(vectors, tmp_path, planet_jax, run_planet_jax, capsys, assert_same):
-    command = [*VECTORS, '--logdir', tmp_path / LOGDIR]
-    with planet_jax(*command, cwd=tmp_path) as process:
-        read_until(process, 'To compare with')
-        process.send_signal(signal.SIGSTOP)
-        try:
-            assert f'is in use by process {process.pid} on' in refused(command, capsys)
-            process.send_signal(signal.SIGINT)
-        finally:
-            process.send_signal(signal.SIGCONT)
-        printed, _ = process.communicate(timeout=300)
-    assert process.returncode == 128 + signal.SIGINT and 'Stopping: SIGINT was received.' in printed, printed
-
-    with planet_jax(*command, cwd=tmp_path) as process:
-        assert 'Going on after 0 episodes and 0 updates.' in read_until(process, 'episode 2:')
-        # The first update has yet to be traced.
-        process.send_signal(signal.SIGTERM)
-        printed, _ = process.communicate(timeout=300)
-    assert process.returncode == 128 + signal.SIGTERM and 'Stopping: SIGTERM was received.' in printed, printed
-    assert len(lines(tmp_path / RUN / 'metrics.jsonl')) < EPISODES
-
-    status, printed = run_planet_jax(*command, cwd=tmp_path)
-    assert status == 0 and 'Going on after 2 episodes' in printed, printed
-    assert_same(tmp_path / RUN, vectors)
-
-
-def test_damaged_checkpoints_are_set_aside_and_what_follows_is_made_again(vectors, copied, tmp_path, run_planet_jax,
-                                                                          assert_same):
+def test_damaged_checkpoints_are_set_aside_and_what_follows_is_made_again(vectors, copied, tmp_path, monkeypatch,
+                                                                          capsys, assert_same):
     newest, second = copied / 'checkpoints' / '000006-000000016', copied / 'checkpoints' / '000005-000000012'
     files = [path for path in (newest / 'state').rglob('*') if path.is_file()]
     damaged = max(files, key=lambda path: path.stat().st_size)
@@ -205,8 +179,9 @@ def test_damaged_checkpoints_are_set_aside_and_what_follows_is_made_again(vector
         file.write('{"episodes": 7, "upda')
     (copied / 'scores.csv').unlink()
 
-    status, printed = run_planet_jax(*VECTORS, '--logdir', LOGDIR, cwd=tmp_path)
-    assert status == 0, printed
+    monkeypatch.chdir(tmp_path)
+    assert main([*VECTORS, '--logdir', LOGDIR]) == 0
+    printed = capsys.readouterr().out
     assert f'{damaged.relative_to(tmp_path)} is not as it was written' in printed
     assert 'It was set aside as damaged-000006-000000016.' in printed
     assert 'has no readable manifest.json' in printed and 'It was set aside as damaged-000005-000000012.' in printed
