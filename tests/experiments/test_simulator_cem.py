@@ -42,6 +42,7 @@ def test_an_episode_reaches_the_target(whole):
     assert {'dm_control', 'mujoco', 'jax'} <= set(record['versions']) and 'cores' in record['machine']
 
 
+@pytest.mark.slow  # `test_what_made_an_episode_until_then_is_kept` goes on with an episode, too.
 def test_a_killed_episode_goes_on_to_the_same_numbers(whole, tmp_path):
     command = [sys.executable, simulator_cem.__file__, *TINY, '--out', tmp_path]
     path = tmp_path / 'reacher_easy/0/000000.json'
@@ -105,9 +106,11 @@ def test_what_made_an_episode_until_then_is_kept(whole, tmp_path):
     copy(before, tmp_path, machine='a slower one')
     assert simulator_cem.main([*TINY, '--out', str(tmp_path), '--episodes', '1']) == 0
     assert read(tmp_path) == before | {'machine': 'a slower one'}  # whole already: nothing was added
-    first = {name: before[name][:20] for name in ('actions', 'rewards')}
-    copy(before, tmp_path, machine='a slower one', done=20, state=state_after(before, 20), **first)
+    first = {name: before[name][:230] for name in ('actions', 'rewards')}
+    copy(before, tmp_path, machine='a slower one', done=230, state=state_after(before, 230),
+         **first, **{'return': sum(first['rewards'])})
     assert simulator_cem.main([*TINY, '--out', str(tmp_path)]) == 0
+    assert all(read(tmp_path)[name] == before[name] for name in ('done', 'actions', 'rewards', 'return', 'state'))
     [earlier] = read(tmp_path)['earlier']
     assert earlier == {'machine': 'a slower one', 'versions': before['versions'], 'commit': before['commit']}
 
