@@ -1,5 +1,6 @@
 """Algorithm 1 of the paper: collect, learn, plan."""
 
+import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from typing import Literal, NamedTuple
 
@@ -30,7 +31,7 @@ class Unit(NamedTuple):
 
 
 def make_steps(config: Config, spec: Spec, *, slots: int, updates_per_call: int, task_steps: Sequence[int] = (),
-               colour: float = 2.0) -> Steps:
+               colour: float = 2.0, correlation: float = 0.0) -> Steps:
     """The agent and its learning as pure functions.
 
     Args:
@@ -40,6 +41,7 @@ def make_steps(config: Config, spec: Spec, *, slots: int, updates_per_call: int,
         updates_per_call: updates in one call of `learn`; the last one before an episode may be shorter.
         task_steps: T of each of several tasks.
         colour: of the planners' noise, unless the configuration sets it.
+        correlation: of the collector's noise, if the configuration leaves it to the task.
 
     Raises:
         ValueError: the planner's method does not support the actions.
@@ -47,14 +49,17 @@ def make_steps(config: Config, spec: Spec, *, slots: int, updates_per_call: int,
     """
     keys.check_modes()
     config = config.resolve()
+    collecting = config.collector
+    if collecting.correlation is None:
+        collecting = dataclasses.replace(collecting, correlation=correlation)
     model = make_world_model(config.model, spec)
     optimizer = learner.make_optimizer(config.learner)
     settings, places = agent.planners_of(config)
     planners = [agent.make_planner(model, each, spec.action_size, colour, spec.choices) for each in settings]
-    explorations = agent.exploration(config.collector, spec.choices), None
+    explorations = agent.exploration(collecting, spec.choices), None
     act, evaluate = (agent.make_act(model, planners[place].plan, explore, place)
                      for place, explore in zip(places, explorations))
-    random = agent.random(config.collector, spec.action_size, spec.choices)
+    random = agent.random(collecting, spec.action_size, spec.choices)
     task_steps = tuple(task_steps) or (spec.steps,)
     distinct_steps = sorted(set(task_steps))
 
@@ -68,7 +73,7 @@ def make_steps(config: Config, spec: Spec, *, slots: int, updates_per_call: int,
 
     def begin(params):
         del params
-        return agent.begin(model, spec.action_size, planners, bool(config.collector.correlation))
+        return agent.begin(model, spec.action_size, planners, bool(collecting.correlation))
 
     def add(state, episodes):
         replays = list(state.replay)

@@ -210,9 +210,9 @@ class Collector:
     random: Literal['uniform', 'normal'] = setting('uniform', then='uniform')
     """Random actions: uniform in their bounds (paper), or Normal(0, 1) clipped to them (released code). Choices are
     always uniform."""
-    correlation: float = setting(0.0, then=0.0, least=0, below=1)
+    correlation: float | None = setting(0.0, then=0.0, least=0, below=1)
     """Correlation of the noise from one agent step to the next, also of that which random actions are made of. 0: each
-    step has noise of its own (paper)."""
+    step has noise of its own (paper). None: 0.84 to the power of the task's action repeat."""
     random_share: float = setting(0.1, then=0.1, least=0, most=1)
     """Probability with which a planned choice is replaced by a random one, for actions that are choices."""
 

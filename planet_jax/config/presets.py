@@ -32,7 +32,7 @@ def _cpu() -> Config:
         # Three times the paper's rate, since a run of 100 episodes has 9,500 updates; by then it is the paper's.
         learner=Learner(batch=16, chunk_length=32, learning_rate=3e-3, rate_halves_after=5000),
         # Uniform actions that change at every step hardly move a body.
-        collector=Collector(random='normal', correlation=0.5),
+        collector=Collector(random='normal', correlation=None),
         evaluation=Evaluation(every=20, first=6, full=100),
     )
 

@@ -18,6 +18,9 @@ from planet_jax.types import Steps, TrainState, WorldModel
 
 QUICK: dict[str, Any] = {'xla_backend_optimization_level': 0, 'xla_llvm_disable_expensive_passes': True}
 """Options of XLA for a program that is run once on a CPU, as `jax_disable_most_optimizations` sets them."""
+CORRELATION = 0.84
+"""Correlation of the collector's noise from one environment step to the next where the task decides
+(docs/learning.md)."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,6 +74,11 @@ class Run:
         return colours.pop() if len(colours) == 1 else envs.Task.colour
 
     @property
+    def correlation(self) -> float:
+        """Correlation of the collector's noise over an agent step, by the task; of several, over the longest step."""
+        return CORRELATION ** max(self.action_repeats.values())
+
+    @property
     def spec(self) -> Spec:
         """The spec that covers all tasks; T is that of the longest."""
         return _spec(self.tasks, self.config.env)
@@ -92,7 +100,7 @@ class Run:
         """
         return over_seeds(
             algorithm.make_steps(self.config, self.spec, slots=slots, updates_per_call=self.updates_per_call,
-                                 task_steps=self.task_steps, colour=self.colour),
+                                 task_steps=self.task_steps, colour=self.colour, correlation=self.correlation),
             devices or available_devices()[:1], seeds, placement)
 
     @property
