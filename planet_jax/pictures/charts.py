@@ -3,7 +3,7 @@
 Text and rules have the colour of the page's text, so that a chart is legible in light and in dark.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import altair as alt
@@ -18,7 +18,7 @@ _CONFIG = {
              'gridOpacity': 0.12, 'domainColor': 'currentColor', 'domainOpacity': 0.4, 'tickColor': 'currentColor',
              'tickOpacity': 0.4, 'titleFontWeight': 'normal', 'labelFontSize': 11, 'titleFontSize': 12},
     'legend': {'labelColor': 'currentColor', 'titleColor': 'currentColor', 'orient': 'top', 'title': None,
-               'labelLimit': 260, 'columns': 2},
+               'labelLimit': 260},
     'range': {'category': HUES},
 }
 
@@ -41,7 +41,7 @@ def lines(rows: Sequence[dict[str, Any]], x: str, y: str, series: Sequence[str],
     """
     base = alt.Chart(alt.InlineData(values=list(rows))).encode(
         x=alt.X('x:Q', title=x, axis=alt.Axis(tickCount=6)), y=alt.Y('y:Q', title=y, scale=alt.Scale(zero=zero)),
-        color=alt.Color('series:N', scale=alt.Scale(domain=list(series)), sort=None),
+        color=alt.Color('series:N', scale=alt.Scale(domain=list(series)), sort=None, legend=_legend(series)),
         tooltip=[alt.Tooltip('series:N'), alt.Tooltip('x:Q', title=x), alt.Tooltip('y:Q', title=y, format='.4g')])
     curves = base.mark_line(point={'size': 22, 'filled': True}, strokeWidth=1.6).encode(
         strokeDash=alt.StrokeDash('dashed:N', scale=alt.Scale(domain=[False, True], range=[[1, 0], [5, 4]]),
@@ -58,9 +58,14 @@ def bars(rows: Sequence[dict[str, Any]], x: str) -> dict[str, Any]:
     """
     chart = alt.Chart(alt.InlineData(values=list(rows))).mark_bar().encode(
         x=alt.X('x:Q', title=x), y=alt.Y('run:N', title=None, axis=alt.Axis(labelLimit=140)),
-        color=alt.Color('part:N', sort=None),
+        color=alt.Color('part:N', sort=None, legend=_legend({row['part'] for row in rows})),
         tooltip=[alt.Tooltip('run:N'), alt.Tooltip('part:N'), alt.Tooltip('x:Q', title=x, format='.3g')])
     return _finished(chart, 34 * len({row['run'] for row in rows}))
+
+
+def _legend(names: Iterable[str]) -> alt.Legend:
+    """Vega does not break a legend's lines: two long names beside each other would be cut off at a chart's edge."""
+    return alt.Legend(columns=2 if max(map(len, names), default=0) <= 22 else 1)
 
 
 def _finished(chart: alt.Chart, height: Any = HEIGHT) -> dict[str, Any]:
