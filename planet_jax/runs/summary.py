@@ -71,6 +71,9 @@ def read(directory: Path) -> Summary:
         metrics = read_lines(directory / 'metrics.jsonl')
         if not all({'episodes', 'updates', 'env_steps', 'seconds'} <= set(line) for line in metrics):
             raise ValueError('a line lacks a count')
+        if metrics and not metrics[-1]['updates'] and (measured := read_lines(directory / 'measures.jsonl')):
+            # A fit learns after its last episode, and metrics have a line per episode.
+            metrics[-1] |= {'updates': measured[-1]['updates']}
     except (ValueError, TypeError) as error:
         raise FolderError(f'{directory / "metrics.jsonl"} cannot be read: {error}.') from error
     there = [path for name in ('config.json', 'metrics.jsonl', 'evaluations.jsonl')

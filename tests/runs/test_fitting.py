@@ -62,6 +62,7 @@ def test_the_folder_is_that_of_a_run(fitted, folder, capsys):
     assert main(['info', str(fitted)]) == 0
     printed = ' '.join(capsys.readouterr().out.split())
     assert 'R2 of 6 rewards' in printed and 'toy_point' in printed
+    assert f'8 of 8 episodes, {lines[-1]["updates"]} updates' in printed
 
 
 def test_the_checkpoint_is_the_best_of_the_measurements(fitted):
