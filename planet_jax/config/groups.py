@@ -212,7 +212,7 @@ class Collector:
     always uniform."""
     correlation: float | None = setting(0.0, then=0.0, least=0, below=1)
     """Correlation of the noise from one agent step to the next, also of that which random actions are made of. 0: each
-    step has noise of its own (paper). None: 0.84 to the power of the task's action repeat."""
+    step has noise of its own (paper). None: the task's own."""
     random_share: float = setting(0.1, then=0.1, least=0, most=1)
     """Probability with which a planned choice is replaced by a random one, for actions that are choices."""
 

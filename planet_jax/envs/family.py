@@ -11,7 +11,7 @@ from planet_jax.config import Env
 
 @dataclass(frozen=True)
 class Task:
-    """A task with its default action repeat and noise colour.
+    """A task with its default action repeat and its noise.
 
     Attributes:
         name: as in a command.
@@ -19,6 +19,8 @@ class Task:
         task: of that domain; for a task of the user's own, the part behind the colon.
         action_repeat: R, environment steps per agent step, unless the configuration sets it.
         colour: exponent of the planner's noise, unless the configuration sets it.
+        correlation: of the collector's noise from one environment step to the next, where the configuration leaves it
+            to the task (docs/learning.md).
     """
 
     name: str
@@ -26,6 +28,7 @@ class Task:
     task: str
     action_repeat: int
     colour: float = 2.0
+    correlation: float = 0.84
 
     @property
     def is_own(self) -> bool:

@@ -18,9 +18,6 @@ from planet_jax.types import Steps, TrainState, WorldModel
 
 QUICK: dict[str, Any] = {'xla_backend_optimization_level': 0, 'xla_llvm_disable_expensive_passes': True}
 """Options of XLA for a program that is run once on a CPU, as `jax_disable_most_optimizations` sets them."""
-CORRELATION = 0.84
-"""Correlation of the collector's noise from one environment step to the next where the task decides
-(docs/learning.md)."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,8 +72,8 @@ class Run:
 
     @property
     def correlation(self) -> float:
-        """Correlation of the collector's noise over an agent step, by the task; of several, over the longest step."""
-        return CORRELATION ** max(self.action_repeats.values())
+        """Correlation of the collector's noise over an agent step: the task's own, or the least of several tasks."""
+        return min(envs.resolve(name).correlation ** repeat for name, repeat in self.action_repeats.items())
 
     @property
     def spec(self) -> Spec:

@@ -4,19 +4,19 @@ from planet_jax import envs
 from planet_jax.envs.suite import tasks as suite_tasks
 
 
-@pytest.mark.parametrize('name, domain, task, repeat, colour', [
-    ('cartpole_swingup', 'cartpole', 'swingup', 8, 0.25),
-    ('reacher_easy', 'reacher', 'easy', 4, 2.5),
-    ('cheetah_run', 'cheetah', 'run', 4, 0.25),
-    ('finger_spin', 'finger', 'spin', 2, 2.5),
-    ('cup_catch', 'ball_in_cup', 'catch', 4, 2.5),
-    ('walker_walk', 'walker', 'walk', 2, 2.5),
-    ('cartpole_balance', 'cartpole', 'balance', 8, 0.25),
-    ('cartpole_balance_sparse', 'cartpole', 'balance_sparse', 2, 2.0),
-    ('humanoid_CMU_run', 'humanoid_CMU', 'run', 2, 2.0),
+@pytest.mark.parametrize('name, domain, task, repeat, colour, correlation', [
+    ('cartpole_swingup', 'cartpole', 'swingup', 8, 0.25, 0),
+    ('reacher_easy', 'reacher', 'easy', 4, 2.5, 0.84),
+    ('cheetah_run', 'cheetah', 'run', 4, 0.25, 0.84),
+    ('finger_spin', 'finger', 'spin', 2, 2.5, 0.84),
+    ('cup_catch', 'ball_in_cup', 'catch', 4, 2.5, 0.84),
+    ('walker_walk', 'walker', 'walk', 2, 2.5, 0.84),
+    ('cartpole_balance', 'cartpole', 'balance', 8, 0.25, 0),
+    ('cartpole_balance_sparse', 'cartpole', 'balance_sparse', 2, 2.0, 0.84),
+    ('humanoid_CMU_run', 'humanoid_CMU', 'run', 2, 2.0, 0.84),
 ])
-def test_names_of_the_table_and_of_the_suite(name, domain, task, repeat, colour):
-    assert envs.resolve(name) == envs.Task(name, domain, task, repeat, colour)
+def test_names_of_the_table_and_of_the_suite(name, domain, task, repeat, colour, correlation):
+    assert envs.resolve(name) == envs.Task(name, domain, task, repeat, colour, correlation)
 
 
 def test_both_names_of_cup_catch_have_one_action_repeat_and_colour():

@@ -11,8 +11,8 @@ from planet_jax.runs.run import Run
 
 
 @pytest.mark.parametrize('task, repeat, correlation', [
-    ('cartpole_swingup', 8, 0.248), ('cheetah_run', 4, 0.498), ('walker_walk', 2, 0.706),
-    ('cheetah_run,cartpole_swingup', 8, 0.248)])
+    ('cartpole_swingup', 8, 0), ('cheetah_run', 4, 0.498), ('walker_walk', 2, 0.706), ('ball_in_cup_catch', 4, 0.498),
+    ('cheetah_run,cartpole_swingup', 8, 0), ('cheetah_run,walker_walk', 4, 0.498)])
 def test_noise_is_correlated_over_environment_steps_where_the_task_decides(task, repeat, correlation):
     run = Run(task, 'cpu', 0, config.preset('cpu'))
     assert max(run.action_repeats.values()) == repeat
