@@ -60,7 +60,7 @@ def make_update(model: WorldModel, optimizer: optax.GradientTransformation, sett
             lambda params: objective.batch_loss(model, params, key, batch, settings), has_aux=True)(params)
         change, opt_state = optimizer.update(gradient, learner.opt_state, params)
         if learning.rate_halves_after:
-            # From the count of updates, which any optimizer's state goes with and which a resumed run has.
+            # By the count of updates and not by the optimizer's state, which is then the same with any setting.
             change = optax.tree.scale(1 / (1 + learner.updates / learning.rate_halves_after), change)
         params = optax.apply_updates(params, change)
         metrics['gradient_norm'] = optax.tree.norm(gradient)

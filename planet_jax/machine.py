@@ -23,7 +23,7 @@ def cores(system: Path = SYSTEM) -> int:
     Args:
         system: root of the kernel's files.
     """
-    found = [len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1]
+    found = [_affinity()]
     for folder in _groups(system, 'cpu'):
         quota, period = [*_numbers(folder / 'cpu.max'), None, None][:2]  # Version 2: 'max 100000' without a limit.
         if quota is None:
@@ -38,6 +38,10 @@ def xla_threads() -> int:
     """Threads that XLA computes with on a CPU: NPROC, or the cores that the process may run on."""
     if (asked := os.environ.get('NPROC', '')).isdigit() and int(asked):
         return int(asked)
+    return _affinity()
+
+
+def _affinity() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1
 
 

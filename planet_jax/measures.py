@@ -133,6 +133,7 @@ def predict(model: WorldModel, params: Params, key: jax.Array, episode: Trajecto
 
     inputs = jax.random.split(imagine_key, horizon), 1 + jnp.arange(horizon)
     imagined = jax.lax.scan(advance, jax.tree.map(lambda leaf: leaf[starts], posteriors), inputs)[1].swapaxes(0, 1)
+
     def errors(observation, predicted_reward, rows):
         """Of a prediction of rows [m]: observations [m, *shape] or [*shape], and rewards [m] or []."""
         def of_part(guess, true, moving):

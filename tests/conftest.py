@@ -128,7 +128,7 @@ def traced_once():
         settings = run.config
         return (settings.model, settings.objective, settings.planner, settings.evaluation_planner, settings.learner,
                 settings.collector, run.spec, run.task_steps, run.colour,
-                jax.config.read('jax_disable_most_optimizations'))
+                run.correlation, jax.config.read('jax_disable_most_optimizations'))
 
     def steps(run, slots, seeds=1, devices=None, placement='device'):
         new = make(run, slots, seeds, devices, placement)

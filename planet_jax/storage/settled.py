@@ -64,7 +64,9 @@ def settle(directory: Path, record: dict[str, Any], resume: Resume = 'auto',
         raise FolderError(f'{directory} belongs to a run with other settings. Use these, or name another folder '
                           f'by --method or --logdir:\n  ' + '\n  '.join(changed))
     kept = {name: before[name] for name in ('exact', 'dropped_episodes', 'fit', 'begin_with') if name in before}
-    return record | kept | {'names': before.get('names', 1)} | _earlier(before, record), changes(before, record)
+    made_otherwise = changes(before, record)
+    return (record | kept | {'names': before.get('names', 1)} | _earlier(before, bool(made_otherwise)),
+            made_otherwise)
 
 
 def changes(record: dict[str, Any], other: dict[str, Any]) -> list[str]:
@@ -82,8 +84,8 @@ def changes(record: dict[str, Any], other: dict[str, Any]) -> list[str]:
     return [f'{name}: {value} before, {now.get(name)} now' for name, value in before.items() if now.get(name) != value]
 
 
-def _earlier(before: dict[str, Any], record: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
-    """An entry 'earlier' with versions and devices of the run so far, oldest first, if they differ from today's."""
+def _earlier(before: dict[str, Any], changed: bool) -> dict[str, list[dict[str, Any]]]:
+    """An entry 'earlier' with versions and devices of the run so far, oldest first, if they have ever changed."""
     made_by = {name: before[name] for name in MADE_BY if name in before}
-    earlier = before.get('earlier', []) + ([made_by] if changes(before, record) else [])
+    earlier = before.get('earlier', []) + ([made_by] if changed else [])
     return {'earlier': earlier} if earlier else {}

@@ -19,7 +19,7 @@ def test_noise_is_correlated_over_environment_steps_where_the_task_decides(task,
     assert run.correlation == pytest.approx(correlation, abs=1e-3)
 
 
-def test_random_actions_of_preset_cpu_last(monkeypatch):
+def test_random_actions_of_preset_cpu_last():
     settings = dataclasses.replace(config.preset('debug'), collector=config.preset('cpu').collector)
     settings = dataclasses.replace(settings, env=dataclasses.replace(settings.env, observation='state'))
     assert settings.collector.correlation is None
@@ -27,9 +27,9 @@ def test_random_actions_of_preset_cpu_last(monkeypatch):
     for changed, expected in (settings, 0.84), (dataclasses.replace(
             settings, collector=dataclasses.replace(settings.collector, correlation=0.0)), 0):
         steps = Run('toy_point', 'debug', 0, changed).steps(1)
-        noises, belief = [], jax.tree.map(lambda leaf: np.asarray(leaf)[:, None], steps.begin(None))
+        actions, belief = [], jax.tree.map(lambda leaf: np.asarray(leaf)[:, None], steps.begin(None))
         for key in jax.random.split(jax.random.PRNGKey(0), 300):
             belief = steps.random(None, key[None, None], belief, np.zeros((1, 1, 2), np.float32))
-            noises.append(np.asarray(belief.action)[0, 0])
-        noises = np.array(noises)
-        assert np.corrcoef(noises[1:].ravel(), noises[:-1].ravel())[0, 1] == pytest.approx(expected, abs=0.12)
+            actions.append(np.asarray(belief.action)[0, 0])
+        actions = np.array(actions)
+        assert np.corrcoef(actions[1:].ravel(), actions[:-1].ravel())[0, 1] == pytest.approx(expected, abs=0.12)

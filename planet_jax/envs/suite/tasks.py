@@ -39,8 +39,8 @@ PAPER = (
     Task('cup_catch', 'ball_in_cup', 'catch', 4, 2.5),
     Task('walker_walk', 'walker', 'walk', 2, 2.5),
 )
-"""The six tasks of the paper (its appendix A), with the colours of iCEM's authors for PlaNet. Noise that lasts would
-throw cartpole's pole over."""
+"""The six tasks of the paper (its appendix A), with the colours of iCEM's authors for PlaNet. With noise that
+lasts cartpole_swingup scored less (docs/learning.md)."""
 
 _NAMED = {task.name: task for task in (*PAPER, Task('cartpole_balance', 'cartpole', 'balance', 8, 0.25, 0.0))}
 
