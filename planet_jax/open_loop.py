@@ -67,7 +67,7 @@ class Prediction:
 
         Args:
             episode: without batch axes, longer than the context; its observation is an array.
-            predicted: means of the observations [T+1, ...], as the decoder makes them.
+            predicted: means of the observations [T+1, ...], see `WorldModel.restore`.
             rewards: [T+1].
         """
         length = int(episode.length)
@@ -128,7 +128,7 @@ def predict(model: WorldModel, params: Params, key: jax.Array, observations: jax
     Args: see `predict_features`.
 
     Returns:
-        means of the observations [L, ...], as the decoder makes them, and of the rewards [L].
+        means of the observations [L, ...], see `WorldModel.restore`, and of the rewards [L].
     """
     features, rewards = predict_features(model, params, key, observations, actions)
-    return jax.vmap(model.decode, (None, 0))(params, features), rewards
+    return model.restore(jax.vmap(model.decode, (None, 0))(params, features)), rewards

@@ -241,6 +241,7 @@ class WorldModel(NamedTuple):
         value: (params, features [F]) -> discounted sum [] of the rewards after a state, times 1 - discount; None if it
             is not learned
         discount: per agent step, in `value`
+        restore: decoded [*shape] -> the same in the units of the observation; images stay as `decode` makes them
     """
 
     init: Init
@@ -255,6 +256,7 @@ class WorldModel(NamedTuple):
     goes_on: Head | None = None
     value: Head | None = None
     discount: float = 1.0
+    restore: Callable[[Any], Any] = lambda decoded: decoded
 
 
 class Act(Protocol):

@@ -35,7 +35,7 @@ OLDEST = ROOT / 'examples/agents/cartpole_swingup/rssm-cpu/0/config.json'
 THEN = {  # What is here stays, whatever the defaults are.
     'env.steps': None,
     'model.encoder_kernels': (), 'model.encoder_strides': (), 'model.decoder_strides': (), 'model.decoder_start': 1,
-    'model.decoder_layers': 0, 'model.decoder_hidden': 256,
+    'model.decoder_layers': 0, 'model.decoder_hidden': 256, 'model.vector_symlog': False,
     'objective.image_scale': 1.0, 'objective.kl_balance': None, 'objective.overshooting_distance': 1,
     'objective.overshooting_weights': 'released', 'objective.overshooting_betas': (),
     'objective.overshooting_reward': False, 'objective.global_prior_scale': 0.0,
@@ -71,7 +71,7 @@ def test_every_field_survives_json():
                     encoder_channels=(3, 4), encoder_kernels=(4, 3), encoder_strides=(4, 2), decoder_channels=(5, 6),
                     decoder_kernels=(5, 6, 6), decoder_strides=(2, 3, 2), decoder_units=8, decoder_start=2,
                     decoder_layers=1, decoder_hidden=4,
-                    vector_layers=1, vector_units=9, reward_layers=1, reward_units=10, end_head=False,
+                    vector_layers=1, vector_units=9, vector_symlog=True, reward_layers=1, reward_units=10, end_head=False,
                     value_discount=0.9, precision='float32'),
         objective=Objective(image_scale=0.5, reward_scale=2, end_scale=3, kl_scale=0.5, free_nats=1.5,
                             kl_balance=0.8,

@@ -52,6 +52,9 @@ class Model:
     """Layers of the encoder and of the decoder of vector observations."""
     vector_units: int = setting(200, least=1)
     """Units of these layers."""
+    vector_symlog: bool = setting(False, then=False)
+    """Replace vector observations x by sign(x) log(1 + |x|) before the encoder and in the loss (DreamerV3), so that
+    entries of any scale count."""
     reward_layers: int = setting(3, least=1)
     """Layers of the reward head (paper: 2; released code: 3)."""
     reward_units: int = setting(300, least=1)

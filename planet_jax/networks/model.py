@@ -1,6 +1,7 @@
 """Builds a `WorldModel` of pure functions from encoder, cell, decoder and heads."""
 
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -12,7 +13,7 @@ from planet_jax.networks.cells import NETWORKS, sample
 from planet_jax.networks.ends import GoesOn
 from planet_jax.networks.heads import Mlp, product_dtype
 from planet_jax.networks.images import Decoder, Encoder
-from planet_jax.ops import images
+from planet_jax.ops import images, vectors
 from planet_jax.types import Latent, Prepare, WorldModel
 
 
@@ -24,6 +25,7 @@ class Part(NamedTuple):
         encoded: size of the encoder's output
         decoder: its decoder
         prepare: (key, observation) -> float32 [*shape]
+        restore: decoded [*shape] -> in the units of the observation, but images as the decoder makes them
         shape: of this part
     """
 
@@ -31,6 +33,7 @@ class Part(NamedTuple):
     encoded: int
     decoder: Decoder | Mlp
     prepare: Prepare
+    restore: Callable[[jax.Array], jax.Array]
     shape: tuple[int, ...]
 
 
@@ -46,14 +49,19 @@ def _make_part(config: Model, shape: tuple[int, ...]) -> Part:
         return Part(
             Encoder(*zip(*fitted.encoder), dtype), math.prod(fitted.encoded) * fitted.encoder[-1].channels,
             Decoder(fitted.units, channels[:-1], kernels, shape[2], strides, fitted.start, dtype, config.decoder_layers,
-                    config.decoder_hidden), prepare, shape)
+                    config.decoder_hidden), prepare, lambda decoded: decoded, shape)
     if len(shape) == 1:
         def take(key, observation):
             del key  # Vectors get no noise.
-            return jnp.asarray(observation, jnp.float32)
+            observation = jnp.asarray(observation, jnp.float32)
+            return vectors.symlog(observation) if config.vector_symlog else observation
+
+        def restore(decoded):
+            return vectors.symexp(decoded) if config.vector_symlog else decoded
 
         return Part(Mlp(config.vector_layers - 1, config.vector_units, (config.vector_units,), dtype),
-                    config.vector_units, Mlp(config.vector_layers, config.vector_units, shape, dtype), take, shape)
+                    config.vector_units, Mlp(config.vector_layers, config.vector_units, shape, dtype), take, restore,
+                    shape)
     raise ValueError(f'Observations must be images (height, width, channels) or vectors (size,), but their shape is '
                      f'{shape}.')
 
@@ -136,6 +144,9 @@ def make_world_model(config: Model, spec: Spec) -> WorldModel:
     def decode(params, features):
         return by_part(lambda part, params: part.decoder.apply({'params': params}, features), params['decoder'])
 
+    def restore(decoded):
+        return by_part(lambda part, decoded: part.restore(decoded), decoded)
+
     def predict_reward(params, features):
         return reward.apply({'params': params['reward']}, features)
 
@@ -147,4 +158,4 @@ def make_world_model(config: Model, spec: Spec) -> WorldModel:
 
     return WorldModel(init, initial, prepare, encode, prior, posterior, resample, decode, predict_reward,
                       predict_going_on if goes_on else None, predict_value if value else None,
-                      1.0 if config.value_discount is None else config.value_discount)
+                      1.0 if config.value_discount is None else config.value_discount, restore)

@@ -97,7 +97,7 @@ def play(trained: Trained, folder: Path, advance: Callable[[int], None] = lambda
         # `open_loop.predict`, but decoded by the program that is there already.
         predicted, rewarded = run.compiled(functools.partial(predict_features, run.model), once=True)(
             params, keys.stream(root, 'open_loop'), episode.observation, episode.action)
-        predictions = Prediction.of_parts(episode, decode(np.asarray(predicted)), rewarded)
+        predictions = Prediction.of_parts(episode, run.model.restore(decode(np.asarray(predicted))), rewarded)
         write_parts(folder / 'prediction', predictions, f'{task} {trained.progress}', speed)
     if before is not None:
         with trained.make_env(task) as env:
