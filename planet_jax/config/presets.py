@@ -25,7 +25,8 @@ def _cpu() -> Config:
         # hidden layers (docs/learning.md).
         model=Model(deterministic=128, hidden=128, encoder_channels=(32, 64), encoder_kernels=(4, 4),
                     encoder_strides=(4, 4), decoder_channels=(32,), decoder_kernels=(4, 4), decoder_strides=(4, 4),
-                    decoder_layers=2, decoder_units=512, decoder_start=2, vector_symlog=True, reward_layers=2, reward_units=128),
+                    decoder_layers=2, decoder_units=512, decoder_start=2, vector_symlog=True,
+                    reward_layers=2, reward_units=128),
         objective=Objective(image_scale=None, kl_balance=0.8),
         # About the model steps of 12 ahead with 100 candidates, and on cartpole a fifth more return.
         planner=Planner(horizon=16, iterations=3, candidates=64, elites=10, method='icem', rollout='mean'),
