@@ -9,11 +9,14 @@ PROGRAM := .venv/bin/python -m planet_jax
 # Huge pages for the temporary arrays of a CPU, which glibc would otherwise clear page by page in every update.
 export GLIBC_TUNABLES ?= glibc.malloc.hugetlb=1
 
-# The tests, and the processes that they start, compile each program once. Files go to the two workers in their order: by the
-# number of their tests, as is usual, the few long ones would come last, and one worker would wait for the other.
+# One worker more than the two cores of continuous integration, since tests also wait: for processes, for files, for the one
+# long file at the end. Files go to the workers in their order: by the number of their tests, as is usual, the few long
+# ones would come last.
+WORKERS := -n 3 --dist loadfile --no-loadscope-reorder --durations 12
+
+# The tests, and the processes that they start, compile each program once.
 PYTEST := export JAX_COMPILATION_CACHE_DIR="$${JAX_COMPILATION_CACHE_DIR:-$$PWD/.cache/jax}" \
-	JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS=0 && exec .venv/bin/python -m pytest -n 2 --dist loadfile \
-	--no-loadscope-reorder --durations 12
+	JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS=0 && exec .venv/bin/python -m pytest $(WORKERS)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup doctor train evaluate smoke reproduce bench verify-device test test-faults test-all test-newest docs lint
@@ -82,7 +85,7 @@ test-newest: ## the tests with the newest versions of everything, without constr
 	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && "$${PYTHON:-python3.12}" -m venv "$$folder/venv" && \
 		"$$folder/venv/bin/python" -m pip --disable-pip-version-check install -qq --upgrade -e '.[dev]' && \
 		export JAX_COMPILATION_CACHE_DIR="$$folder/jax" JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS=0 && set -f && \
-		"$$folder/venv/bin/python" -m pytest -n 2 --dist loadfile -m 'not slow and not faults' $$ARGS
+		"$$folder/venv/bin/python" -m pytest $(WORKERS) -m 'not slow and not faults' $$ARGS
 
 docs: setup ## the documentation as a site, in site/
 	@.venv/bin/python -m mkdocs build --clean
