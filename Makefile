@@ -9,10 +9,9 @@ PROGRAM := .venv/bin/python -m planet_jax
 # Huge pages for the temporary arrays of a CPU, which glibc would otherwise clear page by page in every update.
 export GLIBC_TUNABLES ?= glibc.malloc.hugetlb=1
 
-# One worker more than the two cores of continuous integration, since tests also wait: for processes, for files, for the one
-# long file at the end. Files go to the workers in their order: by the number of their tests, as is usual, the few long
-# ones would come last.
-WORKERS := -n 3 --dist loadfile --no-loadscope-reorder --durations 12
+# Files go to the two workers in their order: by the number of their tests, as is usual, the few long ones would come last,
+# and one worker would wait for the other. A third worker on two cores saved no time.
+WORKERS := -n 2 --dist loadfile --no-loadscope-reorder --durations 12
 
 # The tests, and the processes that they start, compile each program once.
 PYTEST := export JAX_COMPILATION_CACHE_DIR="$${JAX_COMPILATION_CACHE_DIR:-$$PWD/.cache/jax}" \

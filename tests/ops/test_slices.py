@@ -63,7 +63,7 @@ def test_a_total_and_its_gradient_are_those_of_all_rows_at_once(n, most):
     for function in (lambda total: total, lambda total: -2.5 * total):
         expected, found = (jax.jit(jax.value_and_grad(lambda params, *rows, total=total, function=function: function(
             total(params, *rows)), (0, 1)))(PARAMS, *rows) for total in (weighted_error, partial(in_slices_of, most)))
-        # Sums of hundreds of terms up to 12, which XLA adds in another order from version to version.
+        # Sums of terms up to 12, which XLA adds in another order from version to version.
         jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-5, atol=1e-5), found, expected)
     np.testing.assert_allclose(in_slices_of(most, PARAMS, *rows), weighted_error(PARAMS, *rows), rtol=1e-6)
 
