@@ -92,7 +92,7 @@ def configure(settings: Sequence[str], observation: str) -> Config:
     """
     groups = settings_of.to_dict(settings_of.preset('cpu'))
     groups['env']['observation'] = 'pixels' if observation == 'pixels' else 'state'
-    groups['model']['vector_symlog'] = False  # The results on vectors were made without it.
+    groups['model']['vector_symlog'] = False  # Not in BASE, which existing records list.
     for setting in (*BASE, *settings):
         name, sign, value = renamed(setting).partition('=')
         group, _, entry = name.partition('.')

@@ -74,7 +74,7 @@ def test_every_element_of_a_vmap_has_a_gradient_of_its_own():
     gradients = jax.jit(jax.vmap(jax.grad(lambda params, rows: in_slices_of(4, params, *rows))))(*many)
     expected = [jax.grad(weighted_error)(jax.tree.map(lambda leaf, i=i: leaf[i], many[0]), *(x[i] for x in many[1]))
                 for i in range(3)]
-    jax.tree.map(lambda leaf, *rows: np.testing.assert_allclose(leaf, np.stack(rows), rtol=1e-5, atol=1e-5),
+    jax.tree.map(lambda leaf, *rows: np.testing.assert_allclose(leaf, np.stack(rows), rtol=1e-5, atol=1e-6),
                  gradients, *expected)
 
 

@@ -3,6 +3,7 @@
 import jax
 import numpy as np
 
+from planet_jax import open_loop
 from planet_jax.config import Model, Spec
 from planet_jax.networks import make_world_model
 from planet_jax.ops import vectors
@@ -37,3 +38,15 @@ def test_of_several_parts_only_the_vectors_are_restored():
     restored = model.restore({'camera': image, 'joints': vectors.symlog(WIDE)})
     np.testing.assert_array_equal(restored['camera'], image)
     np.testing.assert_allclose(restored['joints'], WIDE, rtol=1e-4)
+
+
+def test_predictions_have_the_units_of_the_observation():
+    model = make_world_model(Model(stochastic=3, deterministic=5, hidden=6, vector_layers=1, vector_units=6,
+                                   reward_layers=1, reward_units=6, vector_symlog=True), Spec((9,), 'float32', 2, 10))
+    params, rows = model.init(KEY), open_loop.CONTEXT + 2
+    given = params, KEY, np.tile(WIDE, (rows, 1)), np.zeros((rows, 2), np.float32)
+    predicted, _ = open_loop.predict(model, *given)
+    features, _ = open_loop.predict_features(model, *given)
+    decoded = jax.vmap(model.decode, (None, 0))(params, features)
+    assert not np.allclose(predicted, decoded, rtol=1e-2)
+    np.testing.assert_allclose(predicted, vectors.symexp(decoded), rtol=1e-5)
