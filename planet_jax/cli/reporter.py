@@ -1,5 +1,6 @@
 """The words of a training on the terminal."""
 
+import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 
+from planet_jax import config
 from planet_jax.cli.progress import Display
 from planet_jax.runs.duration import duration
 from planet_jax.runs.training.reporter import Opening, Reporter, TimeLeft, Work
@@ -47,7 +49,11 @@ class Terminal(Reporter):
                          for (task, repeat), steps in zip(run.action_repeats.items(), run.task_steps))
         self.note(f'{opening.episodes} episodes of {each}, in {", ".join(map(str, opening.directories))}')
         if told := shipped.expectation(shipped.curves(run.task, run.preset)):
-            self.note(f'What to expect, from runs of this project: {told}')
+            # Memory and evaluation have no effect on what is learned.
+            asked = config.preset(run.preset).resolve()
+            same = dataclasses.replace(run.config.resolve(), replay=asked.replay, evaluation=asked.evaluation) == asked
+            other = '' if same else f' with other settings than these, those of preset {run.preset} then'
+            self.note(f'What to expect, from runs of this project{other}: {told}')
 
     def resumed(self, episodes: int, updates: int, changes: Sequence[str]) -> None:
         self.note(f'Going on after {episodes} episodes and {updates} updates.')
