@@ -34,6 +34,9 @@ def loss(model: WorldModel, params: Params, key: jax.Array, chunk: Trajectory, c
 
     - With `kl_balance` b the KL has the same value and another gradient: b of it goes to the prior and 1 - b to the
       posterior (Hafner et al., 2021, algorithm 2), each only beyond the free nats.
+    - With `open_loop_steps` D, the chunk is also predicted without its observations (`world_model.segments`), D rows at
+      a time. The errors of these observations and rewards are added with the same factors. Their gradient flows
+      through all steps of the prior, and into the posterior from which a segment starts.
     - If the model predicts whether the episode goes on, end_scale times the negative log-likelihood of this is added.
       The label is false at the last row of a chunk that ends with a termination, and true at all other rows.
     - If the model learns values, reward_scale / 2 (g - v)^2 is added, with g the TD(lambda) target of the value v. Both
@@ -159,6 +162,15 @@ def _without_images(model: WorldModel, params: Params, key: jax.Array, chunk: Tr
         return jnp.where(valid, rows, 0).sum() / length
 
     reward_loss = mean(0.5 * config.reward_scale * jnp.square(chunk.reward - reward))
+    ahead = None
+    if config.open_loop_steps:
+        ahead = world_model.segments(model, params, keys.stream(key, 'open_loop'), posteriors, chunk.action,
+                                     config.open_loop_steps).features
+        predicted = jax.vmap(model.reward, (None, 0))(params, ahead)
+        first = length - len(predicted)
+        chex.assert_equal_shape((chunk.reward[first:], predicted))
+        errors = 0.5 * config.reward_scale * jnp.square(chunk.reward[first:] - predicted)
+        reward_loss += jnp.where(valid[first:], errors, 0).sum() / length
     trained = kl if config.kl_balance is None else _balanced(priors, posteriors, config.kl_balance)
     penalty = mean(jnp.maximum(trained - config.free_nats, 0))
     metrics = {}
@@ -194,6 +206,9 @@ def _without_images(model: WorldModel, params: Params, key: jax.Array, chunk: Tr
         'posterior_entropy': mean(posterior.entropy()),
     }
     weights = jax.tree.map(lambda rows: config.observation_scale(rows.shape[1:]) * valid / length, target)
+    if ahead is not None:
+        features = jnp.concatenate([features, ahead])
+        target, weights = jax.tree.map(lambda rows: jnp.concatenate([rows, rows[-len(ahead):]]), (target, weights))
     return terms, metrics, (features, target, weights)
 
 

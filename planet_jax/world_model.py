@@ -124,6 +124,41 @@ def overshoot(model: WorldModel, params: Params, key: jax.Array, posteriors: Lat
     return priors, mask
 
 
+def segments(model: WorldModel, params: Params, key: jax.Array, posteriors: Latent, actions: jax.Array, steps: int,
+             ) -> Latent:
+    """Predicts the rows of a chunk without their observations, D at a time.
+
+    The last S D rows form S segments of D rows, with S as large as possible and at least one row before them. Each
+    segment starts from the posterior of the row before it, so every row is predicted once, 1 to D rows ahead. This
+    costs one more pass over the chunk, where `overshoot` costs D.
+
+    Args:
+        model: the world model.
+        params: its parameters.
+        key: a random key.
+        posteriors: Latent with a leading [L], from `observe`.
+        actions: [L, A].
+        steps: D, at most L - 1.
+
+    Returns:
+        sampled states, a Latent with a leading [S D]: those of rows L - S D to L - 1.
+
+    Raises:
+        ValueError: D is not 1 to L - 1.
+    """
+    length = len(actions)
+    if not 1 <= steps < length:
+        raise ValueError(f'The open-loop steps must be 1 to {length - 1}, one less than the rows of a chunk, not '
+                         f'{steps}.')
+    count = (length - 1) // steps
+    first = length - count * steps
+    starts = jax.tree.map(lambda rows: rows[first - 1:-1:steps], posteriors)
+    parts = actions[first:].reshape(count, steps, *actions.shape[1:])
+    predicted = jax.vmap(lambda key, actions, start: imagine(model, params, key, actions, start))(
+        jax.random.split(key, count), parts, starts)
+    return jax.tree.map(lambda rows: rows.reshape(count * steps, *rows.shape[2:]), predicted)
+
+
 def alive(model: WorldModel) -> Callable[[Params, Latent], jax.Array] | None:
     """The model's prediction whether the episode goes on, in the form that `planning.rollouts` takes.
 

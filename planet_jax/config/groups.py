@@ -101,6 +101,9 @@ class Objective:
     """Weights of distances 2 to O; by default 1 each."""
     overshooting_reward: bool = setting(False, then=False)
     """Predict rewards from the overshooting states too; the released code switches this off."""
+    open_loop_steps: int = setting(0, then=0, least=0)
+    """D: also predict each chunk in segments of D rows without their observations, and learn from the errors of
+    observations and rewards; at most `learner.chunk_length` - 1. 0 switches it off (paper)."""
     global_prior_scale: float = setting(0.0, then=0.0, least=0)
     """Factor of the KL from the posterior to a standard normal (an earlier version of the paper)."""
 
@@ -293,6 +296,10 @@ class Config:
             raise ValueError(f'objective.overshooting_distance is {self.objective.overshooting_distance}, but chunks '
                              f'have {self.learner.chunk_length} rows: the nearest valid value is '
                              f'{self.learner.chunk_length}.')
+        if self.objective.open_loop_steps >= self.learner.chunk_length:
+            raise ValueError(f'objective.open_loop_steps is {self.objective.open_loop_steps}, but chunks have '
+                             f'{self.learner.chunk_length} rows, and predictions start after the first: the nearest '
+                             f'valid value is {self.learner.chunk_length - 1}.')
         if not self.model.traits.samples and self.objective.overshooting_distance > 1:
             raise ValueError(f'objective.overshooting_distance is {self.objective.overshooting_distance}, but the cell '
                              f'{self.model.cell} has no distribution to overshoot with: the nearest valid value is 1.')
