@@ -37,6 +37,7 @@ ARMS: dict[str, tuple[str, ...]] = {
     'reward-100': ('objective.reward_scale=100',),
     'over-8': ('objective.overshooting_distance=8',),
     'over-8-reward': ('objective.overshooting_distance=8', 'objective.overshooting_reward=true'),
+    'open-8': ('objective.open_loop_steps=8',),
     'over-16': ('objective.overshooting_distance=16',),
     'chunk-64': ('learner.chunk_length=64', 'learner.batch=8'),
     'whole': WHOLE,
