@@ -162,11 +162,11 @@ def _without_images(model: WorldModel, params: Params, key: jax.Array, chunk: Tr
         return jnp.where(valid, rows, 0).sum() / length
 
     reward_loss = mean(0.5 * config.reward_scale * jnp.square(chunk.reward - reward))
-    ahead = None
+    open_loop = None
     if config.open_loop_steps:
-        ahead = world_model.segments(model, params, keys.stream(key, 'open_loop'), posteriors, chunk.action,
-                                     config.open_loop_steps).features
-        predicted = jax.vmap(model.reward, (None, 0))(params, ahead)
+        open_loop = world_model.segments(model, params, keys.stream(key, 'open_loop'), posteriors, chunk.action,
+                                         config.open_loop_steps).features
+        predicted = jax.vmap(model.reward, (None, 0))(params, open_loop)
         first = length - len(predicted)
         chex.assert_equal_shape((chunk.reward[first:], predicted))
         errors = 0.5 * config.reward_scale * jnp.square(chunk.reward[first:] - predicted)
@@ -206,9 +206,9 @@ def _without_images(model: WorldModel, params: Params, key: jax.Array, chunk: Tr
         'posterior_entropy': mean(posterior.entropy()),
     }
     weights = jax.tree.map(lambda rows: config.observation_scale(rows.shape[1:]) * valid / length, target)
-    if ahead is not None:
-        features = jnp.concatenate([features, ahead])
-        target, weights = jax.tree.map(lambda rows: jnp.concatenate([rows, rows[-len(ahead):]]), (target, weights))
+    if open_loop is not None:
+        features = jnp.concatenate([features, open_loop])
+        target, weights = jax.tree.map(lambda rows: jnp.concatenate([rows, rows[-len(open_loop):]]), (target, weights))
     return terms, metrics, (features, target, weights)
 
 

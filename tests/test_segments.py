@@ -1,5 +1,7 @@
 """Chunks that are predicted open loop in segments: which rows, from which states, and what is added to the loss."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -26,18 +28,22 @@ class Case:
         self.chunk = Trajectory(rng.normal(size=(LENGTH, 3)).astype('float32'),
                                 rng.uniform(-1, 1, (LENGTH, 2)).astype('float32'),
                                 rng.normal(size=LENGTH).astype('float32'), np.int32(LENGTH))
-        embeddings = jax.vmap(self.model.encode, (None, 0))(self.params, self.chunk.observation)
-        self.posteriors = world_model.observe(self.model, self.params, jax.random.split(KEY)[1], embeddings,
-                                              self.chunk.action, self.model.initial())[1]
+        self.posteriors = jax.jit(self.filtered)(self.params, self.chunk)
+
+    def filtered(self, params, chunk):
+        embeddings = jax.vmap(self.model.encode, (None, 0))(params, chunk.observation)
+        return world_model.observe(self.model, params, jax.random.split(KEY)[1], embeddings, chunk.action,
+                                   self.model.initial())[1]
 
     def segments(self, steps, key=None):
         key = keys.stream(KEY, 'open_loop') if key is None else key
-        return world_model.segments(self.model, self.params, key, self.posteriors, self.chunk.action, steps)
+        function = partial(world_model.segments, self.model, steps=steps)
+        return jax.jit(function)(self.params, key, self.posteriors, self.chunk.action)
 
     def loss(self, steps, chunk=None, **settings):
         """The loss and its metrics."""
         settings = Objective(open_loop_steps=steps, image_scale=0.5, reward_scale=3.0, **settings)
-        return objective.loss(self.model, self.params, KEY, chunk or self.chunk, settings)
+        return jax.jit(partial(objective.loss, self.model, config=settings))(self.params, KEY, chunk or self.chunk)
 
 
 @pytest.fixture(scope='module', params=list(CELLS))
@@ -55,11 +61,12 @@ def test_each_segment_is_imagined_from_the_posterior_before_it(case, steps, firs
     predicted = case.segments(steps)
     rows = LENGTH - first
     assert predicted.mean.shape[0] == rows
+    imagine = jax.jit(partial(world_model.imagine, case.model))
     split = jax.random.split(keys.stream(KEY, 'open_loop'), rows // steps)
     for number, key in enumerate(split):
         begin = first + number * steps
         start = jax.tree.map(lambda leaf, row=begin - 1: leaf[row], case.posteriors)
-        ahead = world_model.imagine(case.model, case.params, key, case.chunk.action[begin:begin + steps], start)
+        ahead = imagine(case.params, key, case.chunk.action[begin:begin + steps], start)
         part = jax.tree.map(lambda leaf, at=begin - first: leaf[at:at + steps], predicted)
         jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), part, ahead)
 
@@ -97,14 +104,24 @@ def test_batches_and_shares_of_terms_agree_with_single_chunks(rssm):
     settings = Objective(open_loop_steps=3)
     batch = jax.tree.map(lambda *rows: np.stack(rows), *[
         rssm.chunk.replace(reward=rssm.chunk.reward + n) for n in range(2)])
-    total, _ = objective.batch_loss(rssm.model, rssm.params, KEY, batch, settings)
-    single = [objective.loss(rssm.model, rssm.params, key, jax.tree.map(lambda leaf, n=n: leaf[n], batch), settings)[0]
+    one = jax.jit(partial(objective.loss, rssm.model, config=settings))
+    single = [one(rssm.params, key, jax.tree.map(lambda leaf, n=n: leaf[n], batch))[0]
               for n, key in enumerate(jax.random.split(KEY, 2))]
+    (total, _), whole = jax.jit(jax.value_and_grad(
+        lambda params: objective.batch_loss(rssm.model, params, KEY, batch, settings), has_aux=True))(rssm.params)
     np.testing.assert_allclose(total, np.mean(single), rtol=1e-4)
-    terms = objective.term_gradients(rssm.model, rssm.params, KEY, batch, settings)
-    whole = jax.grad(lambda params: objective.batch_loss(rssm.model, params, KEY, batch, settings)[0])(rssm.params)
+    terms = jax.jit(lambda params: objective.term_gradients(rssm.model, params, KEY, batch, settings))(rssm.params)
     jax.tree.map(lambda a, *parts: np.testing.assert_allclose(a, sum(parts), rtol=1e-3, atol=1e-3), whole,
                  *terms.values())
+
+
+def test_values_and_ends_are_learned_beside_it():
+    model = make_world_model(Model(value_discount=0.9, **SIZES), Spec((3,), 'float32', 2, 10, ends=True))
+    params, chunk = model.init(KEY), Case('rssm').chunk.replace(terminated=np.bool_(True))
+    plain, total = (jax.jit(partial(objective.loss, model, config=Objective(open_loop_steps=steps)))(
+        params, KEY, chunk)[1] for steps in (0, 3))
+    assert total['value_loss'] == plain['value_loss'] and total['end_loss'] == plain['end_loss']
+    assert total['image_loss'] > plain['image_loss']
 
 
 @pytest.mark.parametrize('steps', [0, LENGTH])
