@@ -159,7 +159,8 @@ def _without_images(model: WorldModel, params: Params, key: jax.Array, chunk: Tr
     valid = jnp.arange(length) < chunk.length
 
     def mean(rows):
-        return jnp.where(valid, rows, 0).sum() / length
+        """The sum over the valid of the last rows, divided by L."""
+        return jnp.where(valid[length - len(rows):], rows, 0).sum() / length
 
     reward_loss = mean(0.5 * config.reward_scale * jnp.square(chunk.reward - reward))
     open_loop = None
@@ -167,10 +168,7 @@ def _without_images(model: WorldModel, params: Params, key: jax.Array, chunk: Tr
         open_loop = world_model.segments(model, params, keys.stream(key, 'open_loop'), posteriors, chunk.action,
                                          config.open_loop_steps).features
         predicted = jax.vmap(model.reward, (None, 0))(params, open_loop)
-        first = length - len(predicted)
-        chex.assert_equal_shape((chunk.reward[first:], predicted))
-        errors = 0.5 * config.reward_scale * jnp.square(chunk.reward[first:] - predicted)
-        reward_loss += jnp.where(valid[first:], errors, 0).sum() / length
+        reward_loss += mean(0.5 * config.reward_scale * jnp.square(chunk.reward[-len(predicted):] - predicted))
     trained = kl if config.kl_balance is None else _balanced(priors, posteriors, config.kl_balance)
     penalty = mean(jnp.maximum(trained - config.free_nats, 0))
     metrics = {}

@@ -1,5 +1,6 @@
 """Latent overshooting: which rows are predicted from which, which entries count, and the weights of distances."""
 
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -7,36 +8,21 @@ import numpy as np
 import pytest
 
 from planet_jax import keys, objective, world_model
-from planet_jax.config import CELLS, Config, Learner, Model, Objective, Spec
-from planet_jax.networks import make_world_model
-from planet_jax.types import Trajectory
+from planet_jax.config import CELLS, Config, Learner, Model, Objective
+from tests.chunk import KEY, Filtered
 
-KEY = keys.root(0)
 LENGTH, DISTANCE = 6, 4
-SIZES = dict(stochastic=4, deterministic=6, hidden=8, vector_units=8, reward_layers=1, reward_units=8)
 
 
-class Case:
+class Case(Filtered):
     """A cell with random parameters, a chunk, and its filtered and overshooting states."""
 
     def __init__(self, cell):
+        super().__init__(cell, LENGTH)
         self.programs = {}
-        self.model = make_world_model(Model(cell=cell, **SIZES), Spec((3,), 'float32', 2, 10))
-        rng = np.random.default_rng(0)
-        self.params = jax.tree.map(lambda leaf: rng.normal(0, 0.5, leaf.shape).astype('float32'),
-                                   jax.eval_shape(self.model.init, KEY))
-        self.chunk = Trajectory(rng.normal(size=(LENGTH, 3)).astype('float32'),
-                                rng.uniform(-1, 1, (LENGTH, 2)).astype('float32'),
-                                rng.normal(size=LENGTH).astype('float32'), np.int32(LENGTH))
-        self.priors, self.posteriors, self.rolled, self.mask = jax.tree.map(
-            np.asarray, jax.jit(self.states)(self.params, self.chunk))
-
-    def states(self, params, chunk):
-        embeddings = jax.vmap(self.model.encode, (None, 0))(params, chunk.observation)
-        priors, posteriors = world_model.observe(self.model, params, jax.random.split(KEY)[1], embeddings,
-                                                 chunk.action, self.model.initial())
-        return priors, posteriors, *world_model.overshoot(
-            self.model, params, keys.stream(KEY, 'overshoot'), posteriors, chunk.action, DISTANCE)
+        self.rolled, self.mask = jax.tree.map(np.asarray, jax.jit(
+            partial(world_model.overshoot, self.model, distance=DISTANCE))(
+                self.params, keys.stream(KEY, 'overshoot'), self.posteriors, self.chunk.action))
 
     def compiled(self, *program):
         """The loss and its gradient, once for each program; numbers are traced."""

@@ -10,40 +10,25 @@ import pytest
 from planet_jax import keys, objective, world_model
 from planet_jax.config import CELLS, Config, Learner, Model, Objective, Spec
 from planet_jax.networks import make_world_model
-from planet_jax.types import Trajectory
+from tests.chunk import KEY, SIZES, Filtered
 
-KEY = keys.root(0)
 LENGTH = 8
-SIZES = dict(stochastic=4, deterministic=6, hidden=8, vector_units=8, reward_layers=1, reward_units=8)
 
 
-class Case:
+class Case(Filtered):
     """A cell with random parameters, a chunk, and its filtered states."""
 
     def __init__(self, cell):
-        self.model = make_world_model(Model(cell=cell, **SIZES), Spec((3,), 'float32', 2, 10))
-        rng = np.random.default_rng(0)
-        self.params = jax.tree.map(lambda leaf: rng.normal(0, 0.5, leaf.shape).astype('float32'),
-                                   jax.eval_shape(self.model.init, KEY))
-        self.chunk = Trajectory(rng.normal(size=(LENGTH, 3)).astype('float32'),
-                                rng.uniform(-1, 1, (LENGTH, 2)).astype('float32'),
-                                rng.normal(size=LENGTH).astype('float32'), np.int32(LENGTH))
-        self.posteriors = jax.jit(self.filtered)(self.params, self.chunk)
+        super().__init__(cell, LENGTH)
 
-    def filtered(self, params, chunk):
-        embeddings = jax.vmap(self.model.encode, (None, 0))(params, chunk.observation)
-        return world_model.observe(self.model, params, jax.random.split(KEY)[1], embeddings, chunk.action,
-                                   self.model.initial())[1]
-
-    def segments(self, steps, key=None):
-        key = keys.stream(KEY, 'open_loop') if key is None else key
+    def segments(self, steps):
         function = partial(world_model.segments, self.model, steps=steps)
-        return jax.jit(function)(self.params, key, self.posteriors, self.chunk.action)
+        return jax.jit(function)(self.params, keys.stream(KEY, 'open_loop'), self.posteriors, self.chunk.action)
 
-    def loss(self, steps, chunk=None, **settings):
+    def loss(self, steps, chunk):
         """The loss and its metrics."""
-        settings = Objective(open_loop_steps=steps, image_scale=0.5, reward_scale=3.0, **settings)
-        return jax.jit(partial(objective.loss, self.model, config=settings))(self.params, KEY, chunk or self.chunk)
+        settings = Objective(open_loop_steps=steps, image_scale=0.5, reward_scale=3.0)
+        return jax.jit(partial(objective.loss, self.model, config=settings))(self.params, KEY, chunk)
 
 
 @pytest.fixture(scope='module', params=list(CELLS))

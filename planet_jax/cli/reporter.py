@@ -49,9 +49,10 @@ class Terminal(Reporter):
                          for (task, repeat), steps in zip(run.action_repeats.items(), run.task_steps))
         self.note(f'{opening.episodes} episodes of {each}, in {", ".join(map(str, opening.directories))}')
         if told := shipped.expectation(shipped.curves(run.task, run.preset)):
-            # Memory and evaluation have no effect on what is learned.
-            asked = config.preset(run.preset).resolve()
-            same = dataclasses.replace(run.config.resolve(), replay=asked.replay, evaluation=asked.evaluation) == asked
+            # Evaluation has no effect on what is learned, nor has the memory unless it drops episodes.
+            asked, kept = config.preset(run.preset).resolve(), run.config.replay.capacity
+            same = (kept is None or kept >= opening.episodes) and asked == dataclasses.replace(
+                run.config.resolve(), replay=asked.replay, evaluation=asked.evaluation)
             other = '' if same else f' with other settings than these, those of preset {run.preset} then'
             self.note(f'What to expect, from runs of this project{other}: {told}')
 

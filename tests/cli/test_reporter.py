@@ -13,7 +13,7 @@ from planet_jax.runs.training.reporter import Opening
 
 
 @pytest.mark.parametrize('group, changed, other', [
-    ('replay', {'capacity': 50}, False), ('evaluation', {'episodes': 3}, False),
+    ('replay', {'capacity': 100}, False), ('replay', {'capacity': 99}, True), ('evaluation', {'episodes': 3}, False),
     ('env', {'observation': 'state'}, True), ('learner', {'batch': 15}, True)])
 def test_scores_of_other_settings_are_told_as_such(group, changed, other):
     settings = config.preset('cpu')
