@@ -22,6 +22,10 @@ def build(box: Box, sizes: tuple[int, ...], propose: Propose, update: Update, *,
           warm_start: bool = False, execute: Literal['mean', 'best'] = 'mean') -> Planner:
     """Makes a planner from its two halves.
 
+    With a warm start, an iteration whose candidates all return the same tells nothing: the search goes on from the
+    first proposal. Otherwise sparse rewards would trap it, since ties are broken by the order of the candidates, and a
+    plan that is shifted often enough becomes one constant action.
+
     Args:
         box: bounds and first proposal.
         sizes: J of each iteration.
@@ -52,7 +56,13 @@ def build(box: Box, sizes: tuple[int, ...], propose: Propose, update: Update, *,
         kept = shift(state.kept) if keep else None
         return plan, PlanState(shift(mean), box.std, kept, state.known)
 
-    return make_planner(Parts(sizes, begin, propose, update, finish, box.low, box.high, warm_start))
+    def update_if_told(state, actions, returns):
+        following, best, elites = update(state, actions, returns)
+        told = jnp.nanmax(returns) > jnp.nanmin(returns)  # False if all are NaN.
+        return jax.tree.map(functools.partial(jnp.where, told), following, begin(None)), best, elites
+
+    return make_planner(Parts(sizes, begin, propose, update_if_told if warm_start else update, finish, box.low,
+                              box.high, warm_start))
 
 
 def make_planner(parts: Parts) -> Planner:

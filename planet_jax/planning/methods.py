@@ -58,7 +58,8 @@ def make_icem(*, action_size: int, horizon: int = 12, iterations: int = 3, candi
     """The sample-efficient cross-entropy method (iCEM; Pinneri et al., 2020, algorithm 1).
 
     Its noise is correlated in time. A plan starts from the last one, shifted by one step. The best candidates stay
-    candidates in the next iteration, and in the next plan.
+    candidates in the next iteration, and in the next plan. Where all candidates return the same, the search begins
+    again from the first proposal, which the authors' does not.
 
     Args:
         action_size: A.

@@ -136,6 +136,25 @@ def test_random_shooting_is_the_best_of_uniform_sequences():
     np.testing.assert_allclose(plan.actions.sum(), plan.returns[0, 0], rtol=1e-5)
 
 
+@pytest.mark.parametrize('planner', [
+    planning.make_icem(**SIZES, candidates=20), planning.make_icem(**SIZES, candidates=20, keep=0, execute='mean'),
+    planning.make_mppi(**SIZES, candidates=20, elites=6), planning.make_cem(**SIZES, candidates=20, elites=6,
+                                                                            warm_start=True),
+    planning.make_categorical(categories=3, horizon=4, candidates=20, warm_start=True)])
+@pytest.mark.parametrize('same', [0.0, 24.0, -np.inf, np.nan])
+def test_returns_that_are_all_the_same_lead_back_to_the_first_proposal(planner, same):
+    told = step(planner, lambda key, actions: actions[..., 0].sum(1))(KEY, planner.init())[1]
+    plan, left = step(planner, lambda key, actions: jnp.full(len(actions), same))(KEY, told)
+    fresh = planner.init()
+    assert (told.mean != fresh.mean).any()
+    for name in ('mean', 'std', 'known'):
+        np.testing.assert_array_equal(getattr(left, name), getattr(fresh, name))
+    assert np.isfinite(plan.actions).all()
+    # One candidate that differs is enough.
+    _, left = step(planner, lambda key, actions: (jnp.arange(len(actions)) == 7) * 1.0)(KEY, told)
+    assert (left.mean != fresh.mean).any()
+
+
 @pytest.mark.parametrize('make, options, message', [
     (planning.make_icem, dict(keep=11), 'keep is 11, but must be 0 to 10'),
     (planning.make_icem, dict(decay=0.9), 'decay is 0.9'),
