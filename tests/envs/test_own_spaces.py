@@ -149,7 +149,8 @@ def test_parts_that_are_named(kind, image, keys, shapes, make):
 
 
 @pytest.mark.parametrize('space, kind, keys, told', [
-    (Box(-1, 1, (2,)), 'state', ('a',), 'not a Dict'), (SEVERAL, 'state', ('up',), 'names up, but .* left, right'),
+    (Box(-1, 1, (2,)), 'state', ('a',), 'not a Dict'),
+    (SEVERAL, 'state', ('up',), r"names 'up', but .*--env\.keys left right joints goal text, or"),
     (SEVERAL, 'pixels', ('joints', 'goal'), 'none of these parts.*set --env.observation state'),
     (SEVERAL, 'pixels', ('left', 'text'), 'Text.*: set --env.observation pixels, or leave the rest out'),
     (Dict({'a/b': pixels(20, 30, 3)}), 'pixels', ('a/b',), 'must consist of letters'),

@@ -169,6 +169,8 @@ def _make(task, config, **options):
     folder = os.getcwd()
     if task.domain != GYMNASIUM and folder not in sys.path:
         sys.path.append(folder)  # As `python -m` does, but last, so that no file there shadows a library.
+    if sys.platform == 'linux' and not (os.environ.get('DISPLAY') or os.environ.get('WAYLAND_DISPLAY')):
+        os.environ.setdefault('SDL_VIDEODRIVER', 'dummy')  # Else pygame complains that there is no screen.
     try:
         env = _call(task, config, options)
     except Exception:

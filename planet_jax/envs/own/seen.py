@@ -80,8 +80,8 @@ def _chosen(name: str, space: gymnasium.Space, keys: tuple[str, ...]) -> dict[st
     if not isinstance(space, Dict):
         raise ValueError(f'env.keys is {", ".join(keys)}, but the observations of {name} are {space}, not a Dict.')
     if missing := [key for key in keys if key not in space.spaces]:
-        raise ValueError(f'env.keys names {missing[0]}, but the observations of {name} have the parts '
-                         f'{", ".join(map(str, space.spaces))}.')
+        raise ValueError(f'env.keys names {missing[0]!r}, but the observations of {name} have other parts: write '
+                         f'--env.keys {" ".join(map(str, space.spaces))}, or some of these.')
     if strange := [key for key in keys if not re.fullmatch(r'\w[\w-]*', key, re.ASCII)]:
         raise ValueError(f'env.keys names {strange[0]!r}, but the name of a part must consist of letters, digits, _ '
                          f'and -, since files and parameters have it.')
