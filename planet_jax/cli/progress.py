@@ -77,7 +77,8 @@ class Display:
             self._bars.update(self._work, completed=done)
         elif time.monotonic() - self._spoken > QUIET_SECONDS:
             facts = ''.join(f', {name} {value}' for name, value in self._facts.items())
-            self.say(f'  {self._phase} {done}/{self.total} {self._unit}{facts}')
+            share = f'{done}' if self.total is None else f'{done}/{self.total}'
+            self.say(f'  {self._phase} {share} {self._unit}{facts}')
 
     def facts(self, episodes: int, **facts: str) -> None:
         """Sets the number of episodes, and figures to show beside it; underscores in names become spaces."""

@@ -67,6 +67,15 @@ def test_elsewhere_a_long_phase_speaks_up(monkeypatch):
     assert not any('\x1b' in line or 'nan' in line for line in lines)
 
 
+def test_a_phase_of_unknown_length_says_how_far_it_is(monkeypatch):
+    monkeypatch.setattr(progress, 'QUIET_SECONDS', -1)
+    file = io.StringIO()
+    with progress.Display(Console(file=file), 1) as display:
+        display.phase('letting the agent act', None, 'steps')
+        display.advance(49)
+    assert file.getvalue() == '  letting the agent act 49 steps\n'
+
+
 def test_an_error_passes_through_and_leaves_the_terminal_whole():
     console = Console(force_terminal=True, file=io.StringIO(), width=120, height=40)
     with pytest.raises(ZeroDivisionError), Display(console, 6) as display:
