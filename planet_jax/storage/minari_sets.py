@@ -92,6 +92,7 @@ def write(folder: Path, episodes: Iterable[Trajectory], about: dict[str, Any]) -
         from minari.dataset.minari_storage import MinariStorage
     except ImportError as error:
         raise ValueError(f'A Minari data set needs minari: {INSTALL}.') from error
+    folder = folder.absolute()  # Minari cannot create a data set at a relative path.
     if folder.exists():
         raise ValueError(f'{folder} exists already: name another folder.')
 

@@ -151,7 +151,7 @@ def test_an_old_artifact_goes_on_loading():
     assert card['observation']['shape'] == list(recorded['observations'].shape[1:])
 
 
-def test_episodes_of_a_run_become_a_minari_data_set(tmp_path, capsys):
+def test_episodes_of_a_run_become_a_minari_data_set(tmp_path, capsys, monkeypatch):
     pytest.importorskip('minari', reason="the extra minari is not installed: pip install 'planet-jax[minari]'")
     rng, run = np.random.default_rng(0), tmp_path / 'run'
     (run / 'episodes').mkdir(parents=True)
@@ -160,7 +160,8 @@ def test_episodes_of_a_run_become_a_minari_data_set(tmp_path, capsys):
         episodes.write(run / f'episodes/{number:06d}.npz', Trajectory(
             rng.integers(0, 256, (6, 32, 32, 3), np.uint8), rng.uniform(-1, 1, (6, 2)).astype(np.float32),
             rng.normal(size=6).astype(np.float32), np.int32(6 - number)))
-    assert main(['export', f'--run={run}', f'--minari={tmp_path / "toy-v0"}']) == 0
+    monkeypatch.chdir(tmp_path)
+    assert main(['export', f'--run={run}', '--minari=toy-v0']) == 0  # relative, as users type it
     assert 'planet-jax fit --data' in ' '.join(capsys.readouterr().out.split())
     there, here = (datasets.read(str(folder), Layout()) for folder in (run, tmp_path / 'toy-v0'))
     assert there.spec == here.spec and len(there.episodes) == len(here.episodes) == 2
