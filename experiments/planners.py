@@ -8,6 +8,7 @@ those that are there count, and one that was cut off goes on, as in `simulator_c
 run where those packages are installed, best in an environment of their own that sees this one's packages too.
 """
 
+import functools
 import json
 import sys
 from collections.abc import Callable, Sequence
@@ -42,9 +43,10 @@ def _own(make, **options):
     return search
 
 
-def _icem(action_size, colour, candidates, iterations):
+def _icem(action_size, colour, candidates, iterations, **options):
     return search_of(planning.make_icem(action_size=action_size, horizon=HORIZON, candidates=candidates,
-                                        iterations=iterations, elites=min(ELITES, candidates), colour=colour))
+                                        iterations=iterations, elites=min(ELITES, candidates),
+                                        **{'colour': colour} | options))
 
 
 def _random_shooting(action_size, colour, candidates, iterations):
@@ -100,6 +102,7 @@ PLANNERS: dict[str, Callable[[int, float, int, int], Search]] = {
     'cem': _own(planning.make_cem),
     'cem-warm': _own(planning.make_cem, warm_start=True),
     'icem': _icem,
+    'icem-wide': functools.partial(_icem, colour=0.5, std=1.0),
     'mppi': _own(planning.make_mppi),
     'random-shooting': _random_shooting,
     'evosax-cma-es': _evosax_cma,
@@ -121,7 +124,7 @@ class Command:
     tasks: tuple[str, ...] = tuple(PAPER)
     """Tasks of dm_control's suite."""
     planners: tuple[str, ...] = ('icem', 'cem', 'cem-warm', 'mppi', 'random-shooting')
-    """Of icem, cem, cem-warm, mppi, random-shooting, evosax-cma-es and pycma."""
+    """Of icem, icem-wide (std 1, colour 0.5), cem, cem-warm, mppi, random-shooting, evosax-cma-es and pycma."""
     budgets: tuple[int, ...] = (210, 520)
     """Action sequences that a planner may score in a step; one to three budgets."""
     episodes: int = 3
