@@ -8,7 +8,6 @@ those that are there count, and one that was cut off goes on, as in `simulator_c
 run where those packages are installed, best in an environment of their own that sees this one's packages too.
 """
 
-import functools
 import json
 import sys
 from collections.abc import Callable, Sequence
@@ -45,8 +44,13 @@ def _own(make, **options):
 
 def _icem(action_size, colour, candidates, iterations, **options):
     return search_of(planning.make_icem(action_size=action_size, horizon=HORIZON, candidates=candidates,
-                                        iterations=iterations, elites=min(ELITES, candidates),
-                                        **{'colour': colour} | options))
+                                        iterations=iterations, elites=min(ELITES, candidates), colour=colour,
+                                        **options))
+
+
+def _icem_wide(action_size, colour, candidates, iterations):
+    del colour
+    return _icem(action_size, 0.5, candidates, iterations, std=1.0)
 
 
 def _random_shooting(action_size, colour, candidates, iterations):
@@ -102,7 +106,7 @@ PLANNERS: dict[str, Callable[[int, float, int, int], Search]] = {
     'cem': _own(planning.make_cem),
     'cem-warm': _own(planning.make_cem, warm_start=True),
     'icem': _icem,
-    'icem-wide': functools.partial(_icem, colour=0.5, std=1.0),
+    'icem-wide': _icem_wide,
     'mppi': _own(planning.make_mppi),
     'random-shooting': _random_shooting,
     'evosax-cma-es': _evosax_cma,

@@ -37,6 +37,8 @@ def run(name, *arguments):
                  TIMED | {'image_loss', 'relative'}, marks=pytest.mark.slow),
     pytest.param('planner', ['--states', 1, '--candidates', 20], ['states 1', 'candidates 20'], PROGRAM,
                  marks=pytest.mark.slow),
+    pytest.param('other_planners', [], ['cem 210', 'icem 210', 'mppi 210', 'cem 10000'], TIMED | {'milliseconds'},
+                 marks=pytest.mark.slow),
     pytest.param('collect', ['--tasks', 'toy_point', '--steps', 3],
                  ['toy_point, 1 side by side', 'toy_point, 2 side by side'],
                  TIMED | {'plan_seconds', 'simulate_and_render_seconds', 'rest_seconds', 'relative'},
