@@ -53,6 +53,8 @@ class Command:
     """Folder of the results, OUT/TASK/SEED/EPISODE.json."""
     table: Path | None = None
     """Write experiments/results/simulator_cem.md from the results in this folder, without planning."""
+    others: tuple[Path, ...] = ()
+    """With `--table`: folders of `experiments.planners`, which fill in the tasks without a whole episode."""
     planner: Annotated[Planner, tyro.conf.arg(name='')] = field(default_factory=Planner)
 
     def __post_init__(self):
@@ -219,34 +221,46 @@ def read(path: Path) -> dict[str, Any]:
     return record
 
 
-def table(folder: Path) -> str:
+def table(folder: Path, others: Sequence[Path] = ()) -> str:
     """The results in a folder as Markdown, a row for each episode.
+
+    Args:
+        folder: of the cross-entropy method's results.
+        others: folders of other planners' results, for the tasks of which this one has no whole episode.
 
     Raises:
         ValueError: there are no results, they have different settings, or the planner is not `cem`.
     """
     order = list(PAPER)
     records = [read(path) for path in folder.glob('*/*/[0-9]*.json')]
-    records.sort(key=lambda record: (order.index(record['task']) if record['task'] in PAPER else len(order),
-                                     record['task'], record['seed'], record['episode']))
     planners = {json.dumps({name: value for name, value in record['settings'].items() if name != 'action_repeat'})
                 for record in records}
     if len(planners) != 1:
         raise ValueError(f'{folder} has results of {len(planners)} settings of the planner, but a table needs those of '
                          f'one: name a folder made by --out.')
     settings = json.loads(planners.pop())
+    own = f'cem, {settings["iterations"] * settings["candidates"]}'
+    done = {record['task'] for record in records if record['done'] == record['steps']}
+    filled = [record for other in others for path in other.glob('*/*/[0-9]*.json')
+              if (record := json.loads(path.read_text()))['done'] == record['steps'] and record['task'] not in done]
+    tasks = {record['task'] for record in filled}
+    records = filled + [record for record in records if record['task'] not in tasks]
+    records.sort(key=lambda record: (order.index(record['task']) if record['task'] in PAPER else len(order),
+                                     record['task'], record['seed'], record['episode']))
     if settings.get('method', 'cem') != 'cem':
         raise ValueError(f'{folder} has results of {settings["method"]}, but this table is of the cross-entropy '
                          f'method: experiments/planners.py writes that of the others.')
     lines = [
-        '| task | paper | here | share | seed | episode | steps done | minutes |',
-        '|---|---|---|---|---|---|---|---|']
+        '| task | paper | planner, sequences a step | here | share | seed | episode | steps done | minutes |',
+        '|---|---|---|---|---|---|---|---|---|']
     for record in records:
+        made = record['settings']
+        planner = f'{made["planner"]}, {made["sequences"]}' if 'planner' in made else own
         published, reached = PAPER.get(record['task']), record['return']
         whole = record['done'] == record['steps']
         share = f'{reached / published:.0%}' if published and whole else ''
-        lines.append(f'| {record["task"]} | {published or ""} | {reached:.1f}{"" if whole else " so far"} | {share} | '
-                     f'{record["seed"]} | {record["episode"] + 1} | {record["done"]} of {record["steps"]} | '
+        lines.append(f'| {record["task"]} | {published or ""} | {planner} | {reached:.1f}{"" if whole else " so far"} | '
+                     f'{share} | {record["seed"]} | {record["episode"] + 1} | {record["done"]} of {record["steps"]} | '
                      f'{record["seconds"] / 60:.0f} |')
     makers = [maker for record in records for maker in [*record['earlier'], record]]
 
@@ -260,7 +274,8 @@ def table(folder: Path) -> str:
         f'Horizon {settings["horizon"]}, {settings["iterations"]} iterations, {settings["candidates"]} candidates, '
         f'{settings["elites"]} elites, std estimator `{settings["std_estimator"]}`. Each row is one episode of 1000 '
         f'environment steps; the numbers of the paper (the last row of its table 1) are means over 5 seeds of 10 '
-        f'episodes each, with the suite of 2019. Minutes are of wall-clock time, whatever else the machine did.', '',
+        f'episodes each, with the suite of 2019. Rows of other planners are those of planners.md. Minutes are of '
+        f'wall-clock time, whatever else the machine did.', '',
         *lines, '',
         f'Made with {versions}, on {told(lambda maker: maker["machine"])}, at commit '
         f'{told(lambda maker: maker["commit"])}. `experiments/simulator_cem.py` makes this file from the results '
@@ -273,7 +288,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command = tyro.cli(Command, args=arguments, registry=REGISTRY)
     try:
         if command.table is not None:
-            files.write_text(TABLE, table(command.table))
+            files.write_text(TABLE, table(command.table, command.others))
         else:
             run(command, Console())
     except KeyboardInterrupt:

@@ -133,12 +133,21 @@ def test_the_table(whole, tmp_path, monkeypatch):
     assert simulator_cem.main(['--table', str(tmp_path)]) == 0
     text = (tmp_path / 'table.md').read_text()
     assert [line for line in text.splitlines() if line.startswith('|')][2:] == [
-        '| cartpole_swingup | 850 | 935.0 | 110% | 0 | 1 | 250 of 250 | 1 |',
-        '| reacher_easy | 964 | 482.0 | 50% | 0 | 1 | 250 of 250 | 10 |',
-        '| reacher_easy | 964 | 28.2 so far |  | 1 | 1 | 7 of 250 | 0 |',
-        '| fish_swim |  | 5.0 |  | 0 | 1 | 250 of 250 | 1 |']
+        '| cartpole_swingup | 850 | cem, 40 | 935.0 | 110% | 0 | 1 | 250 of 250 | 1 |',
+        '| reacher_easy | 964 | cem, 40 | 482.0 | 50% | 0 | 1 | 250 of 250 | 10 |',
+        '| reacher_easy | 964 | cem, 40 | 28.2 so far |  | 1 | 1 | 7 of 250 | 0 |',
+        '| fish_swim |  | cem, 40 | 5.0 |  | 0 | 1 | 250 of 250 | 1 |']
     assert 'Horizon 3, 2 iterations, 20 candidates, 4 elites, std estimator `std`' in text
     assert f'mujoco {record["versions"]["mujoco"]}' in text and f'commit {record["commit"]} and zero' in text
+    # Of another planner are only the tasks that this one has not finished.
+    copy(record, tmp_path, task='cup_catch', done=3)
+    for task in ('cup_catch', 'reacher_easy'):
+        copy(record, tmp_path / 'others', task=task, settings={'planner': 'icem', 'sequences': 520}, **{
+            'return': 993.0})
+    assert simulator_cem.main(['--table', str(tmp_path), '--others', str(tmp_path / 'others')]) == 0
+    rows = (tmp_path / 'table.md').read_text()
+    assert '| cup_catch | 993 | icem, 520 | 993.0 | 100% | 0 | 1 | 250 of 250 |' in rows and 'so far' not in rows.split(
+        'cup_catch')[1] and rows.count('icem') == 1
     copy(record, tmp_path, seed=2, settings=record['settings'] | {'horizon': 4})
     assert simulator_cem.main(['--table', str(tmp_path)]) == 2
 
