@@ -259,9 +259,10 @@ def table(folder: Path, others: Sequence[Path] = ()) -> str:
         published, reached = PAPER.get(record['task']), record['return']
         whole = record['done'] == record['steps']
         share = f'{reached / published:.0%}' if published and whole else ''
-        lines.append(f'| {record["task"]} | {published or ""} | {planner} | {reached:.1f}{"" if whole else " so far"} | '
-                     f'{share} | {record["seed"]} | {record["episode"] + 1} | {record["done"]} of {record["steps"]} | '
-                     f'{record["seconds"] / 60:.0f} |')
+        cells = (record['task'], published or '', planner, f'{reached:.1f}{"" if whole else " so far"}', share,
+                 record['seed'], record['episode'] + 1, f'{record["done"]} of {record["steps"]}',
+                 f'{record["seconds"] / 60:.0f}')
+        lines.append(f'| {" | ".join(map(str, cells))} |')
     makers = [maker for record in records for maker in [*record['earlier'], record]]
 
     def told(entry):
