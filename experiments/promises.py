@@ -8,7 +8,6 @@ can be, so the best plan lies at the bound. It prints a table of Markdown; docs/
 
 import contextlib
 import importlib.metadata
-import importlib.util
 import io
 from collections.abc import Callable
 from types import SimpleNamespace
@@ -69,7 +68,7 @@ def plan_in(make: Callable[..., planning.Planner]) -> jax.Array:
 
 
 def xwm(name: str) -> Tried:
-    """A planner of xwm, whose state here is the step's number, so that its cost can tell the first step."""
+    """A planner of xwm, which minimises."""
     from xwm import planning as theirs
 
     def plan(seed, count, broken, states):

@@ -6,7 +6,7 @@ import jax
 import numpy as np
 import pytest
 
-from experiments import planners
+from experiments import planners, promises
 
 OWN = [name for name in planners.PLANNERS if 'cma' not in name]
 
@@ -50,6 +50,21 @@ def test_points_are_made_once_and_told(tmp_path, monkeypatch, capsys):
     told = (tmp_path / 'planners.md').read_text()
     assert '| cem | 520 | 425, 50% |' in told and f'| icem | 60 |  | {record["return"]:.0f}, ' in told
     assert (tmp_path / 'planners.png').stat().st_size > 10_000
+
+
+@pytest.mark.parametrize('name', [name for name, (package, _) in promises.PLANNERS.items() if package is None])
+def test_what_is_promised_of_this_project_s_planners(name):
+    assert promises.verdicts(promises.PLANNERS[name][1]()) == (
+        'yes', 'a plan', 'a plan', 'the same plan', 'a plan', 'yes')
+
+
+def test_what_happens_with_other_planners_is_told():
+    def tried(first, spread=None):
+        return promises.Tried(lambda seed, elites, broken, states: (np.full((states, 2), first), spread), True, None)
+
+    assert promises.verdicts(tried(1.5))[:3] == ('no: 1.5', 'a plan', 'a plan')
+    assert promises.verdicts(tried(np.nan))[:2] == ('NaN', 'NaN')
+    assert 'spread of NaN' in promises.verdicts(tried(0.5, np.array([np.nan])))[2]
 
 
 @pytest.mark.parametrize('options, message', [
