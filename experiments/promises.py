@@ -43,35 +43,40 @@ def returns(actions: Any, broken: bool, where: Callable[..., Any]) -> Any:
     return where(actions[..., 0, 0] > 0.5, np.nan, total) if broken else total
 
 
+def jax_planner(one: Callable[[jax.Array, int, bool], tuple[Any, Any]], elites: bool) -> Tried:
+    """A planner written in JAX.
+
+    Args:
+        one: (key, elites, whether sequences that begin above 0.5 cost NaN) -> first action [A], spread or ().
+        elites: see `Tried`.
+    """
+
+    def plan(seed, count, broken, states):
+        keys = jax.random.split(jax.random.key(seed), states)
+        first, spread = jax.vmap(lambda key: one(key, count, broken))(keys)
+        return np.asarray(first), None if isinstance(spread, tuple) else np.asarray(spread)
+
+    return Tried(plan, elites, lambda: jax.jit(lambda key: one(key, ELITES, False))(jax.random.key(0)))
+
+
 def ours(make: Callable[..., planning.Planner]) -> Tried:
     """A planner of this project."""
 
-    def plan(seed, count, broken, states):
+    def one(key, count, broken):
         kept = {'keep': min(3, count)} if make is planning.make_icem else {}
         planner = make(action_size=ACTION, horizon=HORIZON, candidates=CANDIDATES, iterations=ITERATIONS, elites=count,
                        **kept)
+        plan, _ = planner.step(key, lambda key, actions: returns(actions, broken, jnp.where), planner.init())
+        return plan.actions[0], plan.std
 
-        def one(key):
-            return planner.step(key, lambda key, actions: returns(actions, broken, jnp.where), planner.init())[0]
-
-        keys = jax.random.split(jax.random.key(seed), states)
-        plans = jax.vmap(one)(keys)
-        return np.asarray(plans.actions[:, 0]), np.asarray(plans.std)
-
-    return Tried(plan, True, lambda: jax.jit(lambda: plan_in(make))())
-
-
-def plan_in(make: Callable[..., planning.Planner]) -> jax.Array:
-    """A plan, to be traced."""
-    planner = make(action_size=ACTION, horizon=HORIZON, candidates=CANDIDATES, iterations=ITERATIONS, elites=ELITES)
-    return planner.step(jax.random.key(0), lambda key, actions: actions.sum((1, 2)), planner.init())[0].actions
+    return jax_planner(one, True)
 
 
 def xwm(name: str) -> Tried:
     """A planner of xwm, which minimises."""
     from xwm import planning as theirs
 
-    def plan(seed, count, broken, states):
+    def one(key, count, broken):
         sizes = {'n_elites': count} if name == 'CEM' else {}
         planner = getattr(theirs, name)(HORIZON, ACTION, n_samples=CANDIDATES, n_iters=ITERATIONS, **sizes)
 
@@ -79,27 +84,18 @@ def xwm(name: str) -> Tried:
             bad = broken & (time == 0) & (action[0] > 0.5)
             return jnp.where(bad, jnp.nan, -action.sum())
 
-        def one(key):
-            return planner.plan(key, lambda state, action, key=None: state, jnp.zeros(1), cost)
+        plan = planner.plan(key, lambda state, action, key=None: state, jnp.zeros(1), cost)
+        return plan.actions[0], plan.std
 
-        plans = jax.vmap(one)(jax.random.split(jax.random.key(seed), states))
-        return np.asarray(plans.actions[:, 0]), np.asarray(plans.std)
-
-    return Tried(plan, name == 'CEM', lambda: jax.jit(lambda: plan_traced(theirs, name))())
-
-
-def plan_traced(theirs: Any, name: str) -> jax.Array:
-    """A plan of xwm, to be traced."""
-    return getattr(theirs, name)(HORIZON, ACTION).plan(
-        jax.random.key(0), lambda state, action, key=None: state, jnp.zeros(1),
-        lambda state, action, time: -action.sum()).actions
+    return jax_planner(one, name == 'CEM')
 
 
 def evosax_cma() -> Tried:
     """CMA-ES of evosax, which searches without bounds and minimises."""
     from evosax.algorithms import CMA_ES
 
-    def search(key, broken):
+    def one(key, count, broken):
+        del count
         method = CMA_ES(population_size=CANDIDATES, solution=jnp.zeros((HORIZON, ACTION)))
         params = method.default_params
         state = method.init(key, jnp.zeros((HORIZON, ACTION)), params)
@@ -107,14 +103,9 @@ def evosax_cma() -> Tried:
             ask, tell = jax.random.split(jax.random.fold_in(key, index))
             population, state = method.ask(ask, state, params)
             state, _ = method.tell(tell, population, -returns(population, broken, jnp.where), state, params)
-        return method.get_mean(state)[0]
+        return method.get_mean(state)[0], ()
 
-    def plan(seed, count, broken, states):
-        del count
-        keys = jax.random.split(jax.random.key(seed), states)
-        return np.asarray(jax.vmap(lambda key: search(key, broken))(keys)), None
-
-    return Tried(plan, False, lambda: jax.jit(lambda: search(jax.random.key(0), False))())
+    return jax_planner(one, False)
 
 
 def pytorch_mppi() -> Tried:
