@@ -29,7 +29,8 @@ def libraries() -> str:
     return vl_convert.javascript_bundle()
 
 
-def lines(rows: Sequence[dict[str, Any]], x: str, y: str, series: Sequence[str], zero: bool = False) -> dict[str, Any]:
+def lines(rows: Sequence[dict[str, Any]], x: str, y: str, series: Sequence[str], zero: bool = False,
+          least: float | None = None) -> dict[str, Any]:
     """Curves, as a Vega-Lite specification that fills the available width.
 
     Args:
@@ -38,9 +39,13 @@ def lines(rows: Sequence[dict[str, Any]], x: str, y: str, series: Sequence[str],
         y: title of the axis.
         series: names of all series, in the order of the colours.
         zero: whether the vertical axis begins at zero.
+        least: where the vertical axis ends below if values are smaller; these are drawn at its end.
     """
+    scale = alt.Scale(zero=zero)
+    if least is not None and any(row['y'] < least for row in rows):
+        scale = alt.Scale(domainMin=least, clamp=True)
     base = alt.Chart(alt.InlineData(values=list(rows))).encode(
-        x=alt.X('x:Q', title=x, axis=alt.Axis(tickCount=6)), y=alt.Y('y:Q', title=y, scale=alt.Scale(zero=zero)),
+        x=alt.X('x:Q', title=x, axis=alt.Axis(tickCount=6)), y=alt.Y('y:Q', title=y, scale=scale),
         color=alt.Color('series:N', scale=alt.Scale(domain=list(series)), sort=None, legend=_legend(series)),
         tooltip=[alt.Tooltip('series:N'), alt.Tooltip('x:Q', title=x), alt.Tooltip('y:Q', title=y, format='.4g')])
     curves = base.mark_line(point={'size': 22, 'filled': True}, strokeWidth=1.6).encode(

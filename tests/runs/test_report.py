@@ -82,6 +82,14 @@ def test_the_file_tells_what_the_folders_tell_and_needs_nothing_else(runs, count
     assert max(drawn) == 200 * count
 
 
+@pytest.mark.parametrize('first', [-150.0, -0.5])
+def test_values_far_below_do_not_hide_the_others(first):
+    rows = [{'x': x, 'y': y, 'series': 'a run', 'dashed': False} for x, y in enumerate([first, 0.2, 0.5])]
+    spec = charts.lines(rows, 'updates', 'R2', ['a run'], least=-1)
+    scale = spec['encoding']['y']['scale']
+    assert scale == ({'domainMin': -1, 'clamp': True} if first < -1 else {'zero': False})
+
+
 def test_words_of_a_run_are_no_markup(runs, quick, tmp_path):
     path = runs[0] / 'config.json'
     path.write_text(json.dumps(json.loads(path.read_text()) | {'device': '</script><b>x'}))

@@ -188,7 +188,8 @@ def _model(page: Page, measured: dict[str, dict[str, Any]]) -> list[str]:
     points = [_row(line['updates'], line['held_out']['r2'], name) for name, found in measured.items()
               for line in found['lines'] if np.isfinite(line['held_out']['r2'])]
     if len(points) > 1:
-        parts.append(page.chart('R2 during training', charts.lines(points, 'updates', 'R2', [*measured])))
+        # The first models are far below zero, and would hide how the later ones differ.
+        parts.append(page.chart('R2 during training', charts.lines(points, 'updates', 'R2', [*measured], least=-1)))
     return parts
 
 
