@@ -16,8 +16,8 @@ from planet_jax.types import Metrics, Replay, Steps, TrainState, Trajectory
 
 
 def _on_devices(function: Callable, devices: Sequence[jax.Device], seeds: int, donate: tuple[int, ...],
-                options: dict[str, str] | None) -> Callable:
-    """Compiles for leaves [P], which stay in place: one seed on a device unbatched, several vmapped.
+                options: dict[str, str] | None, many: Callable | None = None) -> Callable:
+    """Compiles for leaves [P], which stay in place: one seed on a device unbatched, several by `many` or vmapped.
 
     Inside a transformation of the caller (`jit`, `scan`, `vmap`, `export`) the function becomes part of the caller's
     program, with the caller's device and compiler options, since XLA takes options for whole programs only.
@@ -28,7 +28,7 @@ def _on_devices(function: Callable, devices: Sequence[jax.Device], seeds: int, d
         outputs = function(*jax.tree.map(lambda leaf: leaf[0], arguments))
         return jax.tree.map(lambda leaf: leaf[None], outputs)
 
-    mapped = jax.vmap(function) if seeds > len(devices) else single
+    mapped = (many or jax.vmap(function)) if seeds > len(devices) else single
     device: Any = contextlib.nullcontext
     if seeds > 1:
         axis = PartitionSpec('seed')
@@ -47,6 +47,25 @@ def _on_devices(function: Callable, devices: Sequence[jax.Device], seeds: int, d
     return call
 
 
+def _in_turn(function: Callable) -> Callable:
+    """Like `jax.vmap`, but one seed after the other. It copies the arguments."""
+    return lambda *arguments: jax.lax.map(lambda given: function(*given), arguments)
+
+
+def _cut_and_learn_in_turn(steps: Steps, learn: Callable, updates: int) -> Callable:
+    """`learn` for several seeds in turn. Their chunks are cut first, so that no replay is copied."""
+
+    def call(state, batches=None):
+        if batches is None:
+            draws = jax.vmap(functools.partial(steps.draw, updates=updates))(state)
+            batches = jax.lax.optimization_barrier(
+                jax.vmap(jax.vmap(replay.cut, (None, 0)))(state.replay, draws))
+        learned, metrics = _in_turn(learn)(state.replace(replay=()), batches)
+        return learned.replace(replay=state.replay), metrics
+
+    return call
+
+
 def _within_a_trace(arguments: Any) -> bool:
     """Whether a transformation of JAX is being traced, even if all arguments are constants of it."""
     return any(isinstance(leaf, jax.core.Tracer) for leaf in [*jax.tree.leaves(arguments), jnp.zeros(())])
@@ -59,13 +78,13 @@ class _HostReplay:
     and sends its batches while the device computes. An episode that is added meanwhile invalidates them.
     """
 
-    def __init__(self, steps: Steps, compiled: Callable[..., Callable], seeds: int):
-        """Args: the steps without batch axes, the compiler for the seeds, and P."""
+    def __init__(self, steps: Steps, compiled: Callable[..., Callable], seeds: int, in_turn: bool):
+        """Args: the steps without batch axes, the compiler for the seeds, P, and whether seeds learn in turn."""
         self._steps, self._seeds = steps, seeds
         self._begin = compiled(lambda key: steps.init(key).replace(replay=()))
         self._draw = functools.cache(lambda updates: jax.jit(jax.vmap(functools.partial(steps.draw, updates=updates))))
         self._send = compiled(lambda batches: batches)
-        self._learn = _of_any_length(steps, compiled)
+        self._learn = _of_any_length(steps, compiled, (lambda learn, updates: _in_turn(learn)) if in_turn else None)
         self._shares = compiled(lambda state, batches: steps.shares(state, jax.tree.map(lambda leaf: leaf[0], batches)))
         self._thread = ThreadPoolExecutor(1)
         self._ahead: tuple[Any, bytes, int, Future] | None = None
@@ -117,9 +136,20 @@ class _HostReplay:
         return self._send(jax.tree.map(lambda *leaves: np.stack(leaves) if len(leaves) > 1 else leaves[0][None], *cut))
 
 
-def _of_any_length(steps: Steps, compiled: Callable[..., Callable]) -> Callable:
-    """`learn` with the number of updates by name; each number compiles its own program."""
-    programs = functools.cache(lambda updates: compiled(functools.partial(steps.learn, updates=updates), (0,)))
+def _of_any_length(steps: Steps, compiled: Callable[..., Callable], in_turn: Callable[[Callable, int], Callable] | None,
+                   ) -> Callable:
+    """`learn` with the number of updates by name; each number compiles its own program.
+
+    Args:
+        steps: without batch axes.
+        compiled: compiles for the seeds.
+        in_turn: (learn, updates) -> the same for several seeds, one after the other; None to vmap it.
+    """
+
+    @functools.cache
+    def programs(updates):
+        learn = functools.partial(steps.learn, updates=updates)
+        return compiled(learn, (0,), many=in_turn and in_turn(learn, updates))
 
     def learn(*arguments, updates=None):
         return programs(updates or steps.updates_per_call)(*arguments)
@@ -142,7 +172,7 @@ def over_seeds(steps: Steps, devices: Sequence[jax.Device], seeds: int | None = 
     `random`, `act` and `evaluate` take keys, beliefs and observations with [P, E] in front; `add` takes episodes with
     [P, E]; everything else has [P]. `learn` and `add` donate the state. One seed on each device runs the
     unbatched program, so on a CPU it equals a single run bit for bit. Several on a device are vmapped, and equal to
-    rounding only.
+    rounding only; on a CPU they learn one after the other.
 
     Args:
         steps: without batch axes.
@@ -160,20 +190,22 @@ def over_seeds(steps: Steps, devices: Sequence[jax.Device], seeds: int | None = 
         raise ValueError(f'{seeds} seeds cannot be spread over {len(devices)} devices evenly: the number must be a '
                          f'multiple of {len(devices)}.')
 
-    def compiled(function, donate=(), options=None):
-        return _on_devices(function, devices, seeds, donate, options)
+    def compiled(function, donate=(), options=None, many=None):
+        return _on_devices(function, devices, seeds, donate, options, many)
 
     def side_by_side(act):
         return compiled(jax.vmap(act, (None, 0, 0, 0)), options=planning.compiler_options(devices[0].platform))
 
+    # An update uses all cores of a CPU. Vmapped, it takes more time and memory there than several in turn.
+    in_turn = devices[0].platform == 'cpu'
     made = Steps(
         init=compiled(steps.init), begin=compiled(steps.begin), random=side_by_side(steps.random),
         act=side_by_side(steps.act), evaluate=side_by_side(steps.evaluate), draw=compiled(steps.draw),
-        learn=_of_any_length(steps, compiled), shares=compiled(steps.shares), add=compiled(steps.add, (0,)),
-        updates_per_call=steps.updates_per_call)
+        learn=_of_any_length(steps, compiled, functools.partial(_cut_and_learn_in_turn, steps) if in_turn else None),
+        shares=compiled(steps.shares), add=compiled(steps.add, (0,)), updates_per_call=steps.updates_per_call)
     if placement == 'device':
         return made
-    on_host = _HostReplay(steps, compiled, seeds)
+    on_host = _HostReplay(steps, compiled, seeds, in_turn)
     return made._replace(  # It cuts the batches itself, so none can be given.
         init=on_host.init, learn=on_host.learn, shares=on_host.shares, add=on_host.add)  # type: ignore[arg-type]
 

@@ -148,7 +148,7 @@ def test_seeds_on_devices_are_pmap_of_the_single_step_bit_for_bit(two, steps):
     assert_same(jax.tree.map(np.array, two.learn(two.add(two.init(roots), episodes))), jax.tree.map(np.array, told))
 
 
-def test_two_seeds_on_one_device_are_two_single_runs_to_rounding(vmapped, one, quick):
+def test_two_seeds_on_one_device_are_two_single_runs_to_rounding(vmapped, one):
     both, episodes = vmapped.init(ROOTS), [episodes_of(0), episodes_of(1)]
     both, told = vmapped.learn(vmapped.add(both, stacked(episodes)))
     for seed in range(2):

@@ -15,6 +15,7 @@ from planet_jax.cli.values import REGISTRY
 from planet_jax.config import Config, Spec, preset
 from planet_jax.networks import make_world_model
 from planet_jax.runs.devices import memory_bytes
+from planet_jax.seeds import over_seeds
 from planet_jax.types import TrainState
 
 
@@ -56,7 +57,8 @@ def measure(config: Config, seeds: int, meter: meters.Meter, repeats: int) -> Ro
     learn = steps.learn
     roots = keys.root(0)
     if seeds > 1:
-        init, learn, roots = jax.vmap(init), jax.vmap(learn), jnp.stack([keys.root(seed) for seed in range(seeds)])
+        init, roots = jax.vmap(init), jnp.stack([keys.root(seed) for seed in range(seeds)])
+        learn = over_seeds(steps, jax.devices()[:1], seeds).learn
     program, row = programs.compile(learn, jax.eval_shape(init, roots), donate=(0,))
     row['gflop'] /= updates
     memory = memory_bytes()
