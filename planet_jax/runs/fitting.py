@@ -161,7 +161,7 @@ def fit_run(run: Run, directory: Path, data: Data, *, held_out: float, every: in
         RuntimeError: the loss or every measurement is not finite.
     """
     spec, config = run.spec, run.config.resolve()
-    check_fit(data, spec, f'the task {run.task}')
+    check_fit(data, spec, f'the task {run.task}', run.action_repeats)
     horizon = horizon_of(config, data.spec.steps)
     if horizon is None:
         raise ValueError(f'The episodes of {data.source} have {data.spec.steps} steps at most, too short to '

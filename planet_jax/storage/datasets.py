@@ -5,8 +5,9 @@ All episodes are checked before any is used, and the message names each that is 
 
 import functools
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
 import jax
@@ -16,6 +17,7 @@ from planet_jax.config import Spec
 from planet_jax.config.fitted import CHANNELS
 from planet_jax.storage import minari_sets
 from planet_jax.storage.layout import Layout
+from planet_jax.storage.run_files import FolderError, read_config
 from planet_jax.types import Trajectory
 
 MOST_TOLD = 8
@@ -30,12 +32,14 @@ class Data(NamedTuple):
         names: of the episodes, for messages.
         episodes: as NumPy arrays, not padded.
         spec: of all; T is that of the longest.
+        repeats: action repeat of each task of a run folder; empty for other sources, which do not tell it.
     """
 
     source: str
     names: list[str]
     episodes: list[Trajectory]
     spec: Spec
+    repeats: Mapping[str, int] = MappingProxyType({})
 
     def stacked(self, numbers: Sequence[int], spec: Spec) -> Trajectory:
         """Some of the episodes, padded with zeros to the T + 1 rows of a spec, with leading [E].
@@ -72,7 +76,11 @@ def read(source: str, layout: Layout) -> Data:
     paths = sorted((folder / 'episodes' if (folder / 'config.json').exists() else folder).glob('*.npz'))
     if not paths:
         raise ValueError(f'{folder} has no .npz files: name a folder of episodes, a run folder, or a Minari data set.')
-    return _gather(source, ((str(path), functools.partial(_archive, path, layout)) for path in paths))
+    data = _gather(source, ((str(path), functools.partial(_archive, path, layout)) for path in paths))
+    try:
+        return data._replace(repeats=read_config(folder, trust_task=True)['action_repeat'])
+    except FolderError:  # No run folder, or one of which only the episodes are left.
+        return data
 
 
 def split(count: int, share: float, seed: int) -> tuple[list[int], list[int]]:
@@ -93,13 +101,14 @@ def split(count: int, share: float, seed: int) -> tuple[list[int], list[int]]:
     return sorted(order[held:]), sorted(order[:held])
 
 
-def check_fit(data: Data, spec: Spec, what: str) -> None:
-    """Checks that episodes have the shapes and types of an environment.
+def check_fit(data: Data, spec: Spec, what: str, repeats: Mapping[str, int] = MappingProxyType({})) -> None:
+    """Checks that episodes have the shapes, types and, where they tell it, the action repeat of an environment.
 
     Args:
         data: the episodes.
         spec: of the environment.
         what: the environment in words.
+        repeats: action repeat of each task of the environment.
 
     Raises:
         ValueError: they differ.
@@ -112,6 +121,10 @@ def check_fit(data: Data, spec: Spec, what: str) -> None:
             return f'{_told(seen(spec))}, {spec.action_size} actions, at most {spec.steps} steps'
         raise ValueError(f'The episodes of {data.source} do not fit {what}: they have {told(data.spec)}, but it '
                          f'has {told(spec)}. Set --env.size, --env.observation or --env.keys to match.')
+    for task, repeat in data.repeats.items():
+        if repeats.get(task, repeat) != repeat:
+            raise ValueError(f'The episodes of {data.source} have {repeat} environment steps in an agent step of '
+                             f'{task}, but {repeats[task]} are asked for: add --env.action-repeat {repeat}.')
 
 
 def _gather(source: str, readers: Iterator[tuple[str, Callable[[], Trajectory]]]) -> Data:

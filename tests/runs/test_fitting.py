@@ -263,3 +263,18 @@ def test_episodes_that_do_not_fit_the_task_are_refused(folder):
         fitting.fit_run(run, folder / 'never', datasets.read(str(folder), Layout()), held_out=0.2, every=1, updates=1,
                         patience=1)
     assert not (folder / 'never').exists()
+
+
+def test_episodes_of_another_action_repeat_are_refused(fitted, tmp_path):
+    source = tmp_path / 'run'
+    shutil.copytree(fitted, source)
+    record = json.loads((source / 'config.json').read_text())
+    spec = Run('toy_point', 'debug', 0, config.from_dict(record['config'])).spec
+    what, repeats = 'a task', {'toy_point': 1}
+    datasets.check_fit(datasets.read(str(source), Layout()), spec, what, repeats)
+    (source / 'config.json').write_text(json.dumps(record | {'action_repeat': {'toy_point': 4}}))
+    with pytest.raises(ValueError, match=r'have 4 environment steps in .*toy_point, but 1 .*--env.action-repeat 4'):
+        datasets.check_fit(datasets.read(str(source), Layout()), spec, what, repeats)
+    datasets.check_fit(datasets.read(str(source), Layout()), spec, what, {'another': 1})
+    (source / 'config.json').unlink()  # Files alone do not tell it.
+    datasets.check_fit(datasets.read(str(source / 'episodes'), Layout()), spec, what, repeats)

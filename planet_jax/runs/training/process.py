@@ -158,7 +158,7 @@ class Training:
         if len(self.run.tasks) > 1:
             raise ValueError('A run of several tasks cannot begin with given episodes: name one task.')
         data = datasets.read(self.options.begin_with, Layout())
-        datasets.check_fit(data, self.spec, f'the task {self.run.task}')
+        datasets.check_fit(data, self.spec, f'the task {self.run.task}', self.run.action_repeats)
         if len(data.episodes) > self.episodes:
             raise ValueError(f'{self.options.begin_with} has {len(data.episodes)} episodes, but the run asks for '
                              f'{self.episodes}, these included: ask for more by --episodes.')
