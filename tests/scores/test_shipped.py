@@ -28,3 +28,8 @@ def test_minutes_that_a_run_had_not_reached_are_not_told():
     told = shipped.expectation({0: (row(0, 100, 25.0, 500.0),)})
     assert told == '100 episodes, in 25 minutes: about 500 (one run on one core).'
     assert shipped.expectation({}) is None
+
+
+def test_runs_are_compared_where_the_shortest_ends():
+    found = {0: (row(0, 100, 16.0, 180.0), row(0, 240, 41.0, 270.0)), 1: (row(1, 100, 19.0, 160.0),)}
+    assert shipped.expectation(found) == '100 episodes, in 19 minutes: about 170 (two runs, each on one core).'
