@@ -58,8 +58,7 @@ def _cut_and_learn_in_turn(steps: Steps, learn: Callable, updates: int) -> Calla
     def call(state, batches=None):
         if batches is None:
             draws = jax.vmap(functools.partial(steps.draw, updates=updates))(state)
-            batches = jax.lax.optimization_barrier(
-                jax.vmap(jax.vmap(replay.cut, (None, 0)))(state.replay, draws))
+            batches = jax.vmap(jax.vmap(replay.cut, (None, 0)))(state.replay, draws)
         learned, metrics = _in_turn(learn)(state.replace(replay=()), batches)
         return learned.replace(replay=state.replay), metrics
 
