@@ -1,7 +1,10 @@
 """Algorithm 1 of the paper: collect, learn, plan."""
 
 import dataclasses
+import functools
+import threading
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Literal, NamedTuple
 
 import gymnasium
@@ -16,13 +19,13 @@ from planet_jax.types import LearnerState, Steps, TrainState, Trajectory
 
 
 class Unit(NamedTuple):
-    """A unit of training: one call of `learn`, or one episode of each task.
+    """A unit of training: updates, or one episode of each task.
 
     Attributes:
         state: after the unit. The next unit donates it, so keep none of its arrays.
-        metrics: of a call of `learn`, [P, updates] each, and with the last before an episode `Steps.shares`, [P, 1]; of
+        metrics: of updates, [P, updates] each, and with the last before an episode `Steps.shares`, [P, 1]; of
             an episode, the planner's expected return [P, E].
-        episodes: [P, E, T+1, ...], or None after a call of `learn`.
+        episodes: [P, E, T+1, ...], or None after updates.
     """
 
     state: TrainState
@@ -68,8 +71,10 @@ def make_steps(config: Config, spec: Spec, *, slots: int, updates_per_call: int,
         replays = tuple(
             replay.init(spec._replace(steps=steps), slots * task_steps.count(steps), config.learner.chunk_length)
             for steps in distinct_steps)
-        average = jax.tree.map(jnp.copy, params) if config.learner.average else None
-        return TrainState(LearnerState(params, optimizer.init(params), jnp.zeros((), jnp.int32), average), replays, key)
+        average, collecting_params = (jax.tree.map(jnp.copy, params) if asked else None
+                                      for asked in (config.learner.average, collecting.while_learning))
+        return TrainState(LearnerState(params, optimizer.init(params), jnp.zeros((), jnp.int32), average,
+                                       collecting_params), replays, key)
 
     def begin(params):
         del params
@@ -106,13 +111,16 @@ def train(steps: Steps, envs: gymnasium.vector.VectorEnv, state: TrainState, con
     """Algorithm 1 from any state, without end.
 
     The counters in the state decide what comes next, so training can stop after any unit and continue later.
+    With `collector.while_learning` the first C updates come alone. From then on a thread makes C updates during each
+    episode, and they are a unit before it.
 
     Args:
         steps: with [P] in front, from `seeds.over_seeds`.
         envs: P * E training environments, E tasks for each seed.
         state: with [P] in front; donated.
         config: of the run.
-        report: called with the agent steps done while an episode is collected; what it raises ends the training.
+        report: called with the agent steps done while an episode is collected; what it raises ends the training, after
+            a unit of the updates that were made meanwhile.
     """
     tasks = envs.num_envs // len(state.key)
     while True:
@@ -120,22 +128,86 @@ def train(steps: Steps, envs: gymnasium.vector.VectorEnv, state: TrainState, con
         updates = int(state.learner.updates[0])
         match due(rounds, updates, config.collector, tasks):
             case 'learn':  # Lines 3 to 6: draw chunks, descend the gradient of the bound.
-                left = owed(rounds, config.collector, tasks) - updates
-                # Not more updates than are due, or what comes next would be skipped.
-                state, metrics = steps.learn(state, updates=min(left, steps.updates_per_call))
-                metrics = jax.tree.map(np.asarray, metrics)
-                if left <= steps.updates_per_call:  # Once for each episode, since it costs as much as an update.
-                    metrics |= {name: np.asarray(values)[:, None] for name, values in steps.shares(state).items()}
+                state, metrics = _learn(steps, state, owed(rounds, config.collector, tasks) - updates)
                 yield Unit(state, metrics, None)
                 continue
             case 'seed':  # Line 1: seed episodes with random actions.
-                act = steps.random
+                collect = functools.partial(collector.collect, steps.random)
             case 'collect':  # Lines 7 to 14: filter, plan, explore.
-                act = steps.act
-        episodes, expected = collector.collect(act, steps.begin, envs, state.learner.acting,
-                                               episode_keys(state, 'collect', tasks), report)
+                collect = functools.partial(collector.collect, steps.act)
+        params, episode = state.learner.acting, episode_keys(state, 'collect', tasks)
+        if updates and config.collector.while_learning:
+            if updates == owed(rounds, config.collector, tasks):
+                state = state.replace(learner=state.learner.replace(collecting=jax.tree.map(jnp.copy, params)))
+            # The updates donate the state.
+            params = jax.tree.map(jnp.copy, state.learner.collecting)
+            learning = _Learning(steps, state, owed(rounds + 1, config.collector, tasks) - updates)
+            try:
+                episodes, expected = collect(steps.begin, envs, params, episode, report)
+                learning.wait(functools.partial(report, episodes.reward.shape[-1] - 1))
+            except BaseException:
+                # The updates count. A later run collects the episode again, with the same parameters and keys.
+                state, metrics = learning.end()
+                if metrics:
+                    yield Unit(state, metrics, None)
+                raise
+            state, metrics = learning.end()
+            if metrics:
+                yield Unit(state, metrics, None)
+        else:
+            episodes, expected = collect(steps.begin, envs, params, episode, report)
         state = steps.add(state, episodes)  # Line 15.
         yield Unit(state, {'expected_return': expected}, episodes)
+
+
+def _learn(steps: Steps, state: TrainState, left: int) -> tuple[TrainState, dict[str, np.ndarray]]:
+    """One call of `learn`, and the shares once for each episode, since they cost as much as an update.
+
+    Args:
+        steps: with [P] in front.
+        state: donated.
+        left: updates that are due, at least 1. Not more are made, or what comes next would be skipped.
+
+    Returns:
+        the state, and the metrics of a `Unit`.
+    """
+    state, made = steps.learn(state, updates=min(left, steps.updates_per_call))
+    metrics = jax.tree.map(np.asarray, made)
+    if left <= steps.updates_per_call:
+        metrics |= {name: np.asarray(values)[:, None] for name, values in steps.shares(state).items()}
+    return state, metrics
+
+
+class _Learning:
+    """Updates in a thread."""
+
+    def __init__(self, steps: Steps, state: TrainState, left: int):
+        """Begins; `left` updates are made. The state is donated."""
+        self._steps, self._asked = steps, threading.Event()
+        pool = ThreadPoolExecutor(1)
+        self._made = pool.submit(self._learn, state, left)
+        pool.shutdown(wait=False)
+
+    def _learn(self, state, left):
+        metrics: dict[str, list[np.ndarray]] = {}
+        while left and not self._asked.is_set():
+            state, made = _learn(self._steps, state, left)
+            for name, values in made.items():
+                metrics.setdefault(name, []).append(values)
+            left -= len(made['loss'][0])
+        return state, {name: np.concatenate(values, 1) for name, values in metrics.items()}
+
+    def wait(self, report: Callable[[], None]) -> None:
+        """Waits for the last update, and calls `report` about ten times a second."""
+        while not self._made.done():
+            report()
+            wait([self._made], timeout=0.1)
+
+    def end(self) -> tuple[TrainState, dict[str, np.ndarray]]:
+        """Ends after the current call of `learn`; the state, and the metrics of a `Unit`, empty without an update."""
+        self._asked.set()
+        return self._made.result()
+
 
 
 def due(episodes: int, updates: int, settings: Collector, tasks: int = 1) -> Literal['seed', 'learn', 'collect']:
@@ -161,6 +233,18 @@ def owed(episodes: int, settings: Collector, tasks: int = 1) -> int:
         tasks: E.
     """
     return max(episodes - settings.seed_episodes + 1, 0) * settings.interval(tasks)
+
+
+def reached(episodes: int, settings: Collector, tasks: int = 1) -> int:
+    """Updates that a run has done when its data comes to have this many episodes of each task.
+
+    Args:
+        episodes: of each task.
+        settings: S, C, and whether an episode is collected while the next updates are made.
+        tasks: E.
+    """
+    ahead = settings.while_learning and episodes > settings.seed_episodes
+    return owed(episodes if ahead else episodes - 1, settings, tasks)
 
 
 def episode_keys(state: TrainState, purpose: str, environments: int, counter: jax.Array | None = None) -> jax.Array:

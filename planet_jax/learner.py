@@ -68,7 +68,8 @@ def make_update(model: WorldModel, optimizer: optax.GradientTransformation, sett
         metrics['skipped'] = 1.0 - good
         # Selected afterwards, so that XLA compiles the update as it would without the check.
         params, opt_state = jax.lax.cond(good, lambda: (params, opt_state), lambda: (learner.params, learner.opt_state))
-        return LearnerState(params, opt_state, learner.updates + 1, averaged(learner, params)), metrics
+        return learner.replace(params=params, opt_state=opt_state, updates=learner.updates + 1,
+                               average=averaged(learner, params)), metrics
 
     def averaged(learner, params):
         if not learning.average:

@@ -12,7 +12,7 @@ import numpy as np
 from jax.sharding import Mesh, PartitionSpec
 
 from planet_jax import planning, replay
-from planet_jax.types import Metrics, Replay, Steps, TrainState, Trajectory
+from planet_jax.types import LearnerState, Metrics, Replay, Steps, TrainState, Trajectory
 
 
 def _on_devices(function: Callable, devices: Sequence[jax.Device], seeds: int, donate: tuple[int, ...],
@@ -96,8 +96,7 @@ class _HostReplay:
     def learn(self, state: TrainState, updates: int | None = None) -> tuple[TrainState, Metrics]:
         """Learns; waits for the previous call, whose number of updates decides the chunks."""
         # Copies, since a view would keep the state from being donated.
-        replays, known = state.replay, jax.tree.map(np.array, state.replace(
-            learner=state.learner.replace(params=None, opt_state=None), replay=()))
+        replays, known = state.replay, _counters(state)
         length = updates or self._steps.updates_per_call
         if self._ahead is None or self._ahead[0] is not replays or self._ahead[1:3] != (_bytes(known), length):
             self._cut_ahead(replays, known, length)
@@ -109,9 +108,7 @@ class _HostReplay:
 
     def shares(self, state: TrainState) -> Metrics:
         """Cuts one batch and computes the shares."""
-        known = jax.tree.map(np.array, state.replace(
-            learner=state.learner.replace(params=None, opt_state=None), replay=()))
-        return self._shares(state.replace(replay=()), self._batches(state.replay, known, 1))
+        return self._shares(state.replace(replay=()), self._batches(state.replay, _counters(state), 1))
 
     def add(self, state: TrainState, episodes: Trajectory) -> TrainState:
         """Writes the episodes into the arrays in place; the returned replays share them, with new counts."""
@@ -158,6 +155,11 @@ def _of_any_length(steps: Steps, compiled: Callable[..., Callable], in_turn: Cal
 
 def _of_seed(tree: Any, seed: int) -> Any:
     return jax.tree.map(lambda leaf: leaf[seed], tree)
+
+
+def _counters(state: TrainState) -> TrainState:
+    """Copies of what decides the chunks: the key and the number of updates."""
+    return jax.tree.map(np.array, state.replace(learner=LearnerState(None, None, state.learner.updates), replay=()))
 
 
 def _bytes(tree: Any) -> bytes:

@@ -145,12 +145,14 @@ class LearnerState(Record):
         opt_state: the optimizer's state
         updates: [], int32: updates done
         average: average of the parameters over the updates, like `params`; None if the settings ask for no average
+        collecting: the parameters that collect an episode while updates go on; None unless the settings ask for that
     """
 
     params: Params
     opt_state: Any
     updates: jax.Array
     average: Params | None = None
+    collecting: Params | None = None
 
     @property
     def acting(self) -> Params:

@@ -39,6 +39,9 @@ def counted(steps):
         name: count(name, function) for name, function in steps._asdict().items() if callable(function)})
 
 
+WHILE_LEARNING = dataclasses.replace(CONFIG, collector=dataclasses.replace(CONFIG.collector, while_learning=True))
+
+
 @functools.cache  # Steps keep nothing, so a run that begins anew may use those of another.
 def compiled_steps(slots):
     spec = envs.spec('toy_point', CONFIG.env)
@@ -195,6 +198,62 @@ def test_what_report_raises_ends_the_training():
                               report=report)
     with pytest.raises(Enough):
         next(running)
+
+
+@functools.cache
+def while_learning(updates_per_call=2):
+    steps = algorithm.make_steps(WHILE_LEARNING, envs.spec('toy_point', CONFIG.env), slots=EPISODES,
+                                 updates_per_call=updates_per_call)
+    return seeds.over_seeds(steps, jax.devices()[:1])
+
+
+def run_while_learning(state=None, report=lambda step: None):
+    """Units as NumPy arrays, until the data has all episodes or `report` raises."""
+    steps, units = while_learning(), []
+    running = algorithm.train(steps, envs.make_vector(['toy_point'], CONFIG.env), state or steps.init(ROOT),
+                              WHILE_LEARNING, report=report)
+    while not units or units[-1].state.replay[0].count < EPISODES:
+        try:
+            units.append(jax.tree.map(np.array, next(running)))
+        except InterruptedError:
+            break
+    return units
+
+
+def test_an_episode_may_be_collected_while_the_next_updates_are_made():
+    units, steps = run_while_learning(), while_learning()
+    assert [kind(unit) for unit in units] == ['seed'] * 2 + ['learn 2'] * 2 + ['learn 4', 'collect'] * 2
+    # The same by hand, one after the other.
+    state, vector = jax.tree.map(jax.device_put, units[1].state), envs.make_vector(['toy_point'], CONFIG.env)
+    state, _ = steps.learn(state, updates=4)
+    for unit in units[5::2]:
+        params, grid = jax.tree.map(np.array, state.learner.params), algorithm.episode_keys(state, 'collect', 1)
+        for _ in range(2):
+            state, _ = steps.learn(state, updates=2)
+        episodes, _ = collector.collect(steps.act, steps.begin, vector, params, grid)
+        state = steps.add(state, episodes)
+        assert same(jax.tree.map(np.array, episodes), unit.episodes)
+        assert same(jax.tree.map(np.array, state.learner.params), unit.state.learner.params)
+
+
+def test_stopping_while_collecting_and_learning_changes_nothing():
+    expected = run_while_learning()
+    for stop in (1, 20, envs.spec('toy_point', CONFIG.env).steps):
+        seen = []
+
+        def report(step, stop=stop, seen=seen):
+            seen.append(step)
+            # In the second episode that is planned.
+            if seen.count(1) == 4 and step >= stop:
+                raise InterruptedError
+
+        begun = run_while_learning(report=report)
+        assert begun[-1].state.replay[0].count == EPISODES - 1
+        rest = run_while_learning(jax.tree.map(jax.device_put, begun[-1].state))
+        assert same(rest[-1], expected[-1])
+        losses = [np.concatenate([unit.metrics['loss'] for unit in run if unit.episodes is None], 1)
+                  for run in (begun + rest, expected)]
+        np.testing.assert_array_equal(*losses)
 
 
 def test_each_step_is_traced_once_in_all_runs(units):

@@ -45,7 +45,7 @@ THEN = {  # What is here stays, whatever the defaults are.
     'learner.rate_halves_after': 0,
     'replay.placement': 'auto', 'replay.keep_files': None,
     'collector.interval_counts': 'each_task', 'collector.agent': 'planet', 'collector.random': 'uniform',
-    'collector.correlation': 0.0,
+    'collector.correlation': 0.0, 'collector.while_learning': False,
     'evaluation.open_loop': True, 'evaluation.first': None, 'evaluation.growth': 1.5, 'evaluation.full': 0,
 }
 
@@ -82,7 +82,7 @@ def test_every_field_survives_json():
         learner=Learner(batch=7, chunk_length=8, learning_rate=0.1, rate_halves_after=9, adam_epsilon=0.2,
                         adam_epsilon_hat=True, clip_norm=10, image_shift=2, average=0.9, most_skipped=3,
                         updates_per_call=2), replay=Replay(20, 'host', 30),
-        collector=Collector(1, 4, 'all_tasks', 'random', 0.5, 'normal', 0.6, 0.2),
+        collector=Collector(1, 4, 'all_tasks', 'random', 0.5, 'normal', 0.6, 0.2, True),
         evaluation_planner=EvaluationPlanner(1, 2, 30, 4, 'std', 'shared', 'mppi', 'sample', 0.5, 1.1, 1, 0.3,
                                              'best', 2.0, True),
         evaluation=Evaluation(0, 3, False, 2, 2.0, 5))

@@ -218,6 +218,9 @@ class Collector:
     step has noise of its own (paper). None: the task's own."""
     random_share: float = setting(0.1, then=0.1, least=0, most=1)
     """Probability with which a planned choice is replaced by a random one, for actions that are choices."""
+    while_learning: bool = setting(False, then=False)
+    """Collect each episode while the next C updates are made, with the parameters from before them, so that two cores
+    work at once. These updates do not have that episode yet. No number depends on which is faster."""
 
     def __post_init__(self):
         check('collector', self)

@@ -34,7 +34,9 @@ def make_steps(run, seeds, slots, updates_per_call, is_bad):
     def init(roots):
         store = replay.init(spec, slots * len(run.tasks), settings.chunk_length)
         stacked = jax.tree.map(lambda leaf: np.array(np.broadcast_to(leaf, (seeds, *leaf.shape))), store)
-        return TrainState(LearnerState({'sum': np.zeros(seeds, np.float32)}, (), np.zeros(seeds, np.int32)), (stacked,),
+        params = {'sum': np.zeros(seeds, np.float32)}
+        collecting = params if run.config.collector.while_learning else None
+        return TrainState(LearnerState(params, (), np.zeros(seeds, np.int32), collecting=collecting), (stacked,),
                           np.asarray(roots))
 
     def begin(params):
@@ -42,13 +44,14 @@ def make_steps(run, seeds, slots, updates_per_call, is_bad):
         return Belief(Latent(*[nothing] * 4), np.zeros((seeds, spec.action_size), np.float32), np.zeros(seeds))
 
     def act(params, step_keys, belief, observation):
-        return belief.replace(action=np.full(belief.action.shape, 0.1, np.float32))
+        action = 0.1 + np.asarray(params['sum']) / 1000
+        return belief.replace(action=np.broadcast_to(action[:, None, None], belief.action.shape).astype(np.float32))
 
     def learn(state, updates=None):
         numbers = state.learner.updates[:, None] + np.arange(updates or updates_per_call)
         skipped = np.array([[is_bad(seed, number) for number in row] for seed, row in enumerate(numbers)], float)
-        learner = LearnerState({'sum': np.float32(state.learner.params['sum'] + numbers.sum(1))}, (),
-                               state.learner.updates + np.int32(numbers.shape[1]))
+        learner = state.learner.replace(params={'sum': np.float32(state.learner.params['sum'] + numbers.sum(1))},
+                                        updates=state.learner.updates + np.int32(numbers.shape[1]))
         return state.replace(learner=learner), {'loss': np.where(skipped, np.nan, numbers * 1.0), 'skipped': skipped}
 
     def add(state, episodes):
@@ -102,12 +105,13 @@ def world(tmp_path):
     opened = []
 
     def make(numbers=(0,), updates_per_call=1, task='toy_point', episodes=EPISODES, stop=None, folder='runs',
-             is_bad=lambda seed, number: False, drop_bad=False, learner=(), evaluation=(), **settings):
+             is_bad=lambda seed, number: False, drop_bad=False, learner=(), evaluation=(), collector=(), **settings):
         for seed in opened:
             seed.folder.close()
         changed = dataclasses.replace(
             CONFIG, learner=dataclasses.replace(CONFIG.learner, **dict(learner)),
             evaluation=dataclasses.replace(CONFIG.evaluation, **dict(evaluation)),
+            collector=dataclasses.replace(CONFIG.collector, **dict(collector)),
             replay=config.Replay(**settings))
         runs = [Run(task, 'debug', number, changed) for number in numbers]
         seeds = [Seed(run, RunFolder(tmp_path / folder / task / 'rssm-debug' / str(run.seed), run.record()))

@@ -1,7 +1,10 @@
 """The paces of the clock, with a fake time."""
 
+import dataclasses
+
 import pytest
 
+from planet_jax import config
 from planet_jax.runs.training import clock as clock_module
 from planet_jax.runs.training.clock import Clock
 
@@ -18,6 +21,14 @@ def spend(monkeypatch):
             now[0] += seconds
 
     return clock, spend
+
+
+@pytest.mark.parametrize('done, updates, learn', [(0, 0, 4), (2, 0, 4), (2, 3, 1), (2, 4, 0), (3, 6, 0), (6, 20, 0)])
+def test_updates_during_an_episode_are_part_of_it(done, updates, learn):
+    settings = config.preset('debug')  # 2 seed episodes, 4 updates before an episode.
+    settings = dataclasses.replace(settings, collector=dataclasses.replace(settings.collector, while_learning=True))
+    left = clock_module.units_left(settings, 1, 6, done, updates)
+    assert (left['seed'], left['learn'], left['collect']) == (max(2 - done, 0), learn, min(6 - done, 4))
 
 
 def test_the_first_time_says_nothing_of_the_pace(spend):

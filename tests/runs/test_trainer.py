@@ -55,6 +55,36 @@ def test_a_run_goes_on_with_calls_of_another_length(updates_per_call, checks, wo
     assert found(trainer) == found(whole)
 
 
+WHILE_LEARNING = {'while_learning': True}
+
+
+def test_a_run_that_collects_while_it_learns(world, run_to_end):
+    trainer = world(collector=WHILE_LEARNING)
+    assert run_to_end(trainer)
+    # One interval ahead of a run that does not, but for the first planned episode's place.
+    assert places(trainer, 'metrics.jsonl', 'episodes', 'updates', 'agent_steps', 'env_steps') == [[
+        (1, 0, 3, 3), (2, 0, 6, 6), (3, 8, 9, 9), (4, 12, 12, 12), (5, 16, 15, 15), (6, 20, 18, 18)]]
+    assert [line.get('loss') for line in trainer.seeds[0].folder.lines('metrics.jsonl')] == [
+        None, None, 3.5, 9.5, 13.5, 17.5]
+    # Each episode has the parameters from before the updates that were made meanwhile: of 4, 8, 12 and 16.
+    actions = [np.array(trainer.state.replay[0].data.action)[0, slot, 1, 0] for slot in range(6)]
+    np.testing.assert_allclose(actions, [0.1, 0.1, 0.106, 0.128, 0.166, 0.22], rtol=1e-6)
+    works = [event[1] for event in trainer.reporter.named('phase')]
+    assert works == ['compile', 'seed', 'seed', *['learn'] * 4, 'collect', 'collect', 'evaluate', 'collect', 'collect',
+                     'evaluate']
+    assert trainer.clock.times('learn') == trainer.clock.times('collect') == 4
+
+
+@pytest.mark.parametrize('checks', [*range(12, 24), 29])
+def test_a_run_that_collects_while_it_learns_may_stop_at_any_time(checks, world, run_to_end):
+    whole = world(folder='whole', collector=WHILE_LEARNING)
+    assert run_to_end(whole)
+    assert not run_to_end(world(stop=checks, collector=WHILE_LEARNING))
+    trainer = world(updates_per_call=3, collector=WHILE_LEARNING)
+    assert run_to_end(trainer)
+    assert found(trainer) == found(whole)
+
+
 def test_every_seed_has_counted_its_updates_when_one_gives_up(world):
     trainer = world(numbers=(0, 1, 2), updates_per_call=2, is_bad=lambda seed, number: seed == 1 and number >= 5,
                     learner={'most_skipped': 2})

@@ -21,13 +21,14 @@ def units_left(config: Config, tasks: int, episodes: int, done: int, updates: in
 
     Returns:
         the remaining seed episodes, updates, planned episodes of each task, and evaluations of one task. An evaluation
-        with fewer episodes counts as a fraction.
+        with fewer episodes counts as a fraction. Updates made during an episode belong to the episode.
     """
     seeds, interval = config.collector.seed_episodes, config.collector.interval(tasks)
     planned = max(episodes - max(done, seeds), 0)
     evaluations = config.evaluation.amount(done, episodes)
+    alone = min(planned, done <= seeds) if config.collector.while_learning else planned
     return {'seed': max(seeds - done, 0), 'collect': planned, 'evaluate': evaluations * tasks,
-            'learn': max(planned * interval - (updates - max(done - seeds, 0) * interval), 0)}
+            'learn': max(alone * interval - (updates - max(done - seeds, 0) * interval), 0)}
 
 
 def phases(seconds: Mapping[str, float]) -> dict[str, float]:

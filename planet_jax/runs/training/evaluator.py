@@ -7,7 +7,7 @@ import gymnasium
 import jax
 import numpy as np
 
-from planet_jax import envs
+from planet_jax import algorithm, envs
 from planet_jax.runs import evaluation
 from planet_jax.runs.open_loop import OpenLoop
 from planet_jax.runs.training.clock import Clock
@@ -47,7 +47,7 @@ class Evaluator:
         if not updates or not (self.settings.due(done) or self.settings.every and done >= self.episodes):
             return False
         collector = self.run.config.collector
-        if updates != (done - collector.seed_episodes) * collector.interval(len(self.run.tasks)):
+        if updates != algorithm.reached(done, collector, len(self.run.tasks)):
             return False  # Updates for the next episode have begun, so the evaluation was due before them.
         return any(self._lacks(seed, 'planet', task) for seed in self.seeds for task in self.run.tasks)
 

@@ -88,13 +88,17 @@ class Trainer:
             if self.done >= self.episodes:
                 return
             self.stop.check()
-            unit = self._next(units)
+            due, unit = self._next(units)
             if unit.episodes is None:
-                self._finish_updates(unit)
-            else:
-                self._finish_episodes(unit)
-                if time.monotonic() - self.saved > 60 * self.checkpoint_minutes:
-                    self.save()
+                self._finish_updates(unit, due)
+                if due != 'collect':
+                    continue
+                # They were made meanwhile, and their episode comes next without further work.
+                unit = next(units)
+                self.state = unit.state
+            self._finish_episodes(unit)
+            if time.monotonic() - self.saved > 60 * self.checkpoint_minutes:
+                self.save()
 
     def save(self) -> None:
         """Saves a checkpoint of each seed, unless it exists."""
@@ -104,35 +108,37 @@ class Trainer:
                 seed.save(one_seed(self.state, index))
         self.saved = time.monotonic()
 
-    def _next(self, units: Iterator[Unit]) -> Unit:
-        """Announces, times and returns the next unit of algorithm 1."""
+    def _next(self, units: Iterator[Unit]) -> tuple[str, Unit]:
+        """Announces and times the next unit of algorithm 1; returns what was due, and the unit."""
         due = algorithm.due(self.done, self.progress.updates, self.config.collector, len(self.tasks))
         self.reporter.time_left(self.done, self._time_left())
         amount = 1
+        if self.profiler and self.clock.times('collect'):
+            self.profiler.begin()  # At the first unit after a planned episode: every program is compiled.
         if due == 'learn':
             owed = algorithm.owed(self.done, self.config.collector, len(self.tasks)) - self.progress.updates
             amount = min(owed, self.steps.updates_per_call)
             self.reporter.phase('learn', total=self.interval, done=self.progress.updates % self.interval,
                                 first=not self.clock.times('learn'))
-            if self.profiler and self.clock.times('collect'):
-                self.profiler.begin()  # At the first update after a planned episode: every program is compiled.
         else:
             self.reporter.phase(due, total=self.spec.steps, episode=self.done + 1)
         with self.clock.measure(due, amount), jax.profiler.TraceAnnotation(due):
             unit = next(units)
         self.state = unit.state
-        return unit
+        return due, unit
 
-    def _finish_updates(self, unit: Unit) -> None:
+    def _finish_updates(self, unit: Unit, due: str) -> None:
         before = self.progress.updates
         for index, seed in enumerate(self.seeds):
             seed.progress.add_updates({name: values[index] for name, values in unit.metrics.items()})
         # Only after every seed has counted its updates.
         if hopeless := self.patience.count(unit.metrics['skipped']):
             self._give_up({index: before + number for index, number in hopeless.items()})
-        pace = self.clock.pace('learn')
+        pace = self.clock.pace(due)
+        if due == 'collect':
+            pace /= unit.metrics['loss'].shape[1]
         self.reporter.updated(self.done, float(unit.metrics['loss'][:, -1].mean()), pace)
-        if self.clock.times('learn') == 2:
+        if due == 'learn' and self.clock.times('learn') == 2:
             self.reporter.paces(pace, self.plan_seconds, self._time_left())
 
     def _give_up(self, hopeless: dict[int, int]) -> None:

@@ -284,6 +284,8 @@ def check_speed(patient: Patient) -> Finding:
     simulated = sum(patient.steps.values())
     paces['seed'], paces['collect'] = simulated * spec.steps, (plan + simulated) * spec.steps
     paces['evaluate'] = paces['collect'] / tasks * run.config.evaluation.episodes
+    if run.config.collector.while_learning:
+        paces['collect'] = max(paces['collect'], paces['learn'] * run.config.collector.interval(tasks))
     hours = Clock({}).remaining(units_left(run.config, tasks, EPISODES, 0, 0), paces) / 3600
     # Kilobytes on Linux, bytes on macOS.
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == 'darwin' else 1024)
