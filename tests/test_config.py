@@ -46,7 +46,7 @@ THEN = {  # What is here stays, whatever the defaults are.
     'replay.placement': 'auto', 'replay.keep_files': None,
     'collector.interval_counts': 'each_task', 'collector.agent': 'planet', 'collector.random': 'uniform',
     'collector.correlation': 0.0, 'collector.while_learning': False,
-    'evaluation.open_loop': True, 'evaluation.first': None, 'evaluation.growth': 1.5, 'evaluation.full': 0,
+    'evaluation.open_loop': True, 'evaluation.first': None, 'evaluation.growth': 1.5, 'evaluation.full': 0, 'evaluation.spacing': 0.0,
 }
 
 
@@ -85,7 +85,7 @@ def test_every_field_survives_json():
         collector=Collector(1, 4, 'all_tasks', 'random', 0.5, 'normal', 0.6, 0.2, True),
         evaluation_planner=EvaluationPlanner(1, 2, 30, 4, 'std', 'shared', 'mppi', 'sample', 0.5, 1.1, 1, 0.3,
                                              'best', 2.0, True),
-        evaluation=Evaluation(0, 3, False, 2, 2.0, 5))
+        evaluation=Evaluation(0, 3, False, 2, 2.0, 5, 0.2))
     for group in GROUPS:
         for field in dataclasses.fields(GROUPS[group]):
             default = getattr(getattr(Config(), group), field.name)

@@ -6,6 +6,7 @@ field descriptions (H, J, K, ...) are those of the table in `planet_jax/types.py
 """
 
 import dataclasses
+import functools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -248,17 +249,16 @@ class Evaluation:
     """Episodes of data from which an evaluation has all of its episodes. An earlier one has a proportional part, at
     least one episode; the last evaluation of a run has all."""
 
+    spacing: float = setting(0.0, then=0.0, least=0)
+    """Least distance of an evaluation from the one before, as a share of that one's episodes of data: with 0.2 there is
+    none from 201 to 239 episodes. 0 keeps the distance `every`."""
+
     def __post_init__(self):
         check('evaluation', self)
 
     def due(self, done: int) -> bool:
         """Whether an evaluation is scheduled after `done` episodes of data, apart from the one at the end."""
-        if not self.every or done < 1:
-            return False
-        early = self.first or self.every
-        while early < min(done, self.every):
-            early = math.ceil(early * self.growth)
-        return done % self.every == 0 or done == early < self.every
+        return done in _evaluations(self, done)[-1:]
 
     def count(self, done: int, total: int) -> int:
         """Episodes of the evaluation after `done` episodes of data, of `total` at the end of the run."""
@@ -270,8 +270,23 @@ class Evaluation:
         """The remaining evaluations after `done` episodes of data; 1 is an evaluation with all its episodes."""
         if not self.every or done >= total:
             return 0.0
-        places = [place for place in range(done + 1, total + 1) if place == total or self.due(place)]
+        places = {place for place in _evaluations(self, total) if place > done} | {total}
         return sum(self.count(place, total) for place in places) / self.episodes
+
+
+@functools.lru_cache(maxsize=8)  # The time left is told at every step of a run.
+def _evaluations(settings: Evaluation, most: int) -> tuple[int, ...]:
+    """Episodes of data at each scheduled evaluation, up to `most`."""
+    if not settings.every:
+        return ()
+    places, early = [], settings.first or settings.every
+    while early < settings.every:
+        places.append(early)
+        early = math.ceil(early * settings.growth)
+    for place in range(settings.every, most + 1, settings.every):
+        if not places or place - places[-1] >= settings.spacing * places[-1]:
+            places.append(place)
+    return tuple(place for place in places if place <= most)
 
 
 @dataclass(frozen=True)
