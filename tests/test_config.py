@@ -46,7 +46,8 @@ THEN = {  # What is here stays, whatever the defaults are.
     'replay.placement': 'auto', 'replay.keep_files': None,
     'collector.interval_counts': 'each_task', 'collector.agent': 'planet', 'collector.random': 'uniform',
     'collector.correlation': 0.0, 'collector.while_learning': False,
-    'evaluation.open_loop': True, 'evaluation.first': None, 'evaluation.growth': 1.5, 'evaluation.full': 0, 'evaluation.spacing': 0.0,
+    'evaluation.open_loop': True, 'evaluation.first': None, 'evaluation.growth': 1.5, 'evaluation.full': 0,
+    'evaluation.spacing': 0.0,
 }
 
 

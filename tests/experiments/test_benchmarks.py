@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from experiments.bench import results
+from experiments.bench import beside, results
 from experiments.bench.arithmetic import gigaflops
 from experiments.bench.programs import kernels
 
@@ -36,6 +36,11 @@ def run(name, *arguments):
                  ['default, replay on the device', 'default, replay on the host', 'bfloat16, replay on the device'],
                  TIMED | {'image_loss', 'relative'}, marks=pytest.mark.slow),
     pytest.param('planner', ['--states', 1, '--candidates', 20], ['states 1', 'candidates 20'], PROGRAM,
+                 marks=pytest.mark.slow),
+    pytest.param('growth', ['--batches', 4, '--sizes', 32, '--seeds', 1, '--states', 1, '--episodes', 3, 6, '--task',
+                            'toy_point'],
+                 ['batch 4', 'image 32', 'states of a plan 1', 'adding, episodes 6', 'resume, episodes 6'],
+                 {'seconds', 'readings', 'times', 'relative', 'program_gigabytes', 'product_gflop_per_second'},
                  marks=pytest.mark.slow),
     pytest.param('other_planners', [], ['cem 210', 'icem 210', 'mppi 210', 'cem 10000'], TIMED | {'milliseconds'},
                  marks=pytest.mark.slow),
@@ -70,6 +75,30 @@ def test_each_leaves_a_record(name, arguments, rows, fields, tmp_path):
     results.write_markdown(tmp_path)
     table = (tmp_path / 'results.md').read_text()
     assert f'**{name}, debug**' in table and all(f'| {row} |' in table for row in rows)
+
+
+def test_two_commits_are_compared_by_medians_and_by_what_both_have():
+    def rows(*seconds, **more):
+        return [{'update': {'seconds': value, 'gflop': 2.0, 'readings': [value], **more}} for value in seconds]
+
+    found = beside.compare({'this': rows(1.0, 9.0, 2.0, processor_seconds=1.0), 'other': rows(4.0, 3.0, 80.0)})
+    assert found == {'update, seconds': {'this': 2.0, 'other': 4.0, 'ratio': 0.5},
+                     'update, gflop': {'this': 2.0, 'other': 2.0, 'ratio': 1.0}}
+
+
+@pytest.mark.slow
+def test_a_commit_beside_itself(tmp_path):
+    if subprocess.run(['git', '-C', ROOT, 'rev-parse', 'HEAD'], capture_output=True).returncode:
+        pytest.skip('This is no checkout, so there is no other commit.')
+    printed = run('beside', '--commit', 'HEAD', '--size', 'debug', '--turns', 1, '--repeats', 1, '--out', tmp_path)
+    record = json.loads((tmp_path / 'beside-debug.json').read_text())
+    assert record['compared']['plan, gflop']['ratio'] == 1 and record['compared']['update, seconds']['ratio'] > 0
+    assert '| update, seconds |' in printed and len(record['turns']['other']) == 1
+
+
+def test_what_is_no_commit_is_named():
+    with pytest.raises(ValueError, match='Commit nothing cannot be checked out'), beside.checkout('nothing'):
+        pass
 
 
 def test_arithmetic_is_that_of_the_shapes():

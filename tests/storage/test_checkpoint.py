@@ -68,10 +68,11 @@ def files_of(directory):
     return sorted(path for path in directory.rglob('*') if path.is_file())
 
 
-@pytest.mark.parametrize('average', [False, True])
-def test_a_checkpoint_from_before_there_was_an_average_is_read(average, monkeypatch, tmp_path):
+@pytest.mark.parametrize('field', ['average', 'collecting'])
+@pytest.mark.parametrize('wanted', [False, True])
+def test_a_checkpoint_from_before_there_was_an_average_is_read(wanted, field, monkeypatch, tmp_path):
     def saved_then(state, leaf):
-        learned = {name: part for name, part in vars(state.learner).items() if name != 'average'}
+        learned = {name: part for name, part in vars(state.learner).items() if name != field}
         return jax.tree.map(leaf, {'learner': learned, 'key': state.key})
 
     state = make_state()
@@ -79,13 +80,13 @@ def test_a_checkpoint_from_before_there_was_an_average_is_read(average, monkeypa
         then.setattr(checkpoint, '_saved', saved_then)
         then.setattr(checkpoint, '_check_saved', lambda *arguments: None)
         checkpoint.save(tmp_path / 'saved', state, PROGRESS)
-    if average:
-        like = state.replace(learner=state.learner.replace(average=state.learner.params))
-        with pytest.raises(checkpoint.CheckpointError, match='learner/average/cell/bias is None there'):
+    if wanted:
+        like = state.replace(learner=state.learner.replace(**{field: state.learner.params}))
+        with pytest.raises(checkpoint.CheckpointError, match=f'learner/{field}/cell/bias is None there'):
             checkpoint.restore(tmp_path / 'saved', like)
     else:
         restored, _ = checkpoint.restore(tmp_path / 'saved', state)
-        assert restored.learner.average is None
+        assert getattr(restored.learner, field) is None
         chex.assert_trees_all_equal(restored.learner, state.learner, strict=True)
 
 
