@@ -81,6 +81,23 @@ def test_signals_and_kills_change_nothing(vectors_run, tmp_path, planet_jax, kil
     assert not list(tmp_path.rglob('.*'))
 
 
+def test_a_signal_while_an_episode_is_collected_and_updates_are_made(tmp_path, planet_jax, capsys, assert_same):
+    def command(name):
+        return [*TOY[:-2], str(tmp_path / name), '--collector.while-learning', 'True']
+
+    assert main(command('whole')) == 0
+    with planet_jax(*command('again'), cwd=tmp_path) as process:
+        read_until(process, 'episode 4:')
+        process.send_signal(signal.SIGTERM)
+        printed, _ = process.communicate(timeout=300)
+    assert process.returncode == 128 + signal.SIGTERM and 'Stopping: SIGTERM was received.' in printed, printed
+    capsys.readouterr()
+    assert main(command('again')) == 0
+    assert 'Going on after 4 episodes and ' in capsys.readouterr().out
+    assert_same(tmp_path / 'again' / RUN, tmp_path / 'whole' / RUN)
+    assert not list(tmp_path.rglob('.*'))
+
+
 @pytest.mark.faults
 def test_twenty_kills_at_random(tmp_path, planet_jax, run_planet_jax, kill_while_writing, assert_same):
     command, source = [*TOY, '12', '--episodes', '12'], random.Random(20)
