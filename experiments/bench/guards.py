@@ -107,7 +107,8 @@ def main(options: Guards) -> None:
     count = collector.seed_episodes + options.episodes
     with tempfile.TemporaryDirectory() as folder, clocks(seconds):
         status = planet_jax(['train', '--task', options.task, '--preset', options.size, '--logdir', folder,
-                             '--episodes', str(count), '--checkpoint-minutes', '0'])
+                             '--episodes', str(count), '--checkpoint-minutes', '0',
+                             '--collector.while-learning', 'False'])
         [metrics] = Path(folder).rglob('metrics.jsonl')
         last = json.loads(metrics.read_text().splitlines()[-1])
     if status:

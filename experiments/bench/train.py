@@ -55,7 +55,7 @@ def short_run(task: str, size: str, seeds: int, planned: int, evaluated: int, in
              f'--episodes={episodes}', f'--collector.seed-episodes={seeds}', f'--collector.collect-interval={interval}',
              # Once, at the end, and so is the checkpoint, which holds its seconds.
              f'--evaluation.every={EPISODES}', f'--evaluation.episodes={evaluated}', '--checkpoint-minutes=1e6',
-             '--sinks'],
+             '--sinks', '--collector.while-learning=False'],  # One phase after the other, since each is timed.
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment)
         if ran.returncode:
             raise RuntimeError(f'The training of {task} failed:\n{ran.stdout}')
@@ -79,7 +79,7 @@ def measure(task: str, options: Train, environment: dict[str, str]) -> Row:
     collected, simulated = total['collect'] / options.repeats, total['collect_simulator'] / options.repeats
     evaluated_one = (total['evaluate'] - total.get('evaluate_xla', 0.0)) / evaluated
     planned = EPISODES - learning.seed_episodes
-    updates, evaluations = planned * learning.collect_interval, EPISODES // evaluation.every
+    updates, evaluations = planned * learning.collect_interval, evaluation.amount(0, EPISODES)
     hours = [seconds / 3600 for seconds in (updates * update, planned * collected, learning.seed_episodes * seed,
                                             evaluations * evaluation.episodes * evaluated_one)]
     return {

@@ -106,7 +106,10 @@ def project(run: Path, size: str) -> dict[str, Any]:
     newest = max(run.glob('checkpoints/*/progress.json'))
     total, last, config = json.loads(newest.read_text())['seconds'], lines[-1], preset(size)
     scores = run / 'evaluations.jsonl'
-    evaluated = len(scores.read_text().splitlines()) if scores.exists() else 0
+    evaluations = [json.loads(line) for line in scores.read_text().splitlines()] if scores.exists() else []
+    # Early ones have fewer episodes, and those of the zero and the uniform policy are another phase.
+    evaluated = sum(len(line['returns']) for line in evaluations
+                    if line['agent'] == 'planet') / config.evaluation.episodes
     seeds, interval = config.collector.seed_episodes, config.collector.collect_interval
     planned = last['episodes'] - seeds
     if planned < 1 or not last['updates']:
@@ -115,14 +118,16 @@ def project(run: Path, size: str) -> dict[str, Any]:
     def seconds(phase):
         return total.get(phase, 0.0) - total.get(f'{phase}_xla', 0.0)
 
-    left = EPISODES - seeds
+    left, together = EPISODES - seeds, config.collector.while_learning
+    alone = interval if together else last['updates']  # Updates that were not made during an episode.
+    evaluations_left = config.evaluation.amount(0, EPISODES)
     hours = {
-        'update': left * interval * seconds('learn') / last['updates'] / 3600,
+        'update': None if together else left * interval * seconds('learn') / alone / 3600,
         'collect': (left * seconds('collect') / planned + seconds('seed')) / 3600,
-        'evaluate': EPISODES // config.evaluation.every * seconds('evaluate') / evaluated / 3600 if evaluated else None,
+        'evaluate': evaluations_left * seconds('evaluate') / evaluated / 3600 if evaluated else None,
     }
     return {'measured_episodes': planned, 'measured_updates': last['updates'], 'measured_evaluations': evaluated,
-            'update_seconds': seconds('learn') / last['updates'], 'episode_seconds': seconds('collect') / planned,
+            'update_seconds': seconds('learn') / alone, 'episode_seconds': seconds('collect') / planned,
             'of_it_simulator': total.get('collect_simulator', 0.0) / max(total['collect'], 1e-9),
             **{f'{name}_hours': value for name, value in hours.items() if value is not None},
             'hours_extrapolated': sum(filter(None, hours.values())) if evaluated else None,

@@ -21,7 +21,8 @@ def write_run(folder, seconds, episodes=7, updates=200, evaluations=4):
     (folder / 'checkpoints/1').mkdir(parents=True)
     (folder / 'checkpoints/1/progress.json').write_text(json.dumps({'seconds': seconds}))
     (folder / 'metrics.jsonl').write_text(json.dumps({'episodes': episodes, 'updates': updates, 'return': 1.0}) + '\n')
-    (folder / 'evaluations.jsonl').write_text('{}\n' * evaluations)
+    lines = [{'agent': 'zero', 'returns': [0] * 10}, *[{'agent': 'planet', 'returns': [1] * 5}] * 2 * evaluations]
+    (folder / 'evaluations.jsonl').write_text('\n'.join(map(json.dumps, lines)))
     return folder
 
 
@@ -33,6 +34,15 @@ def test_a_thousand_episodes_are_projected_by_the_preset_s_rules(tmp_path):
     assert (found['update_seconds'], found['episode_seconds'], found['of_it_simulator']) == (0.1, 4.0, 0.5)
     assert found['hours_extrapolated'] == pytest.approx((995 * 100 * 0.1 + 995 * 4 + 36 + 40 * 10) / 3600)
     assert (found['measured_episodes'], found['measured_updates'], found['measured_evaluations']) == (2, 200, 4)
+
+
+def test_updates_during_an_episode_are_part_of_its_time(tmp_path):
+    seconds = {'seed': 5.0, 'learn': 14.0, 'learn_xla': 4.0, 'collect': 40.0, 'collect_simulator': 10.0,
+               'evaluate': 20.0}
+    run = write_run(tmp_path, seconds, episodes=13, updates=900, evaluations=2)
+    found = verify.project(run, 'cpu')
+    assert (found['update_seconds'], found['episode_seconds'], found['of_it_simulator']) == (0.1, 5.0, 0.25)
+    assert 'update_hours' not in found and found['collect_hours'] == pytest.approx((995 * 5 + 5) / 3600)
 
 
 def test_nothing_is_projected_from_nothing(tmp_path):
