@@ -18,6 +18,9 @@ CPU = preset('cpu').evaluation
     (Evaluation(every=0), 110, {}),
     (Evaluation(every=20, first=6, full=100), 110, {6: 1, 9: 1, 14: 2, 20: 2, 40: 4, 60: 6, 80: 8, 100: 10, 110: 10}),
     (Evaluation(every=20, first=6, full=100), 60, {6: 1, 9: 1, 14: 2, 20: 2, 40: 4, 60: 10}),
+    (Evaluation(every=20, spacing=0.2), 280, {
+        **dict.fromkeys([20, 40, 60, 80, 100, 120, 160, 200, 240], 10), 280: 10}),
+    (Evaluation(every=20, first=16, spacing=0.5), 50, {16: 10, 40: 10, 50: 10}),
     (Evaluation(every=10, first=20), 30, {10: 10, 20: 10, 30: 10}),
     (Evaluation(every=10, first=10), 20, {10: 10, 20: 10}),
     (Evaluation(every=5, first=1, growth=1.1, episodes=3, full=4), 6, {1: 1, 2: 2, 3: 3, 4: 3, 5: 3, 6: 3})])
@@ -28,13 +31,13 @@ def test_where_evaluations_are_and_how_large(settings, total, expected):
     assert settings.amount(total, total) == 0
 
 
-@pytest.mark.parametrize('total', [60, 100, 200])
-def test_a_cpu_evaluates_early_and_little(total):
-    # The first planned episode is the sixth. A tenth of the time is kept while an evaluation's episode takes at most
-    # a quarter of what an episode of data does, with its hundred updates.
+@pytest.mark.parametrize('total, most', [(60, 0.26), (100, 0.19), (200, 0.15), (500, 0.13)])
+def test_a_cpu_evaluates_early_and_little(total, most):
+    # The first planned episode is the sixth. On two cores an evaluated episode of walker_walk takes 0.6 of the time of
+    # one of data, with its hundred updates, so that 0.18 are a tenth of the time.
     planned = total - preset('cpu').collector.seed_episodes
     assert CPU.due(6) and CPU.count(6, total) == 1 and CPU.count(total, total) == 10
-    assert CPU.amount(0, total) * CPU.episodes <= 0.45 * planned
+    assert CPU.amount(0, total) * CPU.episodes <= most * planned
 
 
 @pytest.mark.parametrize('name', ['planet', 'paper'])
@@ -45,7 +48,7 @@ def test_the_papers_presets_evaluate_as_ever(name):
 
 
 @pytest.mark.parametrize('changes, word', [
-    ({'first': 0}, 'first'), ({'growth': 1.0}, 'growth'), ({'full': -1}, 'full'), ({'growth': float('nan')}, 'growth')])
+    ({'spacing': -1}, 'spacing'), ({'first': 0}, 'first'), ({'growth': 1.0}, 'growth'), ({'full': -1}, 'full'), ({'growth': float('nan')}, 'growth')])
 def test_settings_that_make_no_schedule_are_refused(changes, word):
     with pytest.raises(ValueError, match=f'evaluation.{word} is .* must be at least'):
         Evaluation(**changes)
@@ -53,7 +56,7 @@ def test_settings_that_make_no_schedule_are_refused(changes, word):
 
 def test_what_is_left_counts_parts_of_evaluations():
     config = dataclasses.replace(preset('cpu'), evaluation=CPU)
-    assert units_left(config, 2, 100, 20, 1500)['evaluate'] == pytest.approx(2 * (4 + 6 + 8 + 10) / 10)
+    assert units_left(config, 2, 100, 20, 1500)['evaluate'] == pytest.approx(2 * (1 + 2 + 2 + 10) / 10)
     assert units_left(preset('planet'), 1, 60, 25, 2000)['evaluate'] == 2
 
 
