@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Literal, NamedTuple
 
@@ -132,32 +132,75 @@ def train(steps: Steps, envs: gymnasium.vector.VectorEnv, state: TrainState, con
                 yield Unit(state, metrics, None)
                 continue
             case 'seed':  # Line 1: seed episodes with random actions.
-                collect = functools.partial(collector.collect, steps.random)
+                act = steps.random
             case 'collect':  # Lines 7 to 14: filter, plan, explore.
-                collect = functools.partial(collector.collect, steps.act)
-        params, episode = state.learner.acting, episode_keys(state, 'collect', tasks)
+                act = steps.act
+        collect = functools.partial(collector.collect, act, steps.begin, envs,
+                                    keys=episode_keys(state, 'collect', tasks), report=report)
         if updates and config.collector.while_learning:
-            if updates == owed(rounds, config.collector, tasks):
-                state = state.replace(learner=state.learner.replace(collecting=jax.tree.map(jnp.copy, params)))
-            # The updates donate the state.
-            params = jax.tree.map(jnp.copy, state.learner.collecting)
-            learning = _Learning(steps, state, owed(rounds + 1, config.collector, tasks) - updates)
-            try:
-                episodes, expected = collect(steps.begin, envs, params, episode, report)
-                learning.wait(functools.partial(report, episodes.reward.shape[-1] - 1))
-            except BaseException:
-                # The updates count. A later run collects the episode again, with the same parameters and keys.
-                state, metrics = learning.end()
-                if metrics:
-                    yield Unit(state, metrics, None)
-                raise
-            state, metrics = learning.end()
-            if metrics:
-                yield Unit(state, metrics, None)
+            state, (episodes, expected) = yield from _collect_while_learning(
+                steps, state, collect, begins=updates == owed(rounds, config.collector, tasks),
+                left=owed(rounds + 1, config.collector, tasks) - updates, report=report)
         else:
-            episodes, expected = collect(steps.begin, envs, params, episode, report)
+            episodes, expected = collect(params=state.learner.acting)
         state = steps.add(state, episodes)  # Line 15.
         yield Unit(state, {'expected_return': expected}, episodes)
+
+
+def _collect_while_learning(steps: Steps, state: TrainState, collect: Callable, begins: bool, left: int,
+                            report: Callable[[int], None],
+                            ) -> Generator[Unit, None, tuple[TrainState, tuple[Trajectory, np.ndarray]]]:
+    """An episode of each task, and updates in a thread meanwhile, which are a unit.
+
+    What ends the collection also ends the updates, after that unit. A later call then collects the same episode again,
+    by the parameters that the state keeps.
+
+    Args:
+        steps: with [P] in front.
+        state: donated.
+        collect: params -> episodes and expected returns.
+        begins: whether no update was made yet during this episode.
+        left: updates to make, not more.
+        report: called with agent steps done, also while the last updates are waited for.
+
+    Returns:
+        the state, and what `collect` returned.
+    """
+    if begins:
+        state = state.replace(learner=state.learner.replace(
+            collecting=jax.tree.map(jnp.copy, state.learner.acting)))
+    params = jax.tree.map(jnp.copy, state.learner.collecting)  # The updates donate those of the state.
+    asked = threading.Event()
+    pool = ThreadPoolExecutor(1)
+    learning = pool.submit(_learn_until, asked, steps, state, left)
+    pool.shutdown(wait=False)
+    try:
+        collected = collect(params=params)
+        while not learning.done():
+            report(collected[0].reward.shape[-1] - 1)
+            wait([learning], timeout=0.1)
+    except BaseException:
+        asked.set()
+        state, metrics = learning.result()
+        if metrics:
+            yield Unit(state, metrics, None)
+        raise
+    state, metrics = learning.result()
+    if metrics:
+        yield Unit(state, metrics, None)
+    return state, collected
+
+
+def _learn_until(asked: threading.Event, steps: Steps, state: TrainState, left: int,
+                 ) -> tuple[TrainState, dict[str, np.ndarray]]:
+    """`left` updates, or fewer if asked to end; the state, and the metrics of a `Unit`, empty without an update."""
+    made: dict[str, list[np.ndarray]] = {}
+    while left and not asked.is_set():
+        state, metrics = _learn(steps, state, left)
+        for name, values in metrics.items():
+            made.setdefault(name, []).append(values)
+        left -= metrics['loss'].shape[1]
+    return state, {name: np.concatenate(values, 1) for name, values in made.items()}
 
 
 def _learn(steps: Steps, state: TrainState, left: int) -> tuple[TrainState, dict[str, np.ndarray]]:
@@ -176,38 +219,6 @@ def _learn(steps: Steps, state: TrainState, left: int) -> tuple[TrainState, dict
     if left <= steps.updates_per_call:
         metrics |= {name: np.asarray(values)[:, None] for name, values in steps.shares(state).items()}
     return state, metrics
-
-
-class _Learning:
-    """Updates in a thread."""
-
-    def __init__(self, steps: Steps, state: TrainState, left: int):
-        """Begins; `left` updates are made. The state is donated."""
-        self._steps, self._asked = steps, threading.Event()
-        pool = ThreadPoolExecutor(1)
-        self._made = pool.submit(self._learn, state, left)
-        pool.shutdown(wait=False)
-
-    def _learn(self, state, left):
-        metrics: dict[str, list[np.ndarray]] = {}
-        while left and not self._asked.is_set():
-            state, made = _learn(self._steps, state, left)
-            for name, values in made.items():
-                metrics.setdefault(name, []).append(values)
-            left -= len(made['loss'][0])
-        return state, {name: np.concatenate(values, 1) for name, values in metrics.items()}
-
-    def wait(self, report: Callable[[], None]) -> None:
-        """Waits for the last update, and calls `report` about ten times a second."""
-        while not self._made.done():
-            report()
-            wait([self._made], timeout=0.1)
-
-    def end(self) -> tuple[TrainState, dict[str, np.ndarray]]:
-        """Ends after the current call of `learn`; the state, and the metrics of a `Unit`, empty without an update."""
-        self._asked.set()
-        return self._made.result()
-
 
 
 def due(episodes: int, updates: int, settings: Collector, tasks: int = 1) -> Literal['seed', 'learn', 'collect']:

@@ -56,8 +56,7 @@ def make_update(model: WorldModel, optimizer: optax.GradientTransformation, sett
         params = learner.params
         if model.goes_on is not None and batch.terminated is not None:
             params = networks.mark(params, batch.terminated)
-        gradient, metrics = jax.grad(
-            lambda params: objective.batch_loss(model, params, key, batch, settings), has_aux=True)(params)
+        gradient, metrics = objective.batch_gradient(model, params, key, batch, settings)
         change, opt_state = optimizer.update(gradient, learner.opt_state, params)
         if learning.rate_halves_after:
             # By the count of updates and not by the optimizer's state, which is then the same with any setting.

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 
 from planet_jax import keys, world_model
 from planet_jax.config import Objective
+from planet_jax.networks.images import LATER_LAYER
 from planet_jax.ops import slices
 from planet_jax.ops.returns import lambda_returns
 from planet_jax.types import Latent, Metrics, Params, Trajectory, WorldModel
@@ -19,6 +20,8 @@ TRACE = 0.95
 """Lambda of the targets of values (Hafner et al., 2020)."""
 _OBSERVATION_BYTES = 2.5e6
 """Bytes of observations that a CPU decodes at a time: 50 images of 64 x 64."""
+_ENCODED_BYTES = 5e7
+"""Bytes of a batch's observations beyond which a CPU encodes one chunk at a time: 1000 images of 64 x 64."""
 
 
 def _distribution(latent: Latent) -> distrax.MultivariateNormalDiag:
@@ -58,12 +61,13 @@ def loss(model: WorldModel, params: Params, key: jax.Array, chunk: Trajectory, c
         the valid rows divided by L. `free_rows` is the share of the valid rows whose KL is below the free nats. If
         asked for, `overshooting_kl` is the mean over distances 2 to O, and `global_kl` the KL to a standard normal.
     """
-    terms, metrics, images = _without_images(model, params, key, chunk, config.resolve())
+    terms, metrics, images = _without_images(model, params, key, chunk, config.resolve(),
+                                             *_encode(model, params, key, chunk.observation))
     return _with_images(sum(terms.values()), metrics, _total_image_loss(model, params, *images, most=math.inf))
 
 
 def batch_loss(model: WorldModel, params: Params, key: jax.Array, batch: Trajectory, config: Objective,
-               ) -> tuple[jax.Array, Metrics]:
+               apart: bool = False) -> tuple[jax.Array, Metrics]:
     """The means of `loss` and of its metrics over the chunks of a batch, with little memory for the images.
 
     The images of all chunks are decoded together. A CPU decodes them in slices, each with its gradient, so that the
@@ -75,9 +79,36 @@ def batch_loss(model: WorldModel, params: Params, key: jax.Array, batch: Traject
         key: a random key, split among the chunks.
         batch: chunks with leading [B].
         config: scales and free nats.
+        apart: encode one chunk after the other. The encoder's first layer is computed again for the gradient, so that
+            its output, most of what the encoder makes, exists for one chunk at a time.
     """
-    terms, metrics, image_loss = _batch_terms(model, params, key, batch, config)
+    terms, metrics, image_loss = _batch_terms(model, params, key, batch, config, apart)
     return _with_images(sum(terms.values()).mean(), metrics, image_loss)
+
+
+def batch_gradient(model: WorldModel, params: Params, key: jax.Array, batch: Trajectory, config: Objective,
+                   ) -> tuple[Params, Metrics]:
+    """The gradient of `batch_loss` by the parameters, and its metrics. A CPU encodes large batches one chunk at a time.
+
+    Args:
+        model: the world model.
+        params: its parameters.
+        key: a random key, split among the chunks.
+        batch: chunks with leading [B].
+        config: scales and free nats.
+    """
+    def gradient(apart, params, key, batch):
+        return jax.grad(lambda params: batch_loss(model, params, key, batch, config, apart), has_aux=True)(params)
+
+    return _by_size(gradient, params, key, batch)
+
+
+def _by_size(function, params, key, batch):
+    """Calls (apart, params, key, batch), with `apart` for a large batch on a CPU."""
+    if sum(4 * math.prod(rows.shape) for rows in jax.tree.leaves(batch.observation)) <= _ENCODED_BYTES:
+        return function(False, params, key, batch)
+    return jax.lax.platform_dependent(
+        params, key, batch, cpu=partial(function, True), default=partial(function, False))
 
 
 def term_gradients(model: WorldModel, params: Params, key: jax.Array, batch: Trajectory, config: Objective,
@@ -96,19 +127,27 @@ def term_gradients(model: WorldModel, params: Params, key: jax.Array, batch: Tra
         scaled and add up to the gradient of the loss. `kl` includes overshooting and the global prior.
     """
 
-    def terms(params):
-        terms, _, image_loss = _batch_terms(model, params, key, batch, config)
-        return {'image': image_loss} | {name: term.mean() for name, term in terms.items()}
+    def gradients(apart, params, key, batch):
+        def terms(params):
+            terms, _, image_loss = _batch_terms(model, params, key, batch, config, apart)
+            return {'image': image_loss} | {name: term.mean() for name, term in terms.items()}
 
-    return jax.jacrev(terms)(params)
+        return jax.jacrev(terms)(params)
+
+    return _by_size(gradients, params, key, batch)
 
 
-def _batch_terms(model: WorldModel, params: Params, key: jax.Array, batch: Trajectory, config: Objective,
+def _batch_terms(model: WorldModel, params: Params, key: jax.Array, batch: Trajectory, config: Objective, apart: bool,
                  ) -> tuple[dict[str, jax.Array], Metrics, jax.Array]:
     """The terms of each chunk [B] as in `_without_images`, and the batch's means of the metrics and the image term."""
     config = config.resolve()
-    terms, metrics, images = jax.vmap(lambda key, chunk: _without_images(model, params, key, chunk, config))(
-        jax.random.split(key, len(batch.length)), batch)
+    roots = jax.random.split(key, len(batch.length))
+    if apart:
+        encoded = _encode_apart(model, params, roots, batch.observation)
+    else:
+        encoded = jax.vmap(partial(_encode, model, params))(roots, batch.observation)
+    terms, metrics, images = jax.vmap(
+        lambda key, chunk, encoded: _without_images(model, params, key, chunk, config, *encoded))(roots, batch, encoded)
     features, target, weights = jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), images)
     weights = jax.tree.map(lambda leaf: leaf / len(batch.length), weights)
     image_loss = _total_image_loss(model, params, features, target, weights, most=_OBSERVATION_BYTES)
@@ -141,12 +180,28 @@ def _image_loss(model: WorldModel, part: str | None, params: Params, features: j
     return (weights * 0.5 * jnp.square(target - image).sum(range(1, image.ndim))).sum()
 
 
+def _encode(model: WorldModel, params: Params, key: jax.Array, observations: Any) -> tuple[Any, jax.Array]:
+    """The prepared observations of a chunk, and their embeddings [L, M]."""
+    target = model.prepare(jax.random.split(key)[0], observations)
+    return target, jax.vmap(model.encode, (None, 0))(params, target)
+
+
+def _encode_apart(model: WorldModel, params: Params, keys: jax.Array, observations: Any) -> tuple[Any, jax.Array]:
+    """The same for chunks with leading [B], one after the other."""
+    targets = jax.vmap(lambda key, rows: model.prepare(jax.random.split(key)[0], rows))(keys, observations)
+    encode = jax.checkpoint(jax.vmap(model.encode, (None, 0)),
+                            policy=jax.checkpoint_policies.save_only_these_names(LATER_LAYER))
+    return targets, jax.lax.map(lambda target: encode(params, target), targets)
+
+
 def _without_images(model: WorldModel, params: Params, key: jax.Array, chunk: Trajectory, config: Objective,
+                    target: Any, embeddings: jax.Array,
                     ) -> tuple[dict[str, jax.Array], Metrics, tuple[jax.Array, Any, Any]]:
-    """The terms by name and metrics of a chunk without its images, and the arguments of `_total_image_loss`."""
-    prepare_key, observe_key = jax.random.split(key)
-    target = model.prepare(prepare_key, chunk.observation)
-    embeddings = jax.vmap(model.encode, (None, 0))(params, target)
+    """The terms by name and metrics of a chunk without its images, and the arguments of `_total_image_loss`.
+
+    Takes what `_encode` returns for the same key.
+    """
+    observe_key = jax.random.split(key)[1]
     priors, posteriors = world_model.observe(model, params, observe_key, embeddings, chunk.action, model.initial())
     features = posteriors.features
     reward = jax.vmap(model.reward, (None, 0))(params, features)

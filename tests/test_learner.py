@@ -151,7 +151,7 @@ def test_an_update_that_is_not_finite_changes_nothing_and_is_counted(setting, fi
 
 
 def test_a_gradient_that_is_not_finite_is_skipped_though_the_loss_is(setting, monkeypatch):
-    def root(model, params, key, batch, settings):
+    def root(model, params, key, batch, settings, apart):
         return jnp.sqrt(params['x']), {'loss': jnp.sqrt(params['x'])}
 
     monkeypatch.setattr(objective, 'batch_loss', root)

@@ -354,7 +354,28 @@ def test_the_loss_of_a_batch_is_the_mean_over_its_chunks_in_slices_of_any_size(t
                  slopes, gradient)
 
 
-def test_the_gradients_of_the_terms_add_up_and_are_those_of_the_terms_alone(two_chunks):
+def test_a_large_batch_is_encoded_chunk_by_chunk_on_a_cpu(two_chunks, monkeypatch):
+    case, settings, batch, ((expected, _), gradient) = two_chunks
+
+    def trace(most):
+        monkeypatch.setattr(objective, '_ENCODED_BYTES', most)
+        return jax.jit(lambda *given: objective.batch_gradient(case.model, *given, settings)).trace(
+            case.params, KEY, batch)
+
+    large, small = trace(0), trace(1e9)
+    assert 'remat' in str(large.jaxpr) and 'remat' not in str(small.jaxpr)
+    # An accelerator computes no layer twice.
+    assert len({traced.lower(lowering_platforms=('cuda',)).as_text().count('stablehlo.convolution')
+                for traced in (large, small)}) == 1
+    slopes, metrics = large.lower().compile()(case.params, KEY, batch)
+    np.testing.assert_allclose(metrics['loss'], expected, rtol=1e-5)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4 * np.abs(b).max() + 1e-7),
+                 slopes, gradient)
+
+
+@pytest.mark.parametrize('most', [0, 1e9])
+def test_the_gradients_of_the_terms_add_up_and_are_those_of_the_terms_alone(two_chunks, most, monkeypatch):
+    monkeypatch.setattr(objective, '_ENCODED_BYTES', most)
     case, settings, batch, (_, gradient) = two_chunks
     terms = jax.jit(lambda *given: objective.term_gradients(case.model, *given, settings))(case.params, KEY, batch)
     assert set(terms) == {'image', 'reward', 'kl'}

@@ -6,9 +6,13 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 from flax.linen.dtypes import promote_dtype
+from jax.ad_checkpoint import checkpoint_name
 
 from planet_jax.networks.heads import INITIALIZER, Dense
 from planet_jax.ops import convolutions
+
+LATER_LAYER = 'later layer of an encoder'
+"""Name, for `jax.checkpoint`, of what each layer but the first makes: a sixth of the numbers of all layers."""
 
 
 class Convolution(nn.Module):
@@ -61,9 +65,11 @@ class Encoder(nn.Module):
     def __call__(self, x: jax.Array) -> jax.Array:
         """[..., height, width, image channels] -> [..., values]."""
         layers = len(self.channels)
-        for channels, kernel, stride in zip(self.channels, self.kernels or (4,) * layers, self.strides or (2,) * layers,
-                                            strict=True):
+        for number, (channels, kernel, stride) in enumerate(zip(
+                self.channels, self.kernels or (4,) * layers, self.strides or (2,) * layers, strict=True)):
             x = nn.relu(Convolution(channels, kernel, stride, dtype=self.dtype)(x))
+            if number:
+                x = checkpoint_name(x, LATER_LAYER)
         return x.reshape(*x.shape[:-3], -1)
 
 

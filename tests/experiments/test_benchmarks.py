@@ -110,6 +110,13 @@ def test_arithmetic_is_that_of_the_shapes():
     assert gigaflops(both, jnp.ones((2, 3)), jnp.ones((3, 5))) == 3 * 2 * 2 * 3 * 5 / 1e9
 
 
+def test_what_one_platform_computes_twice_counts_once():
+    def by_platform(x):
+        return jax.lax.platform_dependent(x, cpu=lambda x: x @ (x @ x), default=lambda x: x @ x)
+
+    assert gigaflops(by_platform, jnp.ones((4, 4))) == 2 * 4**3 / 1e9
+
+
 def test_arithmetic_of_the_paper_s_sizes():
     from planet_jax import agent, algorithm, keys
     from planet_jax.config import Spec, preset
