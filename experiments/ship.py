@@ -34,7 +34,7 @@ class Command:
     """Run folders, LOGDIR/TASK/METHOD/SEED."""
     cores: int
     """Processor cores that each run had."""
-    method: str = 'rssm-cpu-falling'
+    method: str = 'rssm-cpu-while-learning'
     """Method folder of the results."""
 
 
