@@ -53,7 +53,7 @@ def _debug() -> Config:
 PRESETS = {'planet': _planet, 'paper': _paper, 'cpu': _cpu, 'debug': _debug}
 """Functions that make the configurations, by name."""
 
-PRESET_EPISODES = {'planet': 1000, 'paper': 1000, 'cpu': 200, 'debug': 6}
+PRESET_EPISODES = {'planet': 1000, 'paper': 1000, 'cpu': 500, 'debug': 6}
 """Default number of episodes of a run, seed episodes included."""
 
 

@@ -88,7 +88,7 @@ def test_settings_are_of_the_configuration(name, size):
 
 
 def test_sizes_say_how_much_is_run():
-    for size, episodes, seeds in (('debug', 6, 2), ('cpu', 200, 1), ('planet', 1000, 5), ('paper', 1000, 5)):
+    for size, episodes, seeds in (('debug', 6, 2), ('cpu', 500, 1), ('planet', 1000, 5), ('paper', 1000, 5)):
         options = runs.Options(size=size)
         assert options.task_names == (published.TASKS if size != 'debug' else ('cartpole_swingup', 'cup_catch'))
         assert (options.total_episodes, len(runs.parse_seeds(options.seed_range))) == (episodes, seeds)
