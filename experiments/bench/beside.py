@@ -62,8 +62,8 @@ class Beside:
     """Processes of each."""
     repeats: int = 3
     """Timed runs in a process."""
-    out: Path = Path('logs/bench')
-    """Folder of the JSON file."""
+    out: Path = Path('logs/beside')
+    """Folder of the JSON file; not that of the other benchmarks, whose table has one build."""
 
 
 @contextmanager
@@ -107,8 +107,7 @@ def compare(turns: dict[str, list[dict[str, Any]]]) -> dict[str, dict[str, Any]]
             medians = {name: statistics.median(rows[part][field] for rows in of_build)
                        for name, of_build in turns.items() if all(field in rows[part] for rows in of_build)}
             if len(medians) == 2:
-                found[f'{part}, {field.replace("_", " ")}'] = medians | {
-                    'ratio': medians['this'] / medians['other'] if medians['other'] else None}
+                found[f'{part}, {field.replace("_", " ")}'] = medians | {'ratio': medians['this'] / medians['other']}
     return found
 
 

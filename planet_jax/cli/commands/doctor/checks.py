@@ -23,7 +23,7 @@ import jax.numpy as jnp
 import numpy as np
 from packaging.requirements import Requirement
 
-from planet_jax import config, keys, machine, replay
+from planet_jax import config, envs, keys, machine, replay
 from planet_jax.pictures import video
 from planet_jax.runs import devices
 from planet_jax.runs.duration import duration
@@ -284,8 +284,9 @@ def check_speed(patient: Patient) -> Finding:
     simulated = sum(patient.steps.values())
     paces['seed'], paces['collect'] = simulated * spec.steps, (plan + simulated) * spec.steps
     paces['evaluate'] = paces['collect'] / tasks * run.config.evaluation.episodes
-    if run.config.collector.while_learning:
-        paces['collect'] = max(paces['collect'], paces['learn'] * run.config.collector.interval(tasks))
+    if run.config.collector.while_learning:  # On one core they take turns.
+        both = paces['collect'], paces['learn'] * run.config.collector.interval(tasks)
+        paces['collect'] = max(both) if envs.cores() > 1 else sum(both)
     hours = Clock({}).remaining(units_left(run.config, tasks, EPISODES, 0, 0), paces) / 3600
     # Kilobytes on Linux, bytes on macOS.
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == 'darwin' else 1024)
