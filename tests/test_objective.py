@@ -8,8 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from experiments.bench.arithmetic import gigaflops
 from planet_jax import objective, world_model
-from planet_jax.config import CELLS, Config, Model, Objective, Spec
+from planet_jax.config import CELLS, Config, Model, Objective, Spec, preset
 from planet_jax.networks import make_world_model
 from planet_jax.ops import images
 from planet_jax.types import Trajectory
@@ -371,6 +372,24 @@ def test_a_large_batch_is_encoded_chunk_by_chunk_on_a_cpu(two_chunks, monkeypatc
     np.testing.assert_allclose(metrics['loss'], expected, rtol=1e-5)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4 * np.abs(b).max() + 1e-7),
                  slopes, gradient)
+
+
+def test_chunk_by_chunk_only_the_first_layer_is_computed_again():
+    config, spec, (batch, length) = preset('planet').resolve(), Spec((64, 64, 3), 'uint8', 1, 20), (2, 3)
+    model = make_world_model(config.model, spec)
+    chunks = Trajectory(*(jax.ShapeDtypeStruct((batch, *shape), dtype) for shape, dtype in (
+        ((length, *spec.observation_shape), jnp.uint8), ((length, 1), jnp.float32), ((length,), jnp.float32),
+        ((), jnp.int32))))
+
+    def flops(apart):
+        def gradient(params, key, chunks):
+            return jax.grad(lambda params: objective.batch_loss(
+                model, params, key, chunks, config.objective, apart)[0])(params)
+
+        return gigaflops(gradient, jax.eval_shape(model.init, KEY), KEY, chunks) * 1e9
+
+    # 31 x 31 patches of 4 x 4 x 3 numbers, for 32 channels.
+    assert flops(True) - flops(False) == pytest.approx(2 * batch * length * 31**2 * 48 * 32)
 
 
 @pytest.mark.parametrize('most', [0, 1e9])

@@ -36,6 +36,10 @@ def _flops(jaxpr):
                 total += 2 * math.prod(shapes[0]) * math.prod(shapes[1][1:4])
             case 'kernel_gradient':
                 total += 2 * math.prod(shapes[1]) * math.prod(shapes[2][1:4])
+            case 'conv_transpose_tangent':
+                total += 4 * math.prod(shapes[0]) * math.prod(shapes[1][1:4])
+            case 'conv_transpose_gradients':
+                total += 4 * math.prod(shapes[1]) * math.prod(shapes[2][1:4])
             case 'cond':
                 flops = [_flops(branch.jaxpr) for branch in parameters['branches']]
                 # Of several platforms the one that computes nothing twice.

@@ -67,9 +67,9 @@ class Encoder(nn.Module):
         layers = len(self.channels)
         for number, (channels, kernel, stride) in enumerate(zip(
                 self.channels, self.kernels or (4,) * layers, self.strides or (2,) * layers, strict=True)):
-            x = nn.relu(Convolution(channels, kernel, stride, dtype=self.dtype)(x))
-            if number:
-                x = checkpoint_name(x, LATER_LAYER)
+            x = Convolution(channels, kernel, stride, dtype=self.dtype)(x)
+            # Before the ReLU, whose gradient needs its sign: from what follows it, the layer would be computed again.
+            x = nn.relu(checkpoint_name(x, LATER_LAYER) if number else x)
         return x.reshape(*x.shape[:-3], -1)
 
 

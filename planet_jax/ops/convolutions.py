@@ -166,58 +166,98 @@ def _matrix_conv_transpose(y, kernel, *, stride, size):
     return in_slices(lambda y: (_overlap_add(y @ matrix.T, k, stride, size), ()), _SLICE_BYTES / image_bytes, y)[0]
 
 
+def _turned(matrix):
+    """Its transpose, made by itself: a product that turns an operand or its result takes up to three times as long."""
+    return lax.optimization_barrier(matrix.T)
+
+
 def _matrix_kernel_gradient(x, y, *, stride, k):
     numbers = math.prod(k) * x.shape[3]
 
     def product(x, y):
-        # Slower, up to twice: the patches on the left, or y turned within the product instead of before it.
-        turned = lax.optimization_barrier(y.reshape(-1, y.shape[3]).T)
+        turned = _turned(y.reshape(-1, y.shape[3]))
         # The sum over the slices is float32, also of bfloat16 images.
         return (), jnp.matmul(turned, _patches(x, k, stride).reshape(-1, numbers), preferred_element_type=jnp.float32)
 
     matrix = in_slices(product, _SLICE_BYTES / (4 * y.shape[1] * y.shape[2] * numbers), x, y)[1]
-    return matrix.T.reshape(*k, x.shape[3], y.shape[3]).astype(x.dtype)
+    return lax.optimization_barrier(matrix).T.reshape(*k, x.shape[3], y.shape[3]).astype(x.dtype)
+
+
+def _matrix_gradients(x, y, kernel, *, stride):
+    k, matrix = kernel.shape[:2], kernel.reshape(-1, kernel.shape[3])
+    numbers = len(matrix)
+
+    def products(x, y):
+        patches = _patches(x, k, stride)
+        turned = _turned(y.reshape(-1, y.shape[3]))
+        return patches @ matrix, jnp.matmul(turned, patches.reshape(-1, numbers), preferred_element_type=jnp.float32)
+
+    to_y, to_kernel = in_slices(products, _SLICE_BYTES / (4 * y.shape[1] * y.shape[2] * numbers), x, y)
+    return to_y, lax.optimization_barrier(to_kernel).T.reshape(kernel.shape).astype(kernel.dtype)
 
 
 # The primitives, on P kernels.
 
 
-def _primitive(name, library, matrix, static, rhs_is_kernel=True):
-    def on_platform(lhs, rhs, precision, **static):
-        def one(lhs, rhs):
-            return lax.platform_dependent(lhs, rhs, cpu=partial(matrix, **static), default=partial(library, **static))
+def _primitive(name, library, matrix, static, kernels=(), results=None):
+    """Registers one.
+
+    Args:
+        name: of it.
+        library: the operation on one kernel, on accelerators.
+        matrix: the same on a CPU.
+        static: names of the static parameters.
+        kernels: positions of the operands that are kernels. While none of these is mapped, a mapped axis becomes more
+            images. Without any, it always becomes more kernels.
+        results: for several results, the positions of the operands that they are like.
+    """
+    def on_platform(*operands, precision, **static):
+        def one(*operands):
+            return lax.platform_dependent(*operands, cpu=partial(matrix, **static), default=partial(library, **static))
 
         with jax.default_matmul_precision(precision):
-            return one(lhs[0], rhs[0])[None] if lhs.shape[0] == 1 else jax.vmap(one)(lhs, rhs)
+            if operands[0].shape[0] == 1:
+                return jax.tree.map(lambda y: y[None], one(*[x[0] for x in operands]))
+            return jax.vmap(one)(*operands)
 
-    def abstract(lhs, rhs, precision, **static):
+    def abstract(*operands, precision, **static):
         # updating an operand keeps the axes of a mesh over which it varies, for shard_map
-        return lhs.update(shape=jax.eval_shape(jax.vmap(partial(library, **static)), lhs, rhs).shape, weak_type=False)
+        first = operands[0]
+        if results:
+            return [first.update(shape=operands[i].shape, dtype=operands[i].dtype, weak_type=False) for i in results]
+        shape = jax.eval_shape(jax.vmap(partial(library, **static)), *operands).shape
+        return first.update(shape=shape, weak_type=False)
 
     def batch(operands, axes, **static):
         size = next(x.shape[a] for x, a in zip(operands, axes, strict=True) if a is not None)
-        if rhs_is_kernel and axes[1] is None:  # the same kernel for all: more images
-            x, kernel = jnp.moveaxis(operands[0], axes[0], 1), operands[1]
-            out = primitive.bind(x.reshape(x.shape[0], -1, *x.shape[3:]), kernel, **static)
+        # the same kernels for all: more images; kernels for each element, or the gradient of each: more kernels
+        images = bool(kernels) and all(axes[i] is None for i in kernels)
+
+        def put(x, axis, place):
+            x = jnp.expand_dims(x, place) if axis is None else jnp.moveaxis(x, axis, place)
+            x = jnp.broadcast_to(x, (*x.shape[:place], size, *x.shape[place + 1:]))
+            return x.reshape(*x.shape[:place], -1, *x.shape[place + 2:])
+
+        out = primitive.bind(*[x if images and i in kernels else put(x, axis, int(images))
+                               for i, (x, axis) in enumerate(zip(operands, axes, strict=True))], **static)
+        if images:
             return out.reshape(out.shape[0], size, -1, *out.shape[2:]), 1
-        # a kernel for each element, or the gradient of each: more kernels
-        operands = [jnp.broadcast_to(x, (size, *x.shape)) if a is None else jnp.moveaxis(x, a, 0)
-                    for x, a in zip(operands, axes, strict=True)]
-        out = primitive.bind(*[x.reshape(-1, *x.shape[2:]) for x in operands], **static)
-        return out.reshape(size, -1, *out.shape[1:]), 0
+        apart = jax.tree.map(lambda y: y.reshape(size, -1, *y.shape[1:]), out)
+        return apart, [0] * len(results) if results else 0
 
     primitive = Primitive(name)
+    primitive.multiple_results = results is not None
     primitive.def_impl(jax.jit(on_platform, static_argnames=('precision', *static)))
     primitive.def_abstract_eval(abstract)
-    mlir.register_lowering(primitive, mlir.lower_fun(on_platform, multiple_results=False))
+    mlir.register_lowering(primitive, mlir.lower_fun(on_platform, multiple_results=primitive.multiple_results))
     batching.primitive_batchers[primitive] = batch
     return primitive
 
 
-_conv = _primitive('conv', _library_conv, _matrix_conv, ('stride',))
-_conv_transpose = _primitive('conv_transpose', _library_conv_transpose, _matrix_conv_transpose, ('stride', 'size'))
-_kernel_gradient = _primitive(
-    'kernel_gradient', _library_kernel_gradient, _matrix_kernel_gradient, ('stride', 'k'), rhs_is_kernel=False)
+_conv = _primitive('conv', _library_conv, _matrix_conv, ('stride',), kernels=(1,))
+_conv_transpose = _primitive(
+    'conv_transpose', _library_conv_transpose, _matrix_conv_transpose, ('stride', 'size'), kernels=(1,))
+_kernel_gradient = _primitive('kernel_gradient', _library_kernel_gradient, _matrix_kernel_gradient, ('stride', 'k'))
 
 # A rule gets the cotangent, both operands (the one it is for known by its shape only) and the static parameters.
 ad.defbilinear(
@@ -235,3 +275,57 @@ ad.defbilinear(
     lambda kernel, x, y, stride, k, **same: _conv_transpose.bind(
         y, kernel, stride=stride, size=x.aval.shape[2:4], **same),
     lambda kernel, x, y, stride, k, **same: _conv.bind(x, kernel, stride=stride, **same))
+
+# Both gradients of the transposed convolution are products with the patches of the same cotangent. So that a CPU copies
+# these once, the tangent of both operands is one primitive, whose transpose makes both gradients together.
+
+
+def _tangent_of(function):
+    """A function (y, kernel) -> x, linear in each -> its tangent: (tangents of both, y, kernel) -> x."""
+    return lambda y_dot, kernel_dot, y, kernel, **static: function(y_dot, kernel, **static) + function(
+        y, kernel_dot, **static)
+
+
+def _library_gradients(x, y, kernel, *, stride):
+    return (_library_conv(x, kernel, stride=stride),
+            _library_kernel_gradient(x, y, stride=stride, k=kernel.shape[:2]))
+
+
+_tangent = _primitive(
+    'conv_transpose_tangent', _tangent_of(_library_conv_transpose), _tangent_of(_matrix_conv_transpose),
+    ('stride', 'size'), kernels=(1, 3))
+_gradients = _primitive(
+    'conv_transpose_gradients', _library_gradients, _matrix_gradients, ('stride',), results=(1, 2))
+
+
+def _conv_transpose_jvp(primals, tangents, **static):
+    (y, kernel), (y_dot, kernel_dot) = primals, tangents
+    if type(kernel_dot) is ad.Zero:
+        tangent = _conv_transpose.bind(y_dot, kernel, **static)
+    elif type(y_dot) is ad.Zero:
+        tangent = _conv_transpose.bind(y, kernel_dot, **static)
+    else:
+        tangent = _tangent.bind(y_dot, kernel_dot, y, kernel, **static)
+    return _conv_transpose.bind(y, kernel, **static), tangent
+
+
+def _tangent_transpose(x, y_dot, kernel_dot, y, kernel, *, size, **same):
+    return *_gradients.bind(x, y, kernel, **same), None, None
+
+
+def _apart_gradients(x, y, kernel, **same):
+    return _conv.bind(x, kernel, **same), _kernel_gradient.bind(x, y, k=kernel.shape[1:3], **same)
+
+
+def _through(function):
+    """The derivative of a primitive as that of a function of primitives that have one."""
+    def jvp(primals, tangents, **static):
+        tangents = [ad.instantiate_zeros(tangent) for tangent in tangents]
+        return jax.jvp(partial(function, **static), primals, tuple(tangents))
+    return jvp
+
+
+ad.primitive_jvps[_conv_transpose] = _conv_transpose_jvp
+ad.primitive_transposes[_tangent] = _tangent_transpose
+ad.primitive_jvps[_tangent] = _through(_tangent_of(_conv_transpose.bind))
+ad.primitive_jvps[_gradients] = _through(_apart_gradients)

@@ -142,6 +142,21 @@ def test_mapped_axes_become_images(function, library, image, kernel):
     assert [shape[1] for shape in shapes[0][:2]] == [6, 6] and shapes[0][2] == (1, *kernel)
 
 
+def test_both_gradients_of_the_transposed_convolution_copy_its_patches_once():
+    def copies(argnums):
+        def mapped(x, kernel):
+            return jax.vmap(lambda x: conv_transpose(x, kernel))(x)
+
+        gradient = jax.grad(loss_of(mapped), argnums)
+        shapes = numbers(6, 3, 3, 4), numbers(6, 6, 2, 4)
+        names = [equation.primitive.name for equation in jax.make_jaxpr(gradient)(*shapes).eqns]
+        return names, jax.jit(gradient).lower(*shapes).as_text().count('stablehlo.concatenate')
+
+    both, image, kernel = copies((0, 1)), copies(0), copies(1)
+    assert both[0].count('conv_transpose_gradients') == 1 and 'kernel_gradient' not in both[0]
+    assert both[1] == image[1] == kernel[1] > 0
+
+
 @pytest.mark.parametrize('function, library, image, kernel', PAIRS)
 def test_checkpoint_and_second_derivatives(function, library, image, kernel):
     x, kernel = numbers(2, *image), numbers(*kernel, seed=1)
