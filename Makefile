@@ -60,7 +60,7 @@ reproduce: ## train the shipped seeds again and compare: make reproduce TASK=car
 # A cache of its own, empty, so that compilation is measured too.
 bench: setup ## the benchmarks, with a table in LOGDIR/bench; ARGS goes to each of them
 	@set -f; folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && export JAX_COMPILATION_CACHE_DIR="$$folder" && \
-		out="$${LOGDIR:-logs}/bench" && for name in update variants planner collect render guards train growth; do \
+		out="$${LOGDIR:-logs}/bench" && for name in update operations variants planner collect render guards train growth; do \
 			.venv/bin/python -m "experiments.bench.$$name" "--out=$$out" $$ARGS || exit; \
 		done && .venv/bin/python -m experiments.bench.results "--out=$$out"
 

@@ -313,7 +313,7 @@ def _tangent_transpose(x, y_dot, kernel_dot, y, kernel, *, size, **same):
     return *_gradients.bind(x, y, kernel, **same), None, None
 
 
-def _apart_gradients(x, y, kernel, **same):
+def _separate_gradients(x, y, kernel, **same):
     return _conv.bind(x, kernel, **same), _kernel_gradient.bind(x, y, k=kernel.shape[1:3], **same)
 
 
@@ -328,4 +328,4 @@ def _through(function):
 ad.primitive_jvps[_conv_transpose] = _conv_transpose_jvp
 ad.primitive_transposes[_tangent] = _tangent_transpose
 ad.primitive_jvps[_tangent] = _through(_tangent_of(_conv_transpose.bind))
-ad.primitive_jvps[_gradients] = _through(_apart_gradients)
+ad.primitive_jvps[_gradients] = _through(_separate_gradients)

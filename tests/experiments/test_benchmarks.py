@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from experiments.bench import beside, results
+from experiments.bench import beside, operations, results
 from experiments.bench.arithmetic import gigaflops
 from experiments.bench.programs import kernels
 
@@ -48,6 +48,8 @@ def run(name, *arguments):
                  ['toy_point, 1 side by side', 'toy_point, 2 side by side'],
                  TIMED | {'plan_seconds', 'simulate_and_render_seconds', 'rest_seconds', 'relative'},
                  marks=pytest.mark.slow),
+    ('operations', [], ['update, not profiled', 'update, profiled', 'Decoder Convolution_2, backward', 'rest'],
+     {'seconds', 'relative'}),
     ('render', ['--tasks', 'cartpole_swingup'], ['cartpole_swingup, suite', 'cartpole_swingup, fast'],
      TIMED | {'milliseconds'}),
     pytest.param('guards', ['--task', 'toy_point'],
@@ -75,6 +77,26 @@ def test_each_leaves_a_record(name, arguments, rows, fields, tmp_path):
     results.write_markdown(tmp_path)
     table = (tmp_path / 'results.md').read_text()
     assert f'**{name}, debug**' in table and all(f'| {row} |' in table for row in rows)
+
+
+def test_operations_that_run_side_by_side_share_the_time():
+    events = [(0, 10, 'a'), (4, 8, 'b'), (12, 13, 'a'), (12, 14, 'c')]
+    assert operations.shares(events) == {'a': 4 + 2 + 2 + 0.5, 'b': 2, 'c': 0.5 + 1}
+
+
+def test_an_operation_has_a_part_and_may_hold_a_product():
+    found = operations.operations("""
+%fused (p: f32[2,2]) -> f32[2,2] {
+  ROOT %dot.1 = f32[2,2]{1,0} dot(%p, %p), metadata={op_name="jit(f)/transpose(jvp(Decoder))/Convolution_1/dot"}
+}
+ENTRY %main (p: f32[2,2]) -> f32[2,2] {
+  %copy.2 = f32[2,2]{1,0} copy(%p), metadata={op_name="jit(f)/rematted_computation/vmap(Encoder)/Convolution_0/x"}
+  ROOT %ynn.3 = f32[2,2]{1,0} fusion(%copy.2), calls=%fused, metadata={op_name="jit(f)/Rssm.prior/gru/dot"}
+}
+""")
+    assert {name: (operation.part, operation.product) for name, operation in found.items()} == {
+        'dot.1': ('Decoder Convolution_1, backward', True), 'copy.2': ('Encoder Convolution_0, again', False),
+        'ynn.3': ('Rssm, forward', True)}
 
 
 def test_two_commits_are_compared_by_medians_and_by_what_both_have():
