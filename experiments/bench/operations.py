@@ -121,13 +121,14 @@ def shares(events: Iterable[tuple[float, float, str]]) -> Counter[str]:
     return time
 
 
-def profile(call: Callable[[], object], repeats: int) -> tuple[Counter[str], Counter[str]]:
-    """Seconds and executions of every operation in one call, by the mean of several."""
+def profile(call: Callable[[], object], known: dict[str, Operation], repeats: int,
+            ) -> tuple[Counter[str], Counter[str]]:
+    """Seconds and executions in one call, the mean of several, of every operation that calls no others."""
     with tempfile.TemporaryDirectory() as folder:
         with jax.profiler.trace(folder):
             for _ in range(repeats):
                 jax.block_until_ready(call())
-        events = intervals(Path(folder))
+        events = [event for event in intervals(Path(folder)) if known[event[2]].code not in CALLS]
     seconds = Counter({name: value / repeats / 1e9 for name, value in shares(events).items()})
     return seconds, Counter(name for _, _, name in events)
 
@@ -153,10 +154,9 @@ def main(options: Operations) -> None:
 
     row = meters.with_ratio({**facts, **meter.time(call, options.repeats)})
     known = operations(program.as_text())
-    seconds, executions = profile(call, options.repeats)
-    alone = [(name, value) for name, value in seconds.most_common() if known[name].code not in CALLS]
+    seconds, executions = profile(call, known, options.repeats)
     parts: dict[str, Row] = {}
-    for name, value in alone:
+    for name, value in seconds.most_common():
         for part in ('update, profiled', known[name].part):
             of_part = parts.setdefault(part, {'row': part, 'seconds': 0., 'product_seconds': 0.})
             of_part['seconds'] += value
@@ -164,7 +164,7 @@ def main(options: Operations) -> None:
     rows = [{'row': 'update, not profiled', 'seconds': row['seconds'], 'ratio': row['ratio']},
             *sorted(parts.values(), key=lambda row: -row['seconds'])]
     rows += [{'row': f'{name}: {known[name].part}', 'seconds': value, 'product_seconds': value * known[name].product,
-              'executions': executions[name] / options.repeats} for name, value in alone[:options.longest]]
+              'executions': executions[name] / options.repeats} for name, value in seconds.most_common(options.longest)]
     results.finish('operations', options, meter, meters.relative(rows, parts['update, profiled']))
 
 
