@@ -68,6 +68,8 @@ def test_the_page_has_goals_and_failures(tmp_path):
     assert '| update, s | 0.012 | 0.5 | no |' in text and 'it / is off' in text
     assert '| 1000 episodes of cheetah_run, extrapolated, h | 1 | 0.9 | yes |' in text
     assert '| seeds 1 | 0.5 | 20 |' in text
+    small = verify.page([{'step': 'tests', 'status': 1, **rest, 'size': 'cpu', **found}])
+    assert 'No goal is set for preset cpu' in small and '| goal |' not in small
 
 
 def test_only_files_with_marked_tests_are_collected(tmp_path):
