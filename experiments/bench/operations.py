@@ -116,7 +116,7 @@ def shares(events: Iterable[tuple[float, float, str]]) -> Counter[str]:
                                    for at, begins in ((begin, True), (end, False))):
         for other in running:
             time[other] += (at - last) / len(running)
-        running.append(name) if begins else running.remove(name)
+        (running.append if begins else running.remove)(name)
         last = at
     return time
 
