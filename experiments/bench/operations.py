@@ -5,7 +5,6 @@ Operations that run side by side share the time. Each belongs to a part of the m
 its name, such as noise, optimizer and the addition of gradients, is `rest`. The last rows are the longest operations.
 """
 
-import bisect
 import re
 import sys
 import tempfile
@@ -19,10 +18,8 @@ import jax
 import tyro
 
 from experiments.bench import meter as meters
-from experiments.bench import programs, results
+from experiments.bench import programs, results, update
 from experiments.bench.options import Options, Row
-from experiments.bench.update import filled, spec_of
-from planet_jax import algorithm, keys
 from planet_jax.cli.values import REGISTRY
 from planet_jax.config import preset
 
@@ -66,43 +63,31 @@ def operations(program: str) -> dict[str, Operation]:
     Args:
         program: optimised HLO, as text.
     """
-    found, called, computation = {}, {}, ''
-    with_product = set()
-    for line in program.splitlines():
-        if opened := re.match(r'(?:ENTRY )?%?([\w.\-]+) \(.*\{$', line):
-            computation = opened[1]
-        elif instruction := re.match(r'  (?:ROOT )?%?([\w.\-]+) = (?:\(.*?\)|\S+) ([\w\-]+)\(', line):
-            name, code = instruction[1], instruction[2]
-            told, calls = (re.search(pattern, line) for pattern in (r'op_name="([^"]*)"', r'calls=%?([\w.\-]+)'))
-            found[name] = Operation(code, told[1] if told else '', code == 'dot')
-            if code == 'dot':
-                with_product.add(computation)
-            if calls:
-                called[name] = calls[1]
-    return {name: operation._replace(product=operation.product or called.get(name) in with_product)
-            for name, operation in found.items()}
+    listed = list(programs.instructions(program))
+    with_product = {computation for computation, _, code, _ in listed if code == 'dot'}
+    found = {}
+    for _, name, code, line in listed:
+        told, calls = (re.search(pattern, line) for pattern in (r'op_name="([^"]*)"', r'calls=%?([\w.\-]+)'))
+        found[name] = Operation(code, told[1] if told else '',
+                                code == 'dot' or calls is not None and calls[1] in with_product)
+    return found
 
 
 def intervals(folder: Path) -> list[tuple[float, float, str]]:
     """Begin, end (ns) and name of every operation that a profile in this folder saw on a CPU."""
     path, = folder.rglob('*.xplane.pb')
-    begun: list[tuple[int, float, float, str]] = []
-    ended: dict[tuple[int, str], list[float]] = {}
+    begun: dict[int, tuple[float, float, str]] = {}
+    ended: dict[int, float] = {}
     for plane in jax.profiler.ProfileData.from_file(str(path)).planes:
         for line in plane.lines:
             for event in line.events:
                 told = dict(event.stats)
                 if 'hlo_op' in told and '_p' in told:
-                    begun.append((told['_p'], event.start_ns, event.end_ns, told['hlo_op']))
+                    begun[told['_p']] = event.start_ns, event.end_ns, told['hlo_op']
                 elif event.name.startswith('end: ') and '_c' in told:
                     # What was handed to other threads ends later than the event that began it.
-                    ended.setdefault((told['_c'], event.name[5:]), []).append(event.start_ns)
-
-    def last(key, start, end):
-        ends = sorted(ended.get(key, []))
-        return max([end, *ends[(at := bisect.bisect_left(ends, start)):at + 1]])
-
-    return [(start, last((number, name), start, end), name) for number, start, end, name in begun]
+                    ended[told['_c']] = event.start_ns
+    return [(start, max(end, ended.get(number, end)), name) for number, (start, end, name) in begun.items()]
 
 
 def shares(events: Iterable[tuple[float, float, str]]) -> Counter[str]:
@@ -138,20 +123,9 @@ def main(options: Operations) -> None:
     if jax.default_backend() != 'cpu':
         sys.exit("The profile's events are those of a CPU. Set JAX_PLATFORMS=cpu, or record an accelerator with "
                  "'planet-jax train --profile'.")
-    config, meter = preset(options.size), meters.Meter(options.size)
-    steps = algorithm.make_steps(config, spec_of(config), slots=4, updates_per_call=1)
-
-    def init(key):
-        return filled(steps.init(key), keys.stream(key, 'images'))
-
-    program, facts = programs.compile(steps.learn, jax.eval_shape(init, keys.root(0)), donate=(0,))
-    state = jax.jit(init)(keys.root(0))
-
-    def call():
-        nonlocal state
-        state, metrics = program(state)
-        return metrics
-
+    meter = meters.Meter(options.size)
+    program, facts, begin = update.compiled(preset(options.size))
+    call = begin()
     row = meters.with_ratio({**facts, **meter.time(call, options.repeats)})
     known = operations(program.as_text())
     seconds, executions = profile(call, known, options.repeats)

@@ -2,7 +2,7 @@
 
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
@@ -51,19 +51,30 @@ NO_KERNEL = {'parameter', 'constant', 'tuple', 'get-tuple-element', 'bitcast', '
 """Instructions of an optimised program that launch nothing themselves."""
 
 
+def instructions(program: str) -> Iterator[tuple[str, str, str, str]]:
+    """Each instruction of a compiled program: its computation, name, operation, and line.
+
+    Args:
+        program: optimised HLO, as text.
+    """
+    computation = ''
+    for line in program.splitlines():
+        if opened := re.match(r'(?:ENTRY )?%?([\w.\-]+) \(.*\{$', line):
+            computation = opened[1]
+        elif found := re.match(r'  (?:ROOT )?%?([\w.\-]+) = (?:\(.*?\)|\S+) ([\w\-]+)\(', line):
+            yield computation, found[1], found[2], line
+
+
 def kernels(program: str) -> int:
     """Kernels and copies that one call of a compiled program launches, with the iterations of loops.
 
     Args:
         program: optimised HLO, as text.
     """
-    computations, entry, name = {}, None, None
-    for line in program.splitlines():
-        if opened := re.match(r'(ENTRY )?%?([\w.\-]+) \(.*\{$', line):
-            name = opened[2]
-            entry, computations[name] = name if opened[1] else entry, []
-        elif instruction := re.match(r'  (?:ROOT )?%?[\w.\-]+ = (?:\(.*?\)|\S+) ([\w\-]+)\(', line):
-            computations[name].append((instruction[1], line))
+    computations: dict[str, list[tuple[str, str]]] = {}
+    for computation, _, operation, line in instructions(program):
+        computations.setdefault(computation, []).append((operation, line))
+    entry, = re.findall(r'^ENTRY %?([\w.\-]+)', program, re.MULTILINE)
 
     def count(name):
         total = 0

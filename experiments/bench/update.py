@@ -1,6 +1,7 @@
 """Times an update of the learner, sampling included: alone, in smaller batches, and for several seeds."""
 
 import dataclasses
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import jax
@@ -16,7 +17,7 @@ from planet_jax.config import Config, Spec, preset
 from planet_jax.networks import make_world_model
 from planet_jax.runs.devices import memory_bytes
 from planet_jax.seeds import over_seeds
-from planet_jax.types import TrainState
+from planet_jax.types import Metrics, TrainState
 
 
 @dataclass(frozen=True)
@@ -46,9 +47,12 @@ def filled(state: TrainState, key: jax.Array) -> TrainState:
     return state.replace(replay=(replay.replace(data=data, count=jnp.int32(slots)),))
 
 
-def measure(config: Config, seeds: int, meter: meters.Meter, repeats: int) -> Row:
-    """One row: several seeds in one program."""
-    updates = 1 if jax.default_backend() == 'cpu' else 10
+def compiled(config: Config, seeds: int = 1, updates: int = 1,
+             ) -> tuple[Callable, Row, Callable[[], Callable[[], Metrics]]]:
+    """A compiled call of `learn` for several seeds, facts that need no run, and a function that begins.
+
+    What begins makes a train state with a full replay, and returns a call that learns on from it.
+    """
     steps = algorithm.make_steps(config, spec_of(config), slots=4, updates_per_call=updates)
 
     def init(key):
@@ -61,17 +65,28 @@ def measure(config: Config, seeds: int, meter: meters.Meter, repeats: int) -> Ro
         learn = over_seeds(steps, jax.devices()[:1], seeds).learn
     program, row = programs.compile(learn, jax.eval_shape(init, roots), donate=(0,))
     row['gflop'] /= updates
+
+    def begin():
+        state = jax.jit(init)(roots)
+
+        def call():
+            nonlocal state
+            state, metrics = program(state)
+            return metrics
+
+        return call
+
+    return program, row, begin
+
+
+def measure(config: Config, seeds: int, meter: meters.Meter, repeats: int) -> Row:
+    """One row: several seeds in one program."""
+    updates = 1 if jax.default_backend() == 'cpu' else 10
+    _, row, begin = compiled(config, seeds, updates)
     memory = memory_bytes()
     if memory and row['program_gigabytes'] * 1e9 > 0.9 * memory:
         return row  # It does not fit, so it has no time.
-    state = jax.jit(init)(roots)
-
-    def call():
-        nonlocal state
-        state, metrics = program(state)
-        return metrics
-
-    return meters.with_ratio({**row, **meter.time(call, repeats, updates)})
+    return meters.with_ratio({**row, **meter.time(begin(), repeats, updates)})
 
 
 def measure_parts(config: Config, meter: meters.Meter, repeats: int) -> list[Row]:

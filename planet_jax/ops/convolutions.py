@@ -166,34 +166,28 @@ def _matrix_conv_transpose(y, kernel, *, stride, size):
     return in_slices(lambda y: (_overlap_add(y @ matrix.T, k, stride, size), ()), _SLICE_BYTES / image_bytes, y)[0]
 
 
-def _turned(matrix):
-    """Its transpose, made by itself: a product that turns an operand or its result takes up to three times as long."""
-    return lax.optimization_barrier(matrix.T)
-
-
-def _matrix_kernel_gradient(x, y, *, stride, k):
+def _with_kernel_gradient(function, x, y, *, stride, k):
+    """What a function makes of the patches of x, and the gradient of the kernel, from the same patches."""
     numbers = math.prod(k) * x.shape[3]
 
-    def product(x, y):
-        turned = _turned(y.reshape(-1, y.shape[3]))
+    # The barriers: a product that turns an operand or its result takes up to three times as long as one that does not.
+    def products(x, y):
+        patches = _patches(x, k, stride)
+        turned = lax.optimization_barrier(y.reshape(-1, y.shape[3]).T)
         # The sum over the slices is float32, also of bfloat16 images.
-        return (), jnp.matmul(turned, _patches(x, k, stride).reshape(-1, numbers), preferred_element_type=jnp.float32)
+        return function(patches), jnp.matmul(turned, patches.reshape(-1, numbers), preferred_element_type=jnp.float32)
 
-    matrix = in_slices(product, _SLICE_BYTES / (4 * y.shape[1] * y.shape[2] * numbers), x, y)[1]
-    return lax.optimization_barrier(matrix).T.reshape(*k, x.shape[3], y.shape[3]).astype(x.dtype)
+    made, matrix = in_slices(products, _SLICE_BYTES / (4 * y.shape[1] * y.shape[2] * numbers), x, y)
+    return made, lax.optimization_barrier(matrix).T.reshape(*k, x.shape[3], y.shape[3]).astype(x.dtype)
+
+
+def _matrix_kernel_gradient(x, y, **static):
+    return _with_kernel_gradient(lambda patches: (), x, y, **static)[1]
 
 
 def _matrix_gradients(x, y, kernel, *, stride):
-    k, matrix = kernel.shape[:2], kernel.reshape(-1, kernel.shape[3])
-    numbers = len(matrix)
-
-    def products(x, y):
-        patches = _patches(x, k, stride)
-        turned = _turned(y.reshape(-1, y.shape[3]))
-        return patches @ matrix, jnp.matmul(turned, patches.reshape(-1, numbers), preferred_element_type=jnp.float32)
-
-    to_y, to_kernel = in_slices(products, _SLICE_BYTES / (4 * y.shape[1] * y.shape[2] * numbers), x, y)
-    return to_y, lax.optimization_barrier(to_kernel).T.reshape(kernel.shape).astype(kernel.dtype)
+    matrix = kernel.reshape(-1, kernel.shape[3])
+    return _with_kernel_gradient(lambda patches: patches @ matrix, x, y, stride=stride, k=kernel.shape[:2])
 
 
 # The primitives, on P kernels.
