@@ -20,7 +20,7 @@ PATCHES_BACK = ('model.decoder_units=512', 'model.decoder_start=2', 'model.decod
                 'model.decoder_kernels=[4,4]', 'model.decoder_strides=[4,4]')
 """A decoder of such patches."""
 HIDDEN = (*PATCHES, *PATCHES_BACK, 'model.decoder_layers=2')
-"""The networks of preset `cpu`: patches, with two hidden layers before the decoder's map."""
+"""The networks of preset `cpu`, patches with two hidden layers before the decoder's map, without its mean image."""
 ARMS: dict[str, tuple[str, ...]] = {
     'base': (),
     'former': ('objective.image_scale=1', 'objective.kl_balance=none'),
@@ -64,6 +64,9 @@ ARMS: dict[str, tuple[str, ...]] = {
     'patches-hidden-image-1-reward-160-rate-0.003': (
         *HIDDEN, 'objective.image_scale=1', 'objective.reward_scale=160', 'learner.learning_rate=0.003'),
     'map-6': ('model.encoder_channels=[16,32]',),
+    'patches-hidden-mean': (*HIDDEN, 'model.subtract_mean=true'),
+    'patches-hidden-std-0.15': (*HIDDEN, 'model.first_std=0.15'),
+    'patches-hidden-mean-std-0.15': (*HIDDEN, 'model.subtract_mean=true', 'model.first_std=0.15'),
     'shift-1': ('learner.image_shift=1',),
     'shift-2': ('learner.image_shift=2',),
 }
@@ -93,7 +96,8 @@ def configure(settings: Sequence[str], observation: str) -> Config:
     """
     groups = settings_of.to_dict(settings_of.preset('cpu'))
     groups['env']['observation'] = 'pixels' if observation == 'pixels' else 'state'
-    groups['model']['vector_symlog'] = False  # Not in BASE, which existing records list.
+    # Not in BASE, which existing records list.
+    groups['model'] |= {'vector_symlog': False, 'subtract_mean': False, 'first_std': None}
     for setting in (*BASE, *settings):
         name, sign, value = renamed(setting).partition('=')
         group, _, entry = name.partition('.')

@@ -53,6 +53,11 @@ def make_update(model: WorldModel, optimizer: optax.GradientTransformation, sett
             batch = batch.replace(observation=jax.tree.map(
                 lambda rows: images.shift(keys.stream(key, 'shift'), rows, learning.image_shift)
                 if rows.dtype == jnp.uint8 else rows, batch.observation))
+        if model.centre is not None:
+            # Before the update, so that the mean stays if this update is skipped.
+            learner = learner.replace(params=jax.lax.cond(
+                learner.updates == 0, lambda: model.centre(learner.params, keys.stream(key, 'centre'), batch),
+                lambda: learner.params))
         params = learner.params
         if model.goes_on is not None and batch.terminated is not None:
             params = networks.mark(params, batch.terminated)

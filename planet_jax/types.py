@@ -244,6 +244,7 @@ class WorldModel(NamedTuple):
             is not learned
         discount: per agent step, in `value`
         restore: decoded [*shape] -> the same in the units of the observation; images stay as `decode` makes them
+        centre: (params, key, batch [B, L]) -> params with the mean image of the batch; None if none is subtracted
     """
 
     init: Init
@@ -259,6 +260,7 @@ class WorldModel(NamedTuple):
     value: Head | None = None
     discount: float = 1.0
     restore: Callable[[Any], Any] = lambda decoded: decoded
+    centre: Callable[[Params, jax.Array, Trajectory], Params] | None = None
 
 
 class Act(Protocol):

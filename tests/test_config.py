@@ -36,6 +36,7 @@ THEN = {  # What is here stays, whatever the defaults are.
     'env.steps': None,
     'model.encoder_kernels': (), 'model.encoder_strides': (), 'model.decoder_strides': (), 'model.decoder_start': 1,
     'model.decoder_layers': 0, 'model.decoder_hidden': 256, 'model.vector_symlog': False,
+    'model.subtract_mean': False, 'model.first_std': None,
     'objective.image_scale': 1.0, 'objective.kl_balance': None, 'objective.overshooting_distance': 1,
     'objective.overshooting_weights': 'released', 'objective.overshooting_betas': (),
     'objective.overshooting_reward': False, 'objective.open_loop_steps': 0, 'objective.global_prior_scale': 0.0,
@@ -68,7 +69,8 @@ def test_every_field_survives_json():
     changed = Config(
         env=Env('state', 'own', ('joints', 'goal'), size=32, supersample=2, camera=1, quality='fast', action_repeat=3,
                 steps=7),
-        model=Model('ssm', stochastic=5, deterministic=6, hidden=7, min_std=0.2, gru='reset_after', image_bits=4,
+        model=Model('ssm', stochastic=5, deterministic=6, hidden=7, min_std=0.2, first_std=0.3, gru='reset_after',
+                    image_bits=4, subtract_mean=True,
                     encoder_channels=(3, 4), encoder_kernels=(4, 3), encoder_strides=(4, 2), decoder_channels=(5, 6),
                     decoder_kernels=(5, 6, 6), decoder_strides=(2, 3, 2), decoder_units=8, decoder_start=2,
                     decoder_layers=1, decoder_hidden=4,

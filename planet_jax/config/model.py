@@ -23,10 +23,16 @@ class Model:
     """Units of the layers before the GRU, of the prior and of the posterior."""
     min_std: float = setting(0.1, least=0)
     """Added to the softplus that makes a standard deviation (released code)."""
+    first_std: float | None = setting(None, then=None, above=0)
+    """The standard deviation of the stochastic part before the first update, above `min_std`; by default 0.69 +
+    `min_std` (paper). A small one lets the first updates see what an image says of the latent state."""
     gru: Literal['reset_before', 'reset_after'] = 'reset_before'
     """The GRU's reset gate acts before the candidate's matrix product (TensorFlow, Cho et al.), or after it."""
     image_bits: int = setting(5, least=1, most=8)
     """Bits kept of each colour channel; uniform noise fills the rest (appendix A)."""
+    subtract_mean: bool = setting(False, then=False)
+    """Subtract a mean image from what the encoder sees, and add it to what the decoder makes: both then deal only with
+    what moves. It is the mean of the first update's batch, and stays. Vectors are left as they are."""
     encoder_channels: tuple[int, ...] = setting((32, 64, 128, 256), least=1)
     """Channels of the encoder's convolutions."""
     encoder_kernels: tuple[int, ...] = setting((), then=(), least=1)
@@ -83,6 +89,9 @@ class Model:
             raise ValueError(f'model.decoder_kernels has {len(self.decoder_kernels)} entries and '
                              f'model.decoder_channels {len(self.decoder_channels)}, but there must be exactly one more '
                              f'kernel: the last convolution has the channels of the image.')
+        if self.first_std is not None and self.first_std <= self.min_std:
+            raise ValueError(f'model.first_std is {self.first_std} and model.min_std is {self.min_std}, but a standard '
+                             f'deviation is above the least one: set the first to {self.min_std + 0.05:g}.')
         if self.decoder_units % self.decoder_start**2:
             raise ValueError(f'model.decoder_start is {self.decoder_start} and model.decoder_units is '
                              f'{self.decoder_units}, but the square of the start must divide the units.')

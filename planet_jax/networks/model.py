@@ -70,7 +70,8 @@ def make_world_model(config: Model, spec: Spec) -> WorldModel:
     """A latent dynamics model for the observations and actions of an environment.
 
     Parameters are a dictionary with the entries 'encoder', 'cell', 'decoder' and 'reward', and, if the settings ask for
-    these heads, 'goes_on' (only for episodes that can terminate) and 'value'. For observations in several parts, the
+    these heads, 'goes_on' (only for episodes that can terminate) and 'value'. With `subtract_mean` 'mean' is the mean
+    image, which has no gradient. For observations in several parts, the
     encoder and the decoder have an entry for each part, and the encoders' outputs are concatenated. At the paper's size
     with A = 6 the RSSM has 690,144 + 557,320 + 3,795,555 + 250,201 = 5,293,220 parameters.
 
@@ -95,6 +96,7 @@ def make_world_model(config: Model, spec: Spec) -> WorldModel:
     def keys_by_part(key):
         return key if part else {name: keys.stream(key, name) for name in parts}
 
+    means = config.subtract_mean and any(len(each.shape) == 3 for each in ([part] if part else parts.values()))
     deterministic = config.deterministic if config.traits.deterministic else 0
     cell = NETWORKS[config.cell](config, spec.action_size, encoded)
     reward = Mlp(config.reward_layers, config.reward_units, dtype=dtype)
@@ -120,12 +122,27 @@ def make_world_model(config: Model, spec: Spec) -> WorldModel:
         for name, head in (('goes_on', goes_on), ('value', value)):
             if head:
                 params[name] = head.init(keys.stream(key, name), features)['params']
+        if means:
+            params['mean'] = by_part(lambda part: jnp.zeros(part.shape if len(part.shape) == 3 else ()))
         return params
+
+    def centre(params, key, batch):
+        valid = jnp.arange(batch.reward.shape[1]) < batch.length[:, None]
+
+        def mean(part, rows):
+            return jnp.mean(rows, (0, 1), where=valid[..., None, None, None]) if len(part.shape) == 3 else jnp.zeros(())
+
+        return params | {'mean': by_part(mean, prepare(key, batch.observation))}
+
+    def constant_mean(params):
+        return jax.lax.stop_gradient(params['mean'])
 
     def prepare(key, observation):
         return by_part(lambda part, key, seen: part.prepare(key, seen), keys_by_part(key), observation)
 
     def encode(params, prepared):
+        if means:
+            prepared = jax.tree.map(jnp.subtract, prepared, constant_mean(params))
         encoded = by_part(lambda part, params, seen: part.encoder.apply({'params': params}, seen),
                           params['encoder'], prepared)
         if parts:
@@ -142,7 +159,8 @@ def make_world_model(config: Model, spec: Spec) -> WorldModel:
         return latent.replace(stochastic=sample(config, key, latent.mean, latent.std))
 
     def decode(params, features):
-        return by_part(lambda part, params: part.decoder.apply({'params': params}, features), params['decoder'])
+        decoded = by_part(lambda part, params: part.decoder.apply({'params': params}, features), params['decoder'])
+        return jax.tree.map(jnp.add, decoded, constant_mean(params)) if means else decoded
 
     def restore(decoded):
         return by_part(lambda part, decoded: part.restore(decoded), decoded)
@@ -158,4 +176,5 @@ def make_world_model(config: Model, spec: Spec) -> WorldModel:
 
     return WorldModel(init, initial, prepare, encode, prior, posterior, resample, decode, predict_reward,
                       predict_going_on if goes_on else None, predict_value if value else None,
-                      1.0 if config.value_discount is None else config.value_discount, restore)
+                      1.0 if config.value_discount is None else config.value_discount, restore,
+                      centre if means else None)

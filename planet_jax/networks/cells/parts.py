@@ -1,5 +1,7 @@
 """The parts of the cells."""
 
+import math
+
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
@@ -61,7 +63,10 @@ class Gaussian(nn.Module):
         self.kernel = self.param('kernel', INITIALIZER, (self.inputs + self.encoded, self.config.hidden))
         self.bias = self.param('bias', nn.initializers.zeros, (self.config.hidden,))
         self.mean = Dense(self.config.stochastic)
-        self.std = Dense(self.config.stochastic) if self.config.traits.predicts_std else None
+        first, least = self.config.first_std, self.config.min_std
+        bias = 0.0 if first is None else math.log(math.expm1(first - least))
+        self.std = (Dense(self.config.stochastic, bias_init=nn.initializers.constant(bias))
+                    if self.config.traits.predicts_std else None)
 
     def embed(self, encoded: jax.Array) -> jax.Array:
         """[encoded] -> [M]: the encoder's share of the hidden layer, before bias and activation."""
