@@ -22,9 +22,9 @@ def _cpu() -> Config:
     return Config(
         env=Env(size=32, supersample=2, quality='fast'),
         # Patches that do not overlap halve the time of an update. They add little nonlinearity, so the decoder has
-        # hidden layers. Without the mean image and little noise at first, the first thousands of updates see only the
-        # background (docs/learning.md).
-        model=Model(deterministic=128, hidden=128, first_std=0.15, encoder_channels=(32, 64), encoder_kernels=(4, 4),
+        # hidden layers. With the mean image in the picture, thousands of updates see only the background
+        # (docs/learning.md).
+        model=Model(deterministic=128, hidden=128, encoder_channels=(32, 64), encoder_kernels=(4, 4),
                     encoder_strides=(4, 4), decoder_channels=(32,), decoder_kernels=(4, 4), decoder_strides=(4, 4),
                     decoder_layers=2, decoder_units=512, decoder_start=2, subtract_mean=True, vector_symlog=True,
                     reward_layers=2, reward_units=128),
