@@ -24,30 +24,29 @@ class Model:
     min_std: float = setting(0.1, least=0)
     """Added to the softplus that makes a standard deviation (released code)."""
     first_std: float | None = setting(None, then=None, above=0)
-    """The standard deviation of the stochastic part before the first update, above `min_std`; by default 0.69 +
-    `min_std` (paper). A small one lets the first updates see what an image says of the latent state."""
+    """First standard deviation of the stochastic part, above `min_std`; by default `min_std` + 0.69."""
     gru: Literal['reset_before', 'reset_after'] = 'reset_before'
-    """The GRU's reset gate acts before the candidate's matrix product (TensorFlow, Cho et al.), or after it."""
+    """Whether the GRU's reset gate acts before the matrix product (TensorFlow, Cho et al.) or after it."""
     image_bits: int = setting(5, least=1, most=8)
     """Bits kept of each colour channel; uniform noise fills the rest (appendix A)."""
     subtract_mean: bool = setting(False, then=False)
-    """Subtract a mean image from what the encoder sees, and add it to what the decoder makes: both then deal only with
-    what moves. It is the mean of the first update's batch, and stays. Vectors are left as they are."""
+    """The encoder sees images less the mean image of the first update's batch, and the decoder adds it, so that what
+    moves counts."""
     encoder_channels: tuple[int, ...] = setting((32, 64, 128, 256), least=1)
     """Channels of the encoder's convolutions."""
     encoder_kernels: tuple[int, ...] = setting((), then=(), least=1)
-    """Kernel sizes of the encoder's convolutions; by default 4 each."""
+    """Kernels of the encoder's convolutions; by default 4."""
     encoder_strides: tuple[int, ...] = setting((), then=(), least=1)
-    """Strides of the encoder's convolutions; by default 2 each. Strides as large as the kernels make patches without
-    overlap, which is much faster on a CPU."""
+    """Strides of the encoder's convolutions; by default 2 each. As large as the kernels they make patches, which are
+    much faster on a CPU."""
     decoder_channels: tuple[int, ...] = setting((128, 64, 32), least=1)
     """Channels of the decoder's transposed convolutions, except the last."""
     decoder_kernels: tuple[int, ...] = setting((5, 5, 6, 6), least=1)
     """Kernel sizes of the decoder's transposed convolutions, which decide the size of the image."""
     decoder_strides: tuple[int, ...] = setting((), then=(), least=1)
-    """Strides of the decoder's transposed convolutions; by default 2 each."""
+    """Strides of these convolutions; by default 2 each."""
     decoder_units: int = setting(1024, least=1)
-    """Units of the dense layer before the transposed convolutions."""
+    """Units of the dense layer before these convolutions."""
     decoder_layers: int = setting(0, then=0, least=0)
     """Hidden dense layers with ReLU before that dense layer."""
     decoder_hidden: int = setting(256, then=256, least=1)
@@ -59,18 +58,16 @@ class Model:
     vector_units: int = setting(200, least=1)
     """Units of these layers."""
     vector_symlog: bool = setting(False, then=False)
-    """Replace vector observations x by sign(x) log(1 + |x|) before the encoder and in the loss (DreamerV3), so that
-    entries of any scale count."""
+    """Replace vectors x by sign(x) log(1 + |x|), so that entries of any scale count (DreamerV3)."""
     reward_layers: int = setting(3, least=1)
-    """Layers of the reward head (paper: 2; released code: 3)."""
+    """Layers of the reward head (paper: 2; released: 3)."""
     reward_units: int = setting(300, least=1)
-    """Units of these layers (paper: 200; released code: 300)."""
+    """Units of these layers (paper: 200; released: 300)."""
     end_head: bool = setting(True, then=False)
     """Predict whether the episode goes on, with a head of this size, so that the planner counts no reward after the
     end; only for tasks that can terminate, such as gymnasium's."""
     value_discount: float | None = setting(None, then=None, least=0, below=1)
-    """Discount per agent step of the value head, see `planner.terminal_value`; by default there is no such head
-    (paper)."""
+    """Discount per agent step of the value head, see `planner.terminal_value`; by default there is none (paper)."""
     precision: Literal['default', 'bfloat16', 'tensorfloat32', 'float32'] = 'default'
     """Precision of matrix products and convolutions, also in planning. `default` is the device's: float32 on a CPU,
     TF32 on a recent NVIDIA GPU. `bfloat16`, for accelerators, includes the activations between products."""
