@@ -96,7 +96,8 @@ def make_world_model(config: Model, spec: Spec) -> WorldModel:
     def keys_by_part(key):
         return key if part else {name: keys.stream(key, name) for name in parts}
 
-    means = config.subtract_mean and any(len(each.shape) == 3 for each in ([part] if part else parts.values()))
+    mean_shapes = by_part(lambda part: part.shape if len(part.shape) == 3 else ())
+    means = config.subtract_mean and any(mean_shapes.values() if parts else [mean_shapes])
     deterministic = config.deterministic if config.traits.deterministic else 0
     cell = NETWORKS[config.cell](config, spec.action_size, encoded)
     reward = Mlp(config.reward_layers, config.reward_units, dtype=dtype)
@@ -123,16 +124,16 @@ def make_world_model(config: Model, spec: Spec) -> WorldModel:
             if head:
                 params[name] = head.init(keys.stream(key, name), features)['params']
         if means:
-            params['mean'] = by_part(lambda part: jnp.zeros(part.shape if len(part.shape) == 3 else ()))
+            params['mean'] = by_part(lambda part, shape: jnp.zeros(shape), mean_shapes)
         return params
 
     def centre(params, key, batch):
         valid = jnp.arange(batch.reward.shape[1]) < batch.length[:, None]
 
-        def mean(part, rows):
-            return jnp.mean(rows, (0, 1), where=valid[..., None, None, None]) if len(part.shape) == 3 else jnp.zeros(())
+        def mean(part, shape, rows):
+            return jnp.mean(rows, (0, 1), where=valid[..., None, None, None]) if shape else jnp.zeros(())
 
-        return params | {'mean': by_part(mean, prepare(key, batch.observation))}
+        return params | {'mean': by_part(mean, mean_shapes, prepare(key, batch.observation))}
 
     def constant_mean(params):
         return jax.lax.stop_gradient(params['mean'])
