@@ -430,6 +430,22 @@ def test_cpu_is_smaller_and_whole():
     assert (cpu.evaluation.every, cpu.evaluation.first, cpu.evaluation.episodes) == (20, 6, 10)
 
 
+@pytest.mark.parametrize(('task', 'expected'), [
+    ('finger_spin', 300), ('cartpole_balance', 300), ('walker_walk', 100), ('all', 100), ('', 100),
+    ('finger_spin,walker_walk', 100), ('finger_spin,cartpole_balance', 300), ('gymnasium:Pendulum-v1', 100)])
+def test_cpu_leaves_the_updates_between_episodes_to_the_task(task, expected):
+    cpu = config.preset('cpu')
+    assert cpu.collector.collect_interval is None
+    assert cpu.resolve(task).collector.collect_interval == expected
+    assert dataclasses.replace(cpu.collector, collect_interval=7).resolve(task).collect_interval == 7
+    assert config.preset('planet').resolve(task).collector.collect_interval == 100
+
+
+def test_tasks_with_updates_of_their_own_exist():
+    from planet_jax import envs
+    assert all(envs.resolve(name).name == name for name in config.groups.TASK_UPDATES)
+
+
 def test_debug_learns_twice_and_evaluates_planned_episodes():
     debug, episodes = config.preset('debug'), config.PRESET_EPISODES['debug']
     assert debug.env.observation == 'pixels' and debug.env.quality == 'fast'

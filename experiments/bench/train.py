@@ -67,9 +67,9 @@ def short_run(task: str, size: str, seeds: int, planned: int, evaluated: int, in
 
 def measure(task: str, options: Train, environment: dict[str, str]) -> Row:
     """One row: the phases of a short run, and the hours of a whole one."""
-    config = preset(options.size)
+    config = preset(options.size).resolve(task)
     learning, evaluation = config.collector, config.evaluation
-    interval = min(UPDATES, learning.collect_interval)
+    interval = min(UPDATES, learning.interval(1))
     seeds, evaluated = 2, min(envs.cores(), evaluation.episodes)
     seconds = short_run(task, options.size, seeds, options.repeats, evaluated, interval, environment)
     total = seconds[-1]
@@ -79,7 +79,7 @@ def measure(task: str, options: Train, environment: dict[str, str]) -> Row:
     collected, simulated = total['collect'] / options.repeats, total['collect_simulator'] / options.repeats
     evaluated_one = (total['evaluate'] - total.get('evaluate_xla', 0.0)) / evaluated
     planned = EPISODES - learning.seed_episodes
-    updates, evaluations = planned * learning.collect_interval, evaluation.amount(0, EPISODES)
+    updates, evaluations = planned * learning.interval(1), evaluation.amount(0, EPISODES)
     hours = [seconds / 3600 for seconds in (updates * update, planned * collected, learning.seed_episodes * seed,
                                             evaluations * evaluation.episodes * evaluated_one)]
     return {

@@ -103,13 +103,15 @@ def project(run: Path, size: str) -> dict[str, Any]:
     """Hours of 1000 episodes by the preset's rules, from the phases of a short run; what was compiled counts once."""
     lines = [json.loads(line) for line in (run / 'metrics.jsonl').read_text().splitlines()]
     newest = max(run.glob('checkpoints/*/progress.json'))
-    total, last, config = json.loads(newest.read_text())['seconds'], lines[-1], preset(size)
+    total, last = json.loads(newest.read_text())['seconds'], lines[-1]
+    # RUN is LOGDIR/TASK/METHOD/SEED.
+    config = preset(size).resolve(run.parts[-3])
     scores = run / 'evaluations.jsonl'
     evaluations = [json.loads(line) for line in scores.read_text().splitlines()] if scores.exists() else []
     # Early ones have fewer episodes, and those of the zero and the uniform policy are another phase.
     evaluated = sum(len(line['returns']) for line in evaluations
                     if line['agent'] == 'planet') / config.evaluation.episodes
-    seeds, interval = config.collector.seed_episodes, config.collector.collect_interval
+    seeds, interval = config.collector.seed_episodes, config.collector.interval(1)
     planned = last['episodes'] - seeds
     if planned < 1 or not last['updates']:
         return {'measured_episodes': max(planned, 0), 'phases': total}

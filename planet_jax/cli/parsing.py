@@ -98,7 +98,10 @@ def starting_point(arguments: Sequence[str]) -> tuple[str, str, Config]:
         return unused  # The full parser will say what is wrong.
     if {'-h', '--help'} & set(arguments):
         name = given.preset if given.preset in PRESETS else 'cpu'
-        return name, 'unused', preset(name)
+        settings = preset(name)
+        if given.task:
+            settings = dataclasses.replace(settings, collector=settings.collector.resolve(given.task[0]))
+        return name, 'unused', settings
     if given.preset not in (None, *PRESETS):
         return unused
     if not given.task:  # A fit needs no task; the full parser reports one that is missing.
@@ -110,14 +113,22 @@ def starting_point(arguments: Sequence[str]) -> tuple[str, str, Config]:
     from planet_jax.storage.run_files import read_config
     there = [path for task in given.task for seed in given.seeds
              if (path := given.logdir / envs.file_name(task) / method / str(seed) / 'config.json').exists()]
-    begun = {record['config'] for record in (read_config(path.parent, trust_task=True) for path in there)
+    begun = {_left_to_task(record) for record in (read_config(path.parent, trust_task=True) for path in there)
              if record['preset'] == name}
     if len(begun) != 1:
         return name, why, preset(name)
     settings = begun.pop()
-    if settings != preset(name).resolve():
+    if settings != dataclasses.replace(preset(name).resolve(), collector=preset(name).collector):
         why += f'; it goes on with the settings of {there[0]}; some differ from those of the preset'
     return name, why, settings
+
+
+def _left_to_task(record: dict[str, Any]) -> Config:
+    """The settings of a run, without the number of updates if it is the task's own: other tasks have others."""
+    settings, begun = record['config'], preset(record['preset']).collector
+    own = dataclasses.replace(settings.collector, collect_interval=begun.collect_interval)
+    same = own.resolve(record['task']) == settings.collector
+    return dataclasses.replace(settings, collector=own) if same else settings
 
 
 def _found_preset(given: argparse.Namespace) -> tuple[str, str]:

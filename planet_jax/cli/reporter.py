@@ -50,7 +50,7 @@ class Terminal(Reporter):
         self.note(f'{opening.episodes} episodes of {each}, in {", ".join(map(str, opening.directories))}')
         if told := shipped.expectation(shipped.curves(run.task, run.preset)):
             # Evaluation has no effect on what is learned, nor has the memory unless it drops episodes.
-            asked, kept = config.preset(run.preset).resolve(), run.config.replay.capacity
+            asked, kept = config.preset(run.preset).resolve(run.task), run.config.replay.capacity
             same = (kept is None or kept >= opening.episodes) and asked == dataclasses.replace(
                 run.config.resolve(), replay=asked.replay, evaluation=asked.evaluation)
             other = '' if same else f' with other settings than these, those of preset {run.preset} then'

@@ -196,14 +196,20 @@ class Replay:
                                  f'an episode in memory needs its file: the nearest valid value is {self.capacity}.')
 
 
+TASK_UPDATES = {'cartpole_balance': 300, 'finger_spin': 300}
+"""C of the tasks that learn more from an episode with more than `UPDATES` (docs/learning.md, preset `cpu`)."""
+UPDATES = 100
+"""C of every other task, as in the paper."""
+
+
 @dataclass(frozen=True)
 class Collector:
     """How episodes are collected (algorithm 1 of the paper)."""
 
     seed_episodes: int = setting(5, least=1)
     """S, episodes of random actions before the first update."""
-    collect_interval: int = setting(100, least=1)
-    """C, updates between two collected episodes."""
+    collect_interval: int | None = setting(100, least=1)
+    """C, updates between two collected episodes. None: the task's own, 100 for most."""
     interval_counts: Literal['each_task', 'all_tasks'] = setting('each_task', then='each_task')
     """With several tasks, collect an episode of each after C updates for each task (released code: 600 for six), or
     after C in all (paper)."""
@@ -228,7 +234,18 @@ class Collector:
 
     def interval(self, tasks: int) -> int:
         """Updates between two episodes of each task, for this number of tasks."""
-        return self.collect_interval * (tasks if self.interval_counts == 'each_task' else 1)
+        return (self.collect_interval or UPDATES) * (tasks if self.interval_counts == 'each_task' else 1)
+
+    def resolve(self, task: str = '') -> 'Collector':
+        """The same settings with `collect_interval` filled in.
+
+        Args:
+            task: name of the task; of several names with commas between them the least number counts.
+        """
+        if self.collect_interval is not None:
+            return self
+        return dataclasses.replace(self, collect_interval=min(TASK_UPDATES.get(name, UPDATES)
+                                                              for name in task.split(',')))
 
 
 @dataclass(frozen=True)
@@ -334,10 +351,13 @@ class Config:
             raise ValueError('planner.terminal_value adds values that the model must learn: set model.value_discount '
                              'too, such as to 0.98.')
 
-    def resolve(self) -> 'Config':
-        """The same settings with every default filled in that depends on other fields.
+    def resolve(self, task: str = '') -> 'Config':
+        """The same settings with every default filled in that depends on other fields, or on the task.
 
         `image_scale` may stay None for vectors and for an environment's own images: it follows from their shape.
+
+        Args:
+            task: as `Collector.resolve` takes it.
         """
         traits = self.model.traits
         objective = self.objective.resolve(traits.kl_scale, traits.free_nats)
@@ -345,5 +365,5 @@ class Config:
             objective = dataclasses.replace(
                 objective, image_scale=objective.observation_scale((self.env.size, self.env.size, 3)))
         return dataclasses.replace(
-            self, objective=objective,
+            self, objective=objective, collector=self.collector.resolve(task),
             evaluation_planner=EvaluationPlanner(**vars(self.evaluation_planner.over(self.planner))))

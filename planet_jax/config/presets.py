@@ -34,7 +34,7 @@ def _cpu() -> Config:
         # Three times the paper's rate, since a run of 100 episodes has 9,500 updates; by then it is the paper's.
         learner=Learner(batch=16, chunk_length=32, learning_rate=3e-3, rate_halves_after=5000),
         # Uniform actions that change at every step hardly move a body. Two cores are kept busy.
-        collector=Collector(random='normal', correlation=None, while_learning=True),
+        collector=Collector(collect_interval=None, random='normal', correlation=None, while_learning=True),
         evaluation=Evaluation(every=20, first=6, growth=2.0, full=400, spacing=0.2),
     )
 

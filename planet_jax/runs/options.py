@@ -73,7 +73,7 @@ class Options:
         from planet_jax.storage.run_files import run_directory
         name, _ = envs.resolve_several(task)
         method = self.method or f'{self.config.model.cell}-{self.preset}'
-        return Run(name, self.preset, seed, self.config), run_directory(self.logdir, name, method, seed)
+        return Run(name, self.preset, seed, self.config.resolve(name)), run_directory(self.logdir, name, method, seed)
 
 
 def parse_seeds(text: str) -> list[int]:

@@ -128,7 +128,7 @@ class Run:
             return self.config.learner.updates_per_call
         if available_devices()[0].platform == 'cpu':
             return 1
-        return max(n for n in range(1, 11) if self.config.collector.collect_interval % n == 0)
+        return max(n for n in range(1, 11) if self.config.collector.interval(1) % n == 0)
 
     def episode_bytes(self, episodes: int) -> int:
         """Bytes of a replay with this many episodes of each task."""

@@ -71,8 +71,9 @@ def test_the_help_tells_what_the_parser_takes(command, monkeypatch, capsys):
 @pytest.mark.parametrize('command', SETTINGS)
 def test_symbols_and_defaults_are_shown(command, printed):
     shown = ' '.join(printed(command, '--help').split())
-    for letters in ('H 16, I 3, J 64, K 10', 'B 16, L 32', 'S 5, C 100', 'Z 30, D 128', 'O 1'):
+    for letters in ('H 16, I 3, J 64, K 10', 'B 16, L 32', 'S 5', 'Z 30, D 128', 'O 1'):
         assert f'[{letters}]' in shown
+    assert '[S 5, C 300]' in ' '.join(printed(command, '--task', 'finger_spin', '--help').split())
     page = printed(command, '--preset', 'planet', '--help', 'planner')
     assert re.search(r'--planner.candidates INT +J, .*\[1000\]', page) and 'preset planet' in page
     everything = printed(command, '--help', 'all')

@@ -16,9 +16,11 @@ TASK = 'toy_point'
 @pytest.fixture
 def begun(tmp_path):
     """Writes config.json of a run of preset cpu that was begun before some fields were there; returns its settings."""
-    def write(method='rssm-cpu', seed=0, task=TASK, **learner):
+    def write(method='rssm-cpu', seed=0, task=TASK, interval=None, **learner):
+        cpu = config.preset('cpu')
         settings = dataclasses.replace(
-            config.preset('cpu'), objective=config.Objective(), learner=config.Learner(batch=16, **learner)).resolve()
+            cpu, objective=config.Objective(), learner=config.Learner(batch=16, **learner),
+            collector=dataclasses.replace(cpu.collector, collect_interval=interval)).resolve(task)
         values = config.to_dict(settings)
         for name in ('image_scale', 'kl_balance'):
             del values['objective'][name]
@@ -39,7 +41,7 @@ def start(tmp_path, *arguments):
 def test_a_run_goes_on_with_the_settings_that_it_was_begun_with(begun, tmp_path, arguments):
     settings = begun()
     name, why, found = start(tmp_path, *arguments)
-    assert (name, found) == ('cpu', settings) and found.objective.kl_balance is None
+    assert (name, found.resolve(TASK)) == ('cpu', settings) and found.objective.kl_balance is None
     assert str(Path(TASK, 'rssm-cpu', '0', 'config.json')) in why and 'some differ from those of the preset' in why
 
 
@@ -58,8 +60,24 @@ def test_runs_of_different_settings_start_from_the_preset(begun, tmp_path):
     assert start(tmp_path, '--preset', 'cpu', '--seeds', '0:2')[2] == config.preset('cpu')
 
 
+def test_tasks_with_updates_of_their_own_go_on_together(begun, tmp_path):
+    """The runs differ in this number alone, which each task finds again."""
+    settings = [begun(task=task) for task in ('finger_spin', 'walker_walk')]
+    found = parsing.starting_point(['--task', 'finger_spin', 'walker_walk', '--logdir', str(tmp_path),
+                                    '--preset', 'cpu'])[2]
+    assert found.collector.collect_interval is None
+    assert [found.resolve('finger_spin'), found.resolve('walker_walk')] == settings
+
+
+def test_updates_that_are_not_the_tasks_own_stay(begun, tmp_path):
+    settings = begun(task='finger_spin', interval=100)
+    found = parsing.starting_point(['--task', 'finger_spin', '--logdir', str(tmp_path), '--preset', 'cpu'])[2]
+    assert found == settings and found.collector.collect_interval == 100
+
+
 def test_what_is_typed_is_still_another_run(begun, tmp_path):
     settings = begun()
     options = parsing.read(Train, ['--task', TASK, '--preset', 'cpu', '--learner.batch', '3'],
                            Train(task=TASK, preset='cpu', config=start(tmp_path)[2]))
-    assert options.config == dataclasses.replace(settings, learner=dataclasses.replace(settings.learner, batch=3))
+    learner = dataclasses.replace(settings.learner, batch=3)
+    assert options.config.resolve(TASK) == dataclasses.replace(settings, learner=learner)

@@ -92,7 +92,8 @@ def run(command: Fit, arguments: Sequence[str], console: Console) -> int:
         pixels = len(data.spec.observation_shape) != 1  # Of several parts one is an image.
         settings = dataclasses.replace(settings, env=dataclasses.replace(
             settings.env, observation='pixels' if pixels else 'state', image='own' if pixels else settings.env.image))
-    of_run = Run(command.task or data_alone.task_name(data.spec), command.preset, command.seed, settings)
+    task = command.task or data_alone.task_name(data.spec)
+    of_run = Run(task, command.preset, command.seed, settings.resolve(task))
     method = command.method or f'fit-{command.preset}'
     directory = run_directory(command.logdir, of_run.task, method, command.seed)
     with Display(console, 1) as display:

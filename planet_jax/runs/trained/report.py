@@ -232,8 +232,8 @@ def _predicted(directory: Path) -> list[Path]:
 def _changed(record: dict[str, Any]) -> list[tuple[str, str, str]]:
     if record['preset'] not in config.PRESETS:
         return []
-    here, there = (config.to_dict(settings.resolve()) for settings in (record['config'],
-                                                                      config.preset(record['preset'])))
+    here, there = (config.to_dict(settings.resolve(record['task'])) for settings in (
+        record['config'], config.preset(record['preset'])))
     return [(f'{group}.{name}', str(value), str(there[group][name])) for group, values in here.items()
             for name, value in values.items() if value != there[group][name]]
 

@@ -46,7 +46,8 @@ def run(command: Doctor, arguments: Sequence[str], console: Console) -> int:
             preset = 'cpu' if available_devices()[0].platform == 'cpu' else 'planet'
         except RuntimeError:  # `check_devices` will say so.
             preset = 'cpu'
-    task = Run(envs.resolve_several(command.task)[0], preset, 0, config.preset(preset).resolve())
+    name = envs.resolve_several(command.task)[0]
+    task = Run(name, preset, 0, config.preset(preset).resolve(name))
     patient = Patient(task, command.logdir, command.quick)
     findings = {}
     with console.status('') as status:

@@ -121,7 +121,7 @@ def _changed(record: dict[str, Any]) -> list[str]:
     """Settings that differ from the preset, with the preset's value."""
     if record['preset'] not in config.PRESETS:
         return [f'preset {record["preset"]} is not known here']
-    here, there = (config.to_dict(settings.resolve()) for settings in (
+    here, there = (config.to_dict(settings.resolve(record['task'])) for settings in (
         record['config'], config.preset(record['preset'])))
     return [f'{group}.{name} {value} (preset: {there[group][name]})' for group, values in here.items()
             for name, value in values.items() if value != there[group][name]]
