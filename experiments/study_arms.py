@@ -98,6 +98,7 @@ def configure(settings: Sequence[str], observation: str) -> Config:
     groups['env']['observation'] = 'pixels' if observation == 'pixels' else 'state'
     # Not in BASE, which existing records list.
     groups['model'] |= {'vector_symlog': False, 'subtract_mean': False, 'first_std': None}
+    groups['learner']['average'] = 0.0
     for setting in (*BASE, *settings):
         name, sign, value = renamed(setting).partition('=')
         group, _, entry = name.partition('.')

@@ -196,7 +196,7 @@ class Replay:
                                  f'an episode in memory needs its file: the nearest valid value is {self.capacity}.')
 
 
-TASK_UPDATES = {'cartpole_balance': 300, 'finger_spin': 300}
+TASK_UPDATES = dict.fromkeys(('ball_in_cup_catch', 'cartpole_balance', 'cup_catch', 'finger_spin'), 300)
 """C of the tasks that learn more from an episode with more than `UPDATES` (docs/learning.md, preset `cpu`)."""
 UPDATES = 100
 """C of every other task, as in the paper."""
