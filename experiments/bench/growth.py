@@ -153,7 +153,7 @@ def main(options: Growth) -> None:
     stored = [measure_replay(config, episodes, meter, repeats) for episodes in options.episodes]
     for name in stored[0]:
         rows += group(name, options.episodes, [of_number[name] for of_number in stored])
-    run, resumed = Run(options.task, options.size, 0, config), []
+    run, resumed = Run(options.task, options.size, 0, config.resolve(options.task)), []
     for episodes in options.episodes:
         with tempfile.TemporaryDirectory() as folder:
             resumed.append(measure_resume(run, episodes, meter, Path(folder) / 'run'))

@@ -118,7 +118,7 @@ def starting_point(arguments: Sequence[str]) -> tuple[str, str, Config]:
     if len(begun) != 1:
         return name, why, preset(name)
     settings = begun.pop()
-    if settings != dataclasses.replace(preset(name).resolve(), collector=preset(name).collector):
+    if settings.resolve(given.task[0]) != preset(name).resolve(given.task[0]):
         why += f'; it goes on with the settings of {there[0]}; some differ from those of the preset'
     return name, why, settings
 

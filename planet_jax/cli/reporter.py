@@ -52,9 +52,10 @@ class Terminal(Reporter):
             # Evaluation has no effect on what is learned, nor has the memory unless it drops episodes.
             asked, kept = config.preset(run.preset).resolve(run.task), run.config.replay.capacity
             same = (kept is None or kept >= opening.episodes) and asked == dataclasses.replace(
-                run.config.resolve(), replay=asked.replay, evaluation=asked.evaluation)
-            other = '' if same else f' with other settings than these, those of preset {run.preset} then'
-            self.note(f'What to expect, from runs of this project{other}: {told}')
+                run.config.resolve(run.task), replay=asked.replay, evaluation=asked.evaluation)
+            # The preset may have changed since the runs.
+            settings = f'{"" if same else "other settings than these, those of "}preset {run.preset} as it was then'
+            self.note(f'What to expect, from runs of this project with {settings}: {told}')
 
     def resumed(self, episodes: int, updates: int, changes: Sequence[str]) -> None:
         self.note(f'Going on after {episodes} episodes and {updates} updates.')

@@ -208,7 +208,7 @@ class Collector:
 
     seed_episodes: int = setting(5, least=1)
     """S, episodes of random actions before the first update."""
-    collect_interval: int | None = setting(100, least=1)
+    collect_interval: int | None = setting(UPDATES, least=1)
     """C, updates between two collected episodes. None: the task's own, 100 for most."""
     interval_counts: Literal['each_task', 'all_tasks'] = setting('each_task', then='each_task')
     """With several tasks, collect an episode of each after C updates for each task (released code: 600 for six), or

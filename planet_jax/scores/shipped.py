@@ -96,12 +96,13 @@ def expectation(found: dict[int, tuple[Evaluation, ...]], minutes: Sequence[int]
     for limit in minutes:
         reached = [[row.mean for row in rows if row.minutes <= limit] for rows in found.values()]
         if all(reached) and all(rows[-1].minutes >= limit for rows in found.values()):
-            parts.append(f'{limit} minutes: about {significant(np.mean([means[-1] for means in reached]))}')
+            parts.append(f'{limit} minutes: about {significant(np.mean([means[-1] for means in reached]), 2)}')
     # A longer run is compared where the shortest one ends.
     episodes = min(rows[-1].episodes for rows in found.values())
     ends = [[row for row in rows if row.episodes <= episodes][-1] for rows in found.values()]
     taken = max(row.minutes for row in ends)
-    mean = significant(np.mean([row.mean for row in ends]))
+    # Two runs say no more than two digits.
+    mean = significant(np.mean([row.mean for row in ends]), 2)
     parts.append(f'{episodes} episodes, in {taken:.0f} minutes: about {mean}')
     cores = sorted({row.cores for row in ends})
     on = ' or '.join({1: 'one core', 2: 'two cores'}.get(number, f'{number} cores') for number in cores)
