@@ -19,17 +19,13 @@ import numpy as np
 import tyro
 
 from experiments import runs
+from planet_jax import config
 from planet_jax.cli.values import REGISTRY
-from planet_jax.config import PRESET_EPISODES
 from planet_jax.scores import shipped, statistics
 from planet_jax.scores.numbers import significant
 
 FLOOR = 0.6
 """Required share of the shipped median's distance from the uniform policy, since seeds and machines differ."""
-
-METHOD = runs.Method('PlaNet, again', 'reproduce')
-"""Method folders are reproduce-PRESET."""
-
 
 @dataclass(frozen=True)
 class Command:
@@ -60,6 +56,14 @@ def table(new: Mapping[int, Mapping[int, float]], old: Mapping[int, Mapping[int,
     return '\n'.join(lines)
 
 
+def options(task: str, preset: str) -> tuple[str, ...]:
+    """The options of a training that give the settings of the shipped runs, where today's preset has others."""
+    found = config.differences(shipped.settings()[task, preset], config.preset(preset).resolve(task))
+    # The replay of a run depends on its machine.
+    return tuple(word for name, (value, _) in found.items() if not name.startswith('replay.')
+                 for word in (f'--{name.replace("_", "-")}', *map(str, value if isinstance(value, list) else [value])))
+
+
 def reproduce(command: Command, logdir: Path) -> int:
     """Trains and compares; returns the exit status.
 
@@ -73,8 +77,10 @@ def reproduce(command: Command, logdir: Path) -> int:
                          f'{", ".join(known) or "none yet"}.')
     old = {seed: {row.episodes: row.mean for row in rows} for seed, rows in found.items()}
     size = 'debug' if command.smoke else command.preset
-    episodes = PRESET_EPISODES['debug'] if command.smoke else min(max(curve) for curve in old.values())
-    sweep = runs.Sweep(METHOD, (command.task,), runs.Options(
+    episodes = config.PRESET_EPISODES['debug'] if command.smoke else min(max(curve) for curve in old.values())
+    # Method folders are reproduce-PRESET.
+    method = runs.Method('PlaNet, again', 'reproduce', () if command.smoke else options(command.task, command.preset))
+    sweep = runs.Sweep(method, (command.task,), runs.Options(
         size, (command.task,), seeds=','.join(map(str, old)), episodes=episodes, logdir=logdir,
         time_limit=command.time_limit))
     if status := runs.run_missing([sweep]):

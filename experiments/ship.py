@@ -1,14 +1,14 @@
-"""Ships finished runs: copies their score files to the results, and their curves into the package.
+"""Ships finished runs: copies their score files to the results, and their curves and settings into the package.
 
     python -m experiments.ship --runs logs/walker_walk/rssm-cpu/0 logs/walker_walk/rssm-cpu/1 --cores 2
 
-The display of a training and `experiments.reproduce` read these curves.
+The display of a training and `experiments.reproduce` read them.
 """
 
 import json
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,12 +16,14 @@ import numpy as np
 import tyro
 
 from planet_jax.cli.values import REGISTRY
+from planet_jax.config import Config
 from planet_jax.runs.training.clock import phases
 from planet_jax.scores import shipped
 from planet_jax.storage import files, run_files
 
 RESULTS = Path(__file__).parent / 'results'
 CURVES = Path(shipped.__file__).parent / shipped.FILE
+SETTINGS = Path(shipped.__file__).parent / shipped.SETTINGS
 FILES = 'config.json', 'evaluations.jsonl', 'metrics.jsonl', 'scores.csv'
 """Files of a run folder that are kept."""
 
@@ -56,22 +58,54 @@ def evaluations(directory: Path, cores: int) -> list[shipped.Evaluation]:
     return found
 
 
+def ship(runs: Sequence[Path], cores: int, curves: Sequence[shipped.Evaluation],
+         settings: Mapping[tuple[str, str], Config]) -> tuple[list[shipped.Evaluation], dict[tuple[str, str], Config]]:
+    """The curves and settings with those of more runs, which replace earlier ones of the same task, preset and seed.
+
+    Args:
+        runs: run folders.
+        cores: that each run had.
+        curves: shipped before.
+        settings: of the runs shipped before.
+
+    Raises:
+        FolderError: a folder is no run folder.
+        ValueError: a run has no evaluation, or other settings than the other runs of its task and preset.
+    """
+    kept, found = list(curves), dict(settings)
+    added = {directory: evaluations(directory, cores) for directory in runs}
+    new = {(rows[0].task, rows[0].preset, rows[0].seed) for rows in added.values()}
+    kept = [row for row in kept if (row.task, row.preset, row.seed) not in new]
+    for key in {key[:2] for key in new} - {(row.task, row.preset) for row in kept}:
+        found.pop(key, None)  # Every seed is new, so the settings may be.
+    for directory, rows in added.items():
+        task, preset = rows[0].task, rows[0].preset
+        own = run_files.read_config(directory)['config'].resolve(task)
+        if others := shipped.effective_differences(own, found.setdefault((task, preset), own), rows[-1].episodes):
+            told = ', '.join(f'{name} {here}, not {there}' for name, (here, there) in others.items())
+            raise ValueError(f'{directory} has other settings than other runs of {task} ({told}): ship all seeds of '
+                             f'a task in one command, with the same settings.')
+        kept += rows
+    return kept, found
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Ships runs; returns the exit status."""
     command = tyro.cli(Command, args=arguments, prog='python -m experiments.ship', description=__doc__,
                        registry=REGISTRY)
     try:
-        kept = list(shipped.parse(files.read_text(CURVES)))
+        curves, settings = ship(command.runs, command.cores, shipped.parse(files.read_text(CURVES)),
+                                shipped.parse_settings(files.read_text(SETTINGS)))
         for directory in command.runs:
-            found = evaluations(directory, command.cores)
-            of = found[0].task, found[0].preset, found[0].seed
-            kept = [row for row in kept if (row.task, row.preset, row.seed) != of] + found
-            target = RESULTS / found[0].task / command.method / str(found[0].seed)
-            target.mkdir(parents=True, exist_ok=True)
-            for name in FILES:
-                shutil.copyfile(directory / name, target / name)
-            print(json.dumps({'task': of[0], 'seed': of[2], 'episodes': found[-1].episodes, 'return': found[-1].mean}))
-        files.write_text(CURVES, shipped.write(kept))
+            last = evaluations(directory, command.cores)[-1]
+            target = RESULTS / last.task / command.method / str(last.seed)
+            if target.resolve() != directory.resolve():
+                target.mkdir(parents=True, exist_ok=True)
+                for name in FILES:
+                    shutil.copyfile(directory / name, target / name)
+            print(json.dumps({'task': last.task, 'seed': last.seed, 'episodes': last.episodes, 'return': last.mean}))
+        files.write_text(CURVES, shipped.write(curves))
+        files.write_text(SETTINGS, shipped.write_settings(settings))
     except (ValueError, OSError) as error:
         print(error, file=sys.stderr)
         return 2

@@ -1,19 +1,21 @@
 """The words of a training on the terminal."""
 
-import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from rich.console import Console
 
-from planet_jax import config
 from planet_jax.cli.progress import Display
 from planet_jax.runs.duration import duration
 from planet_jax.runs.training.reporter import Opening, Reporter, TimeLeft, Work
 from planet_jax.scores import published, shipped
 from planet_jax.scores.numbers import significant
+
+SETTINGS_TOLD = 4
+"""Most settings that the line about the scores to expect names."""
 
 
 class Terminal(Reporter):
@@ -49,13 +51,9 @@ class Terminal(Reporter):
                          for (task, repeat), steps in zip(run.action_repeats.items(), run.task_steps))
         self.note(f'{opening.episodes} episodes of {each}, in {", ".join(map(str, opening.directories))}')
         if told := shipped.expectation(shipped.curves(run.task, run.preset)):
-            # Evaluation has no effect on what is learned, nor has the memory unless it drops episodes.
-            asked, kept = config.preset(run.preset).resolve(run.task), run.config.replay.capacity
-            same = (kept is None or kept >= opening.episodes) and asked == dataclasses.replace(
-                run.config.resolve(run.task), replay=asked.replay, evaluation=asked.evaluation)
-            # The preset may have changed since the runs.
-            settings = f'{"" if same else "other settings than these, those of "}preset {run.preset} as it was then'
-            self.note(f'What to expect, from runs of this project with {settings}: {told}')
+            others = shipped.effective_differences(shipped.settings()[run.task, run.preset],
+                                                   run.config.resolve(run.task), opening.episodes)
+            self.note(f'What to expect, from runs of this project with {_settings(others)}: {told}')
 
     def resumed(self, episodes: int, updates: int, changes: Sequence[str]) -> None:
         self.note(f'Going on after {episodes} episodes and {updates} updates.')
@@ -148,6 +146,15 @@ class Terminal(Reporter):
         else:
             told = ', '.join(f'{significant(value)} {task}' for task, value in zip(self._tasks, returns.mean(0)))
         return told + f' (mean of {self._seeds} seeds)' * (self._seeds > 1)
+
+
+def _settings(others: Mapping[str, tuple[Any, Any]]) -> str:
+    """Whether the runs with known scores have other settings, and which."""
+    if not others:
+        return 'these settings'
+    named = [f'{name} {value}' for name, (value, _) in others.items()]
+    more = f' and {len(named) - SETTINGS_TOLD} more' if len(named) > SETTINGS_TOLD else ''
+    return f'other settings ({", ".join(named[:SETTINGS_TOLD])}{more})'
 
 
 def _left(left: TimeLeft) -> str:

@@ -15,8 +15,8 @@ from planet_jax.config.groups import (
 from planet_jax.config.model import Model
 from planet_jax.config.planner import EvaluationPlanner, Planner
 from planet_jax.config.presets import PRESET_EPISODES, PRESETS, preset
-from planet_jax.config.saved import from_dict, to_dict
+from planet_jax.config.saved import differences, from_dict, to_dict
 
 __all__ = [
     'CELLS', 'PRESETS', 'PRESET_EPISODES', 'Collector', 'Config', 'Env', 'Evaluation', 'EvaluationPlanner', 'Learner',
-    'Model', 'Objective', 'Planner', 'Replay', 'Spec', 'fit', 'from_dict', 'preset', 'to_dict']
+    'Model', 'Objective', 'Planner', 'Replay', 'Spec', 'differences', 'fit', 'from_dict', 'preset', 'to_dict']

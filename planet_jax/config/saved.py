@@ -21,6 +21,13 @@ def to_dict(config: Config) -> dict[str, dict[str, Any]]:
             for group, values in groups.items()}
 
 
+def differences(here: Config, there: Config) -> dict[str, tuple[Any, Any]]:
+    """The settings that differ, as group.field, with the values of both as plain values for JSON."""
+    one, other = to_dict(here), to_dict(there)
+    return {f'{group}.{name}': (value, other[group][name]) for group, values in one.items()
+            for name, value in values.items() if value != other[group][name]}
+
+
 def renamed(setting: str) -> str:
     """Today's name of a setting.
 

@@ -4,16 +4,20 @@ import csv
 import functools
 import importlib.resources
 import io
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from planet_jax.config import Config, differences, from_dict, to_dict
 from planet_jax.scores.numbers import significant
 
 FILE = 'shipped.csv'
-"""The file beside this module; `experiments/ship.py` writes it."""
+"""The curves, in a file beside this module; `experiments/ship.py` writes it."""
+SETTINGS = 'shipped.jsonl'
+"""The settings of the runs of each task and preset, in a file beside this module; `experiments/ship.py` writes it."""
 NUMBERS = {1: 'one run', 2: 'two runs', 3: 'three runs', 4: 'four runs', 5: 'five runs'}
 
 
@@ -77,6 +81,42 @@ def curves(task: str, preset: str) -> dict[int, tuple[Evaluation, ...]]:
         if (row.task, row.preset) == (task, preset):
             found.setdefault(row.seed, []).append(row)
     return {seed: tuple(rows) for seed, rows in found.items()}
+
+
+@functools.cache
+def settings() -> dict[tuple[str, str], Config]:
+    """The settings of the shipped runs, by task and preset."""
+    return parse_settings((importlib.resources.files(__package__) / SETTINGS).read_text(encoding='utf-8'))
+
+
+def parse_settings(text: str) -> dict[tuple[str, str], Config]:
+    """The settings in a file like `SETTINGS`, by task and preset."""
+    lines = map(json.loads, text.splitlines())
+    return {(line['task'], line['preset']): from_dict(line['config']) for line in lines}
+
+
+def write_settings(kept: Mapping[tuple[str, str], Config]) -> str:
+    """A file like `SETTINGS`, sorted by task and preset."""
+    return ''.join(json.dumps({'task': task, 'preset': preset, 'config': to_dict(found)}) + '\n'
+                   for (task, preset), found in sorted(kept.items(), key=lambda entry: entry[0]))
+
+
+def effective_differences(first: Config, second: Config, episodes: int) -> dict[str, tuple[Any, Any]]:
+    """The settings by which the scores of two runs differ, as `config.differences` names them.
+
+    The schedule of evaluations has no effect on what is learned, nor has the replay, unless it drops episodes.
+
+    Args:
+        first: settings of a run, resolved.
+        second: settings of another, resolved.
+        episodes: of data.
+    """
+    found = {name: values for name, values in differences(first, second).items()
+             if name.partition('.')[0] not in ('evaluation', 'replay')}
+    kept = first.replay.capacity, second.replay.capacity
+    if any(capacity is not None and capacity < episodes for capacity in kept) and kept[0] != kept[1]:
+        found['replay.capacity'] = kept
+    return found
 
 
 def expectation(found: dict[int, tuple[Evaluation, ...]], minutes: Sequence[int] = (30, 60)) -> str | None:

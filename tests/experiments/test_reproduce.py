@@ -1,10 +1,14 @@
 """The comparison of a reproduction with the shipped curves; trainings are replaced by score files."""
 
+import dataclasses
 import json
 
 import pytest
 
 from experiments import reproduce, runs
+from planet_jax import config
+from planet_jax.cli import parsing
+from planet_jax.cli.commands.train import Train
 from planet_jax.scores import shipped
 from planet_jax.scores.shipped import Evaluation
 
@@ -35,6 +39,9 @@ def trainings(monkeypatch):
 
     monkeypatch.setattr(runs, 'run', run)
     monkeypatch.setattr(shipped, 'curves', lambda task, preset: SHIPPED if task == 'walker_walk' else {})
+    cpu = config.preset('cpu').resolve('walker_walk')
+    noisy = dataclasses.replace(cpu, collector=dataclasses.replace(cpu.collector, noise=0.7))
+    monkeypatch.setattr(shipped, 'settings', lambda: {('walker_walk', 'cpu'): noisy})
     return commands, last
 
 
@@ -47,6 +54,7 @@ def test_a_score_like_the_shipped_one_is_a_reproduction(trainings, tmp_path, cap
     assert call(tmp_path) == 0
     assert [command[command.index(name) + 1] for command in commands for name in ('--seeds', '--episodes')] == [
         '0,1', '100']
+    assert commands[0][-2:] == ['--collector.noise', '0.7']
     printed = capsys.readouterr().out
     assert '| 100 | 400 (380 to 420, 2 seeds) | 400 (400 to 400, 2 seeds) |' in printed
     assert 'reproduced' in printed
@@ -63,7 +71,7 @@ def test_a_training_that_was_stopped_is_told_and_not_compared(trainings, tmp_pat
     commands, last = trainings
     last['episodes'] = 60
     assert call(tmp_path, '--time-limit', '5') == 1
-    assert commands[0][-2:] == ['--time-limit', '5.0']
+    assert commands[0][-4:-2] == ['--time-limit', '5.0']
     assert 'Not every seed has 100 episodes' in capsys.readouterr().err
     last['status'] = 3
     assert call(tmp_path) == 3
@@ -79,3 +87,14 @@ def test_smoke_trains_at_debug_size_elsewhere(trainings, tmp_path, capsys):
     assert call(tmp_path, '--smoke') == 0
     assert all('debug' in command and str(tmp_path) not in command for command in commands)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize('shipped_preset', ['planet', 'paper', 'debug', 'cpu'])
+def test_the_options_give_the_shipped_settings(monkeypatch, shipped_preset):
+    wanted = config.preset(shipped_preset).resolve('walker_walk')
+    monkeypatch.setattr(shipped, 'settings', lambda: {('walker_walk', 'cpu'): wanted})
+    options = reproduce.options('walker_walk', 'cpu')
+    assert bool(options) == (shipped_preset != 'cpu')
+    command = parsing.read(Train, ['--task', 'walker_walk', *options],
+                           Train(task='walker_walk', preset='cpu', config=config.preset('cpu')))
+    assert command.config.resolve('walker_walk') == wanted

@@ -1,5 +1,8 @@
 """The curves of shipped runs, and the sentence about them."""
 
+import dataclasses
+
+from planet_jax import config
 from planet_jax.scores import shipped
 from planet_jax.scores.shipped import Evaluation
 
@@ -33,3 +36,21 @@ def test_minutes_that_a_run_had_not_reached_are_not_told():
 def test_runs_are_compared_where_the_shortest_ends():
     found = {0: (row(0, 100, 16.0, 180.0), row(0, 240, 41.0, 270.0)), 1: (row(1, 100, 19.0, 160.0),)}
     assert shipped.expectation(found) == '100 episodes, in 19 minutes: about 170 (two runs, each on one core).'
+
+
+def test_settings_are_read_as_they_were_written():
+    settings = {(task, 'cpu'): config.preset('cpu').resolve(task) for task in ('walker_walk', 'finger_spin')}
+    assert shipped.parse_settings(shipped.write_settings(settings)) == settings
+
+
+def test_every_shipped_curve_has_its_settings():
+    assert set(shipped.settings()) == {(row.task, row.preset) for row in shipped.evaluations()}
+
+
+def test_settings_without_an_effect_on_scores_are_no_difference():
+    cpu = config.preset('cpu').resolve('walker_walk')
+    other = dataclasses.replace(cpu, evaluation=config.Evaluation(), replay=config.Replay(100, 'host'))
+    assert shipped.effective_differences(cpu, other, 100) == {}
+    assert shipped.effective_differences(cpu, other, 101) == {'replay.capacity': (None, 100)}
+    noisy = dataclasses.replace(cpu, collector=dataclasses.replace(cpu.collector, noise=0.7))
+    assert shipped.effective_differences(noisy, other, 100) == {'collector.noise': (0.7, cpu.collector.noise)}

@@ -232,10 +232,9 @@ def _predicted(directory: Path) -> list[Path]:
 def _changed(record: dict[str, Any]) -> list[tuple[str, str, str]]:
     if record['preset'] not in config.PRESETS:
         return []
-    here, there = (config.to_dict(settings.resolve(record['task'])) for settings in (
-        record['config'], config.preset(record['preset'])))
-    return [(f'{group}.{name}', str(value), str(there[group][name])) for group, values in here.items()
-            for name, value in values.items() if value != there[group][name]]
+    task = record['task']
+    found = config.differences(record['config'].resolve(task), config.preset(record['preset']).resolve(task))
+    return [(name, str(here), str(there)) for name, (here, there) in found.items()]
 
 
 def _made(run: summary.Summary) -> list[tuple[str, str]]:

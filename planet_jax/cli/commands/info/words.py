@@ -121,10 +121,9 @@ def _changed(record: dict[str, Any]) -> list[str]:
     """Settings that differ from the preset, with the preset's value."""
     if record['preset'] not in config.PRESETS:
         return [f'preset {record["preset"]} is not known here']
-    here, there = (config.to_dict(settings.resolve(record['task'])) for settings in (
-        record['config'], config.preset(record['preset'])))
-    return [f'{group}.{name} {value} (preset: {there[group][name]})' for group, values in here.items()
-            for name, value in values.items() if value != there[group][name]]
+    task = record['task']
+    found = config.differences(record['config'].resolve(task), config.preset(record['preset']).resolve(task))
+    return [f'{name} {here} (preset: {there})' for name, (here, there) in found.items()]
 
 
 def _means(run: scores.Scores, agent: str) -> list[tuple[int | None, float]]:
