@@ -205,7 +205,8 @@ def exploration(settings: config.Collector, choices: Sequence[int] = ()) -> Expl
     """
     if choices:
         return replace_choices(settings.random_share, choices) if settings.random_share else None
-    return add_noise(settings.noise, settings.correlation) if settings.noise else None
+    noise = settings.resolve().noise
+    return add_noise(noise, settings.correlation) if noise else None
 
 
 def make_act(model: WorldModel, plan: Plan, explore: Explore | None = None, index: int = 0) -> Act:

@@ -430,20 +430,27 @@ def test_cpu_is_smaller_and_whole():
     assert (cpu.evaluation.every, cpu.evaluation.first, cpu.evaluation.episodes) == (20, 6, 10)
 
 
-@pytest.mark.parametrize(('task', 'expected'), [
-    ('finger_spin', 300), ('cartpole_balance', 300), ('walker_walk', 100), ('all', 100), ('', 100),
-    ('finger_spin,walker_walk', 100), ('finger_spin,cartpole_balance', 300), ('gymnasium:Pendulum-v1', 100)])
-def test_cpu_leaves_the_updates_between_episodes_to_the_task(task, expected):
+@pytest.mark.parametrize(('task', 'updates', 'noise'), [
+    ('finger_spin', 300, 0.1), ('cartpole_balance', 300, 0.1), ('cup_catch', 300, 0.3), ('reacher_easy', 100, 0.1),
+    ('walker_walk', 100, 0.1), ('all', 100, 0.1), ('', 100, 0.1), ('finger_spin,walker_walk', 100, 0.1),
+    ('finger_spin,cup_catch', 300, 0.1), ('cup_catch,ball_in_cup_catch', 300, 0.3),
+    ('gymnasium:Pendulum-v1', 100, 0.1)])
+def test_cpu_leaves_updates_between_episodes_and_noise_to_the_task(task, updates, noise):
     cpu = config.preset('cpu')
-    assert cpu.collector.collect_interval is None
-    assert cpu.resolve(task).collector.collect_interval == expected
-    assert dataclasses.replace(cpu.collector, collect_interval=7).resolve(task).collect_interval == 7
-    assert config.preset('planet').resolve(task).collector.collect_interval == 100
+    assert (cpu.collector.collect_interval, cpu.collector.noise) == (None, None)
+    found = cpu.resolve(task).collector
+    assert (found.collect_interval, found.noise) == (updates, noise)
+    found = dataclasses.replace(cpu.collector, noise=0.7).resolve(task)
+    assert (found.collect_interval, found.noise) == (updates, 0.7)
+    found = dataclasses.replace(cpu.collector, collect_interval=7).resolve(task)
+    assert (found.collect_interval, found.noise) == (7, noise)
+    found = config.preset('planet').resolve(task).collector
+    assert (found.collect_interval, found.noise) == (100, 0.3)
 
 
-def test_tasks_with_updates_of_their_own_exist():
+def test_tasks_with_settings_of_their_own_exist():
     from planet_jax import envs
-    assert all(envs.resolve(name).name == name for name in config.groups.TASK_UPDATES)
+    assert all(envs.resolve(name).name == name for _, others in config.groups.TASK_OWN.values() for name in others)
 
 
 def test_debug_learns_twice_and_evaluates_planned_episodes():

@@ -12,6 +12,7 @@ from rich.console import Console
 from planet_jax.cli import values
 from planet_jax.cli.options import HasSettings
 from planet_jax.config import PRESETS, Config, preset, saved
+from planet_jax.config.groups import TASK_OWN
 from planet_jax.runs.options import parse_seeds
 
 T = TypeVar('T')
@@ -124,11 +125,13 @@ def starting_point(arguments: Sequence[str]) -> tuple[str, str, Config]:
 
 
 def _left_to_task(record: dict[str, Any]) -> Config:
-    """The settings of a run, without the number of updates if it is the task's own: other tasks have others."""
-    settings, begun = record['config'], preset(record['preset']).collector
-    own = dataclasses.replace(settings.collector, collect_interval=begun.collect_interval)
-    same = own.resolve(record['task']) == settings.collector
-    return dataclasses.replace(settings, collector=own) if same else settings
+    """The settings of a run, without those of the collector that are the task's own: other tasks have others."""
+    collector, begun = record['config'].collector, preset(record['preset']).collector
+    for name in TASK_OWN:
+        left = dataclasses.replace(collector, **{name: getattr(begun, name)})
+        if left.resolve(record['task']) == collector.resolve(record['task']):
+            collector = left
+    return dataclasses.replace(record['config'], collector=collector)
 
 
 def _found_preset(given: argparse.Namespace) -> tuple[str, str]:

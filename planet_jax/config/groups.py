@@ -196,10 +196,13 @@ class Replay:
                                  f'an episode in memory needs its file: the nearest valid value is {self.capacity}.')
 
 
-TASK_UPDATES = dict.fromkeys(('ball_in_cup_catch', 'cartpole_balance', 'cup_catch', 'finger_spin'), 300)
-"""C of the tasks that learn more from an episode with more than `UPDATES` (docs/learning.md, preset `cpu`)."""
-UPDATES = 100
-"""C of every other task, as in the paper."""
+TASK_OWN: dict[str, tuple[Any, dict[str, Any]]] = {
+    'collect_interval': (100, {
+        'ball_in_cup_catch': 300, 'cartpole_balance': 300, 'cup_catch': 300, 'finger_spin': 300}),
+    'noise': (0.1, {'ball_in_cup_catch': 0.3, 'cup_catch': 0.3}),
+}
+"""Settings of the collector that None leaves to the task: the value for most tasks, and those of others
+(docs/learning.md)."""
 
 
 @dataclass(frozen=True)
@@ -208,15 +211,16 @@ class Collector:
 
     seed_episodes: int = setting(5, least=1)
     """S, episodes of random actions before the first update."""
-    collect_interval: int | None = setting(UPDATES, least=1)
+    collect_interval: int | None = setting(100, least=1)
     """C, updates between two collected episodes. None: the task's own, 100 for most."""
     interval_counts: Literal['each_task', 'all_tasks'] = setting('each_task', then='each_task')
     """With several tasks, collect an episode of each after C updates for each task (released code: 600 for six), or
     after C in all (paper)."""
     agent: Literal['planet', 'random'] = setting('planet', then='planet')
     """The collecting agent after the seed episodes: the planner with noise, or random actions (figure 5)."""
-    noise: float = setting(0.3, least=0)
-    """Standard deviation of the Gaussian noise added to planned actions that are real numbers."""
+    noise: float | None = setting(0.3, least=0)
+    """Standard deviation of the Gaussian noise added to planned actions that are real numbers. None: the task's own,
+    0.1 for most."""
     random: Literal['uniform', 'normal'] = setting('uniform', then='uniform')
     """Random actions: uniform in their bounds (paper), or Normal(0, 1) clipped to them (released code). Choices are
     always uniform."""
@@ -234,18 +238,19 @@ class Collector:
 
     def interval(self, tasks: int) -> int:
         """Updates between two episodes of each task, for this number of tasks."""
-        return (self.collect_interval or UPDATES) * (tasks if self.interval_counts == 'each_task' else 1)
+        updates: Any = self.resolve().collect_interval
+        return updates * (tasks if self.interval_counts == 'each_task' else 1)
 
     def resolve(self, task: str = '') -> 'Collector':
-        """The same settings with `collect_interval` filled in.
+        """The same settings with `collect_interval` and `noise` filled in.
 
         Args:
-            task: name of the task; of several names with commas between them the least number counts.
+            task: name of the task; of several names with commas between them the least value counts.
         """
-        if self.collect_interval is not None:
-            return self
-        return dataclasses.replace(self, collect_interval=min(TASK_UPDATES.get(name, UPDATES)
-                                                              for name in task.split(',')))
+        filled: dict[str, Any] = {
+            name: min(others.get(one, usual) for one in task.split(','))
+            for name, (usual, others) in TASK_OWN.items() if getattr(self, name) is None}
+        return dataclasses.replace(self, **filled) if filled else self
 
 
 @dataclass(frozen=True)

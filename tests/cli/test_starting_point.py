@@ -60,19 +60,19 @@ def test_runs_of_different_settings_start_from_the_preset(begun, tmp_path):
     assert start(tmp_path, '--preset', 'cpu', '--seeds', '0:2')[2] == config.preset('cpu')
 
 
-def test_tasks_with_updates_of_their_own_go_on_together(begun, tmp_path):
-    """The runs differ in this number alone, which each task finds again."""
-    settings = [begun(task=task) for task in ('finger_spin', 'walker_walk')]
-    found = parsing.starting_point(['--task', 'finger_spin', 'walker_walk', '--logdir', str(tmp_path),
-                                    '--preset', 'cpu'])[2]
-    assert found.collector.collect_interval is None
-    assert [found.resolve('finger_spin'), found.resolve('walker_walk')] == settings
+def test_tasks_with_settings_of_their_own_go_on_together(begun, tmp_path):
+    """The runs differ in these numbers alone, which each task finds again."""
+    tasks = 'finger_spin', 'walker_walk', 'cup_catch'
+    settings = [begun(task=task) for task in tasks]
+    found = parsing.starting_point(['--task', *tasks, '--logdir', str(tmp_path), '--preset', 'cpu'])[2]
+    assert (found.collector.collect_interval, found.collector.noise) == (None, None)
+    assert [found.resolve(task) for task in tasks] == settings
 
 
 def test_updates_that_are_not_the_tasks_own_stay(begun, tmp_path):
     settings = begun(task='finger_spin', interval=100)
     found = parsing.starting_point(['--task', 'finger_spin', '--logdir', str(tmp_path), '--preset', 'cpu'])[2]
-    assert found == settings and found.collector.collect_interval == 100
+    assert found.resolve('finger_spin') == settings and found.collector.collect_interval == 100
 
 
 def test_what_is_typed_is_still_another_run(begun, tmp_path):
