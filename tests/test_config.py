@@ -430,22 +430,24 @@ def test_cpu_is_smaller_and_whole():
     assert (cpu.evaluation.every, cpu.evaluation.first, cpu.evaluation.episodes) == (20, 6, 10)
 
 
-@pytest.mark.parametrize(('task', 'updates', 'noise'), [
-    ('finger_spin', 300, 0.1), ('cartpole_balance', 300, 0.1), ('cup_catch', 300, 0.3), ('reacher_easy', 100, 0.1),
-    ('walker_walk', 100, 0.1), ('all', 100, 0.1), ('', 100, 0.1), ('finger_spin,walker_walk', 100, 0.1),
-    ('finger_spin,cup_catch', 300, 0.1), ('cup_catch,ball_in_cup_catch', 300, 0.3),
-    ('gymnasium:Pendulum-v1', 100, 0.1)])
-def test_cpu_leaves_updates_between_episodes_and_noise_to_the_task(task, updates, noise):
+@pytest.mark.parametrize(('task', 'updates', 'noise', 'shift'), [
+    ('finger_spin', 300, 0.1, 0), ('cartpole_balance', 300, 0.1, 0), ('cup_catch', 300, 0.3, 0),
+    ('reacher_easy', 100, 0.1, 2), ('walker_walk', 100, 0.1, 0), ('all', 100, 0.1, 0), ('', 100, 0.1, 0),
+    ('finger_spin,walker_walk', 100, 0.1, 0), ('finger_spin,cup_catch', 300, 0.1, 0),
+    ('cup_catch,ball_in_cup_catch', 300, 0.3, 0), ('reacher_easy,cup_catch', 100, 0.1, 0),
+    ('gymnasium:Pendulum-v1', 100, 0.1, 0)])
+def test_cpu_leaves_some_settings_to_the_task(task, updates, noise, shift):
+    def values(settings):
+        return settings.collector.collect_interval, settings.collector.noise, settings.learner.image_shift
+
     cpu = config.preset('cpu')
-    assert (cpu.collector.collect_interval, cpu.collector.noise) == (None, None)
-    found = cpu.resolve(task).collector
-    assert (found.collect_interval, found.noise) == (updates, noise)
-    found = dataclasses.replace(cpu.collector, noise=0.7).resolve(task)
-    assert (found.collect_interval, found.noise) == (updates, 0.7)
-    found = dataclasses.replace(cpu.collector, collect_interval=7).resolve(task)
-    assert (found.collect_interval, found.noise) == (7, noise)
-    found = config.preset('planet').resolve(task).collector
-    assert (found.collect_interval, found.noise) == (100, 0.3)
+    assert values(cpu) == (None, None, None)
+    assert values(cpu.resolve(task)) == (updates, noise, shift)
+    given = dataclasses.replace(cpu, collector=dataclasses.replace(cpu.collector, noise=0.7))
+    assert values(given.resolve(task)) == (updates, 0.7, shift)
+    given = dataclasses.replace(cpu, learner=dataclasses.replace(cpu.learner, image_shift=1))
+    assert values(given.resolve(task)) == (updates, noise, 1)
+    assert values(config.preset('planet').resolve(task)) == (100, 0.3, 0)
 
 
 def test_tasks_with_settings_of_their_own_exist():

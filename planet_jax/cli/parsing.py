@@ -101,7 +101,8 @@ def starting_point(arguments: Sequence[str]) -> tuple[str, str, Config]:
         name = given.preset if given.preset in PRESETS else 'cpu'
         settings = preset(name)
         if given.task:
-            settings = dataclasses.replace(settings, collector=settings.collector.resolve(given.task[0]))
+            settings = dataclasses.replace(settings, learner=settings.learner.resolve(given.task[0]),
+                                           collector=settings.collector.resolve(given.task[0]))
         return name, 'unused', settings
     if given.preset not in (None, *PRESETS):
         return unused
@@ -125,13 +126,16 @@ def starting_point(arguments: Sequence[str]) -> tuple[str, str, Config]:
 
 
 def _left_to_task(record: dict[str, Any]) -> Config:
-    """The settings of a run, without those of the collector that are the task's own: other tasks have others."""
-    collector, begun = record['config'].collector, preset(record['preset']).collector
+    """The settings of a run, without those that are the task's own: other tasks have others."""
+    settings, begun, task = record['config'], preset(record['preset']), record['task']
     for name in TASK_OWN:
-        left = dataclasses.replace(collector, **{name: getattr(begun, name)})
-        if left.resolve(record['task']) == collector.resolve(record['task']):
-            collector = left
-    return dataclasses.replace(record['config'], collector=collector)
+        group, _, field = name.partition('.')
+        value = getattr(getattr(begun, group), field)
+        left = dataclasses.replace(settings, **{
+            group: dataclasses.replace(getattr(settings, group), **{field: value})})
+        if left.resolve(task) == settings.resolve(task):
+            settings = left
+    return settings
 
 
 def _found_preset(given: argparse.Namespace) -> tuple[str, str]:

@@ -139,6 +139,25 @@ class Objective:
         return (12288 if len(shape) == 3 else 1000) / math.prod(shape)
 
 
+TASK_OWN: dict[str, tuple[Any, dict[str, Any]]] = {
+    'collector.collect_interval': (100, {
+        'ball_in_cup_catch': 300, 'cartpole_balance': 300, 'cup_catch': 300, 'finger_spin': 300}),
+    'collector.noise': (0.1, {'ball_in_cup_catch': 0.3, 'cup_catch': 0.3}),
+    'learner.image_shift': (0, {'reacher_easy': 2}),
+}
+"""Settings that None leaves to the task: the value for most tasks, and those of others (docs/learning.md)."""
+
+
+def _with_task_own(group: str, settings: Any, task: str) -> Any:
+    """Settings of a group with those filled in that are left to the task; of several tasks the least value counts."""
+    filled = {}
+    for name, (usual, others) in TASK_OWN.items():
+        of, _, field = name.partition('.')
+        if of == group and getattr(settings, field) is None:
+            filled[field] = min(others.get(one, usual) for one in task.split(','))
+    return dataclasses.replace(settings, **filled) if filled else settings
+
+
 @dataclass(frozen=True)
 class Learner:
     """Gradient descent on chunks of episodes."""
@@ -157,9 +176,9 @@ class Learner:
     """Add epsilon before the bias correction, as TensorFlow does."""
     clip_norm: float = setting(1000.0, above=0)
     """Global norm at which the gradient is clipped."""
-    image_shift: int = setting(0, then=0, least=0)
+    image_shift: int | None = setting(0, then=0, least=0)
     """Largest random shift of a chunk's images, in pixels (DrQ); it makes a few episodes harder to memorise. 0 switches
-    it off."""
+    it off. None: the task's own, 0 for most."""
     average: float = setting(0.0, then=0.0, least=0, below=1)
     """Decay of a moving average of the parameters, over about the last 1 / (1 - average) updates. The average filters
     and plans; the newest parameters learn. 0 switches it off."""
@@ -171,6 +190,14 @@ class Learner:
 
     def __post_init__(self):
         check('learner', self)
+
+    def resolve(self, task: str = '') -> 'Learner':
+        """The same settings with `image_shift` filled in.
+
+        Args:
+            task: name of the task; of several names with commas between them the least value counts.
+        """
+        return _with_task_own('learner', self, task)
 
 
 @dataclass(frozen=True)
@@ -194,15 +221,6 @@ class Replay:
             if self.keep_files < self.capacity:
                 raise ValueError(f'replay.keep_files is {self.keep_files} and replay.capacity is {self.capacity}, but '
                                  f'an episode in memory needs its file: the nearest valid value is {self.capacity}.')
-
-
-TASK_OWN: dict[str, tuple[Any, dict[str, Any]]] = {
-    'collect_interval': (100, {
-        'ball_in_cup_catch': 300, 'cartpole_balance': 300, 'cup_catch': 300, 'finger_spin': 300}),
-    'noise': (0.1, {'ball_in_cup_catch': 0.3, 'cup_catch': 0.3}),
-}
-"""Settings of the collector that None leaves to the task: the value for most tasks, and those of others
-(docs/learning.md)."""
 
 
 @dataclass(frozen=True)
@@ -247,10 +265,7 @@ class Collector:
         Args:
             task: name of the task; of several names with commas between them the least value counts.
         """
-        filled: dict[str, Any] = {
-            name: min(others.get(one, usual) for one in task.split(','))
-            for name, (usual, others) in TASK_OWN.items() if getattr(self, name) is None}
-        return dataclasses.replace(self, **filled) if filled else self
+        return _with_task_own('collector', self, task)
 
 
 @dataclass(frozen=True)
@@ -370,5 +385,5 @@ class Config:
             objective = dataclasses.replace(
                 objective, image_scale=objective.observation_scale((self.env.size, self.env.size, 3)))
         return dataclasses.replace(
-            self, objective=objective, collector=self.collector.resolve(task),
+            self, objective=objective, learner=self.learner.resolve(task), collector=self.collector.resolve(task),
             evaluation_planner=EvaluationPlanner(**vars(self.evaluation_planner.over(self.planner))))

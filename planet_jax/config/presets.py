@@ -32,7 +32,8 @@ def _cpu() -> Config:
         # About the model steps of 12 ahead with 100 candidates, and on cartpole a fifth more return.
         planner=Planner(horizon=16, iterations=3, candidates=64, elites=10, method='icem', rollout='mean'),
         # Three times the paper's rate, since a run of 100 episodes has 9,500 updates; by then it is the paper's.
-        learner=Learner(batch=16, chunk_length=32, learning_rate=3e-3, rate_halves_after=5000, average=0.99),
+        learner=Learner(batch=16, chunk_length=32, learning_rate=3e-3, rate_halves_after=5000, image_shift=None,
+                        average=0.99),
         # Uniform actions that change at every step hardly move a body. With a third of the paper's noise an agent
         # learns more of cartpole_balance, with all of it more of cup_catch (docs/learning.md). Two cores are kept busy.
         collector=Collector(collect_interval=None, noise=None, random='normal', correlation=None, while_learning=True),

@@ -19,7 +19,7 @@ def begun(tmp_path):
     def write(method='rssm-cpu', seed=0, task=TASK, interval=None, **learner):
         cpu = config.preset('cpu')
         settings = dataclasses.replace(
-            cpu, objective=config.Objective(), learner=config.Learner(batch=16, **learner),
+            cpu, objective=config.Objective(), learner=config.Learner(batch=16, **{'image_shift': None} | learner),
             collector=dataclasses.replace(cpu.collector, collect_interval=interval)).resolve(task)
         values = config.to_dict(settings)
         for name in ('image_scale', 'kl_balance'):
@@ -62,7 +62,7 @@ def test_runs_of_different_settings_start_from_the_preset(begun, tmp_path):
 
 def test_tasks_with_settings_of_their_own_go_on_together(begun, tmp_path):
     """The runs differ in these numbers alone, which each task finds again."""
-    tasks = 'finger_spin', 'walker_walk', 'cup_catch'
+    tasks = 'finger_spin', 'walker_walk', 'cup_catch', 'reacher_easy'
     settings = [begun(task=task) for task in tasks]
     found = parsing.starting_point(['--task', *tasks, '--logdir', str(tmp_path), '--preset', 'cpu'])[2]
     assert (found.collector.collect_interval, found.collector.noise) == (None, None)
