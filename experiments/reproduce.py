@@ -27,6 +27,7 @@ from planet_jax.scores.numbers import significant
 FLOOR = 0.6
 """Required share of the shipped median's distance from the uniform policy, since seeds and machines differ."""
 
+
 @dataclass(frozen=True)
 class Command:
     """Train the seeds of the shipped curves again, and compare the scores."""
