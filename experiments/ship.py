@@ -58,27 +58,24 @@ def evaluations(directory: Path, cores: int) -> list[shipped.Evaluation]:
     return found
 
 
-def ship(runs: Sequence[Path], cores: int, curves: Sequence[shipped.Evaluation],
+def ship(runs: Mapping[Path, Sequence[shipped.Evaluation]], curves: Sequence[shipped.Evaluation],
          settings: Mapping[tuple[str, str], Config]) -> tuple[list[shipped.Evaluation], dict[tuple[str, str], Config]]:
     """The curves and settings with those of more runs, which replace earlier ones of the same task, preset and seed.
 
     Args:
-        runs: run folders.
-        cores: that each run had.
+        runs: run folders, with what `evaluations` found there.
         curves: shipped before.
         settings: of the runs shipped before.
 
     Raises:
-        FolderError: a folder is no run folder.
-        ValueError: a run has no evaluation, or other settings than the other runs of its task and preset.
+        ValueError: a run has other settings than the other runs of its task and preset.
     """
-    kept, found = list(curves), dict(settings)
-    added = {directory: evaluations(directory, cores) for directory in runs}
-    new = {(rows[0].task, rows[0].preset, rows[0].seed) for rows in added.values()}
-    kept = [row for row in kept if (row.task, row.preset, row.seed) not in new]
-    for key in {key[:2] for key in new} - {(row.task, row.preset) for row in kept}:
-        found.pop(key, None)  # Every seed is new, so the settings may be.
-    for directory, rows in added.items():
+    new = {(rows[0].task, rows[0].preset, rows[0].seed) for rows in runs.values()}
+    kept = [row for row in curves if (row.task, row.preset, row.seed) not in new]
+    # Where every seed is new, the settings may be.
+    old = {(row.task, row.preset) for row in kept}
+    found = {key: of_runs for key, of_runs in settings.items() if key in old}
+    for directory, rows in runs.items():
         task, preset = rows[0].task, rows[0].preset
         own = run_files.read_config(directory)['config'].resolve(task)
         if others := shipped.effective_differences(own, found.setdefault((task, preset), own), rows[-1].episodes):
@@ -94,15 +91,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command = tyro.cli(Command, args=arguments, prog='python -m experiments.ship', description=__doc__,
                        registry=REGISTRY)
     try:
-        curves, settings = ship(command.runs, command.cores, shipped.parse(files.read_text(CURVES)),
+        found = {directory: evaluations(directory, command.cores) for directory in command.runs}
+        curves, settings = ship(found, shipped.parse(files.read_text(CURVES)),
                                 shipped.parse_settings(files.read_text(SETTINGS)))
-        for directory in command.runs:
-            last = evaluations(directory, command.cores)[-1]
+        for directory, rows in found.items():
+            last = rows[-1]
             target = RESULTS / last.task / command.method / str(last.seed)
-            if target.resolve() != directory.resolve():
-                target.mkdir(parents=True, exist_ok=True)
-                for name in FILES:
-                    shutil.copyfile(directory / name, target / name)
+            target.mkdir(parents=True, exist_ok=True)
+            for name in FILES:
+                shutil.copyfile(directory / name, target / name)
             print(json.dumps({'task': last.task, 'seed': last.seed, 'episodes': last.episodes, 'return': last.mean}))
         files.write_text(CURVES, shipped.write(curves))
         files.write_text(SETTINGS, shipped.write_settings(settings))

@@ -127,14 +127,14 @@ def starting_point(arguments: Sequence[str]) -> tuple[str, str, Config]:
 
 def _left_to_task(record: dict[str, Any]) -> Config:
     """The settings of a run, without those that are the task's own: other tasks have others."""
-    settings, begun, task = record['config'], preset(record['preset']), record['task']
+    settings, begun = record['config'], preset(record['preset'])
+    own = begun.resolve(record['task'])
     for name in TASK_OWN:
         group, _, field = name.partition('.')
-        value = getattr(getattr(begun, group), field)
-        left = dataclasses.replace(settings, **{
-            group: dataclasses.replace(getattr(settings, group), **{field: value})})
-        if left.resolve(task) == settings.resolve(task):
-            settings = left
+        here = getattr(settings, group)
+        if getattr(here, field) == getattr(getattr(own, group), field):
+            left = dataclasses.replace(here, **{field: getattr(getattr(begun, group), field)})
+            settings = dataclasses.replace(settings, **{group: left})
     return settings
 
 

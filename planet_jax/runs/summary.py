@@ -33,6 +33,14 @@ class Summary:
         return self.metrics[-1] if self.metrics else {'episodes': 0, 'updates': 0, 'env_steps': 0, 'seconds': {}}
 
     @property
+    def changed(self) -> dict[str, tuple[Any, Any]] | None:
+        """The settings that differ from the preset's, with both values; None if the preset is not known here."""
+        task, preset = self.record['task'], self.record['preset']
+        if preset not in config.PRESETS:
+            return None
+        return config.differences(self.record['config'].resolve(task), config.preset(preset).resolve(task))
+
+    @property
     def episodes(self) -> int:
         """Episodes of each task that the run is to have: as recorded, or the preset's number in an old run."""
         return self.record.get('episodes', config.PRESET_EPISODES.get(self.record['preset'], 0))

@@ -28,16 +28,19 @@ def run(tmp_path, write_scores):
 
 def test_runs_replace_their_seeds_and_settings(run):
     before = {('cheetah_run', 'cpu'): NOISY, ('walker_walk', 'cpu'): NOISY}
-    curves, settings = ship.ship([run(0), run(1)], 2, OLD, before)
-    assert curves == [shipped.Evaluation('cheetah_run', 'cpu', seed, 2, 20, 1.5, 200.0, 2) for seed in (0, 1)]
+    other = dataclasses.replace(OLD[0], task='walker_walk')
+    runs = {folder: ship.evaluations(folder, 2) for folder in (run(0), run(1))}
+    curves, settings = ship.ship(runs, [*OLD, other], before)
+    assert curves == [other, *(shipped.Evaluation('cheetah_run', 'cpu', seed, 2, 20, 1.5, 200.0, 2) for seed in (0, 1))]
     assert settings == before | {('cheetah_run', 'cpu'): CPU}
 
 
 def test_seeds_of_a_task_have_the_same_settings(run):
     folder = run(0)
+    runs = {folder: ship.evaluations(folder, 1)}
     with pytest.raises(ValueError, match=r'other settings .* of cheetah_run \(collector.noise 0.1, not 0.7\)'):
-        ship.ship([folder], 1, OLD, {('cheetah_run', 'cpu'): NOISY})
-    curves, settings = ship.ship([folder], 1, OLD, {('cheetah_run', 'cpu'): CPU})
+        ship.ship(runs, OLD, {('cheetah_run', 'cpu'): NOISY})
+    curves, settings = ship.ship(runs, OLD, {('cheetah_run', 'cpu'): CPU})
     assert [row.mean for row in sorted(curves, key=lambda row: row.seed)] == [200.0, 7.0]
     assert settings == {('cheetah_run', 'cpu'): CPU}
 

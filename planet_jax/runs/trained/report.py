@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from planet_jax import config
 from planet_jax.measures import coming
 from planet_jax.pictures import charts
 from planet_jax.pictures.page import Page
@@ -73,9 +72,8 @@ def make_report(directories: Sequence[Path], out: Path, *, step: int | None = 20
         page.section('What the planner expects', _expected(page, played))
         for number, (directory, name) in enumerate(zip(directories, names)):
             _show(page, name, directory, Path(temporary) / str(number))
-    page.section('Settings', [page.table(f'{name}: what differs from preset {run.record["preset"]}', rows or [
-        ('nothing', '', '')], ('setting', 'here', 'preset')) for name, run in zip(names, runs)
-        for rows in [_changed(run.record)]])
+    page.section('Settings', [page.table(f'{name}: what differs from preset {run.record["preset"]}', _changed(run),
+                                         ('setting', 'here', 'preset')) for name, run in zip(names, runs)])
     page.section('Versions and time', [*(page.table(name, _made(run)) for name, run in zip(names, runs)),
                                        *_time(page, names, runs)])
     text = page.html()
@@ -229,12 +227,10 @@ def _predicted(directory: Path) -> list[Path]:
     return [path for path in found if path.name[:6] == found[-1].name[:6]]
 
 
-def _changed(record: dict[str, Any]) -> list[tuple[str, str, str]]:
-    if record['preset'] not in config.PRESETS:
-        return []
-    task = record['task']
-    found = config.differences(record['config'].resolve(task), config.preset(record['preset']).resolve(task))
-    return [(name, str(here), str(there)) for name, (here, there) in found.items()]
+def _changed(run: summary.Summary) -> list[tuple[str, str, str]]:
+    if run.changed is None:
+        return [('the preset is not known here', '', '')]
+    return [(name, str(here), str(there)) for name, (here, there) in run.changed.items()] or [('nothing', '', '')]
 
 
 def _made(run: summary.Summary) -> list[tuple[str, str]]:

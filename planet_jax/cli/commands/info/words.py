@@ -9,7 +9,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from planet_jax import config, machine
+from planet_jax import machine
 from planet_jax.runs.duration import duration
 from planet_jax.runs.summary import Summary, read
 from planet_jax.runs.training.clock import phases
@@ -71,7 +71,7 @@ def _facts(directory: Path, run: Summary) -> Iterator[tuple[str, str]]:
     yield 'run', str(directory)
     yield 'task', ', '.join(f'{task} (action repeat {repeat})' for task, repeat in record['action_repeat'].items())
     yield 'method', f'{record["config"].model.cell}, preset {record["preset"]}, seed {record["seed"]}'
-    yield 'settings', ', '.join(_changed(record)) or 'all as the preset has them'
+    yield 'settings', _changed(run) or 'all as the preset has them'
     for number, made in enumerate([*record.get('earlier', []), record]):
         versions = made['versions']
         yield ('' if number else 'made by'), (
@@ -117,13 +117,11 @@ def _model(line: dict[str, Any]) -> str:
             f'episodes')
 
 
-def _changed(record: dict[str, Any]) -> list[str]:
+def _changed(run: Summary) -> str:
     """Settings that differ from the preset, with the preset's value."""
-    if record['preset'] not in config.PRESETS:
-        return [f'preset {record["preset"]} is not known here']
-    task = record['task']
-    found = config.differences(record['config'].resolve(task), config.preset(record['preset']).resolve(task))
-    return [f'{name} {here} (preset: {there})' for name, (here, there) in found.items()]
+    if run.changed is None:
+        return f'preset {run.record["preset"]} is not known here'
+    return ', '.join(f'{name} {here} (preset: {there})' for name, (here, there) in run.changed.items())
 
 
 def _means(run: scores.Scores, agent: str) -> list[tuple[int | None, float]]:
